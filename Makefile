@@ -1,0 +1,47 @@
+# `make run` and `make test` do their own set-up; it is redone only when a lock changes.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements/test.txt
+PIP := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help setup run test lint types check lock benchmark clean
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.stamp ## make .venv with the pinned install, editable
+
+$(VENV)/.stamp: $(LOCK) pyproject.toml
+	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(PIP) install --require-hashes --no-deps -r $(LOCK)
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup ## transcribe a recording of the repo through the worker, shown step by step
+	@$(BIN)/python -m examples.quickstart
+
+test: setup ## the whole test suite
+	$(BIN)/python -m pytest
+
+lint: setup ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test ## everything that CI runs
+
+lock: ## resolve the locks anew (needs uv)
+	@for extras in test full+test+bundle test+benchmark; do \
+	  case $$extras in test) name=test;; full*) name=full;; *) name=benchmark;; esac; \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --no-header --no-emit-index-url --no-emit-find-links \
+	    $$(echo $$extras | tr + '\n' | sed 's/^/--extra /') \
+	    pyproject.toml --output-file requirements/$$name.txt $(UPGRADE) >/dev/null; \
+	done
+
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,96 @@
+"""Params and results of the methods about the session itself, not about models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from protocol import PROTOCOL_VERSION
+from protocol.framing import DEFAULT_MAX_LINE_BYTES
+
+LogLevel = Literal["error", "warning", "info", "debug"]
+
+
+class Params(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """Base of every params struct: camelCase on the wire, unknown names refused."""
+
+
+class Result(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=False):
+    """Base of every result struct: camelCase on the wire."""
+
+
+class NoParams(Params, kw_only=True):
+    """For methods without params: absent, `{}` and `[]` are the same."""
+
+
+class ClientInfo(Params, kw_only=True):
+    """Who is calling; it is written to the log."""
+
+    name: str
+    version: str | None = None
+
+
+class InitializeParams(Params, kw_only=True):
+    """`processId` is watched: when that process ends, the worker does too."""
+
+    process_id: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    client_info: ClientInfo | None = None
+    log_level: LogLevel | None = None
+    """Send `$/logMessage` notifications of this level and above; none are sent without it."""
+    max_line_bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**31)] = DEFAULT_MAX_LINE_BYTES
+
+
+class ServerInfo(Result, kw_only=True):
+    """Name and version of the worker."""
+
+    name: str
+    version: str
+
+
+class EngineInfo(Result, kw_only=True):
+    """Whether an engine's packages are installed, and which are missing."""
+
+    available: bool
+    missing: list[str]
+
+
+class Capabilities(Result, kw_only=True):
+    """What this worker can do."""
+
+    methods: list[str]
+    notifications: list[str]
+    engines: dict[str, EngineInfo]
+
+
+class Limits(Result, kw_only=True):
+    """What the worker refuses beyond."""
+
+    max_line_bytes: int
+    max_batch_members: int
+    max_queued_jobs: int
+
+
+class InitializeResult(Result, kw_only=True):
+    """Answer to `initialize`; `processId` is the worker's own."""
+
+    process_id: int
+    server_info: ServerInfo
+    capabilities: Capabilities
+    limits: Limits
+    protocol_version: str = PROTOCOL_VERSION
+
+
+class CancelParams(Params, kw_only=True):
+    """Names the request to cancel by its id: a string or a number."""
+
+    id: msgspec.Raw
+
+
+class LogMessageParams(Result, kw_only=True):
+    """A `$/logMessage` notification; `time` is UTC in ISO 8601."""
+
+    level: LogLevel
+    logger: str
+    message: str
+    time: str

@@ -1,0 +1,76 @@
+"""The methods of the contract and the types of their params and results.
+
+Types are named, not imported, so that a worker that only answers `ping` never builds the structs
+of `transcribe`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final, Literal, cast
+
+import msgspec
+
+
+class Method(msgspec.Struct, frozen=True):
+    """A method: `params` and `result` are `module:name`; a notification has no result."""
+
+    name: str
+    summary: str
+    lane: Literal["control", "work"]
+    params: str
+    result: str | None = None
+
+    @property
+    def params_type(self) -> type[Any]:
+        """The struct of the params."""
+        return _load(self.params)
+
+    @property
+    def result_type(self) -> type[Any] | None:
+        """The struct of the result; None for null."""
+        return _load(self.result) if self.result else None
+
+
+def _load(name: str) -> type[Any]:
+    module, _, attribute = name.partition(":")
+    return cast("type[Any]", getattr(import_module(module), attribute))
+
+
+_NONE = "protocol.control:NoParams"
+
+REQUESTS: Final = {
+    method.name: method
+    for method in (
+        Method(
+            "initialize",
+            "Open a session: agree on limits, ask for logs, name the process to watch. Optional.",
+            "control",
+            "protocol.control:InitializeParams",
+            "protocol.control:InitializeResult",
+        ),
+        Method("ping", "Answer {} at once, whatever the engines do.", "control", _NONE),
+        Method("shutdown", "Take no new requests; those running go on.", "control", _NONE),
+        Method(
+            "transcribe",
+            "Transcribe a recording; segments and progress stream to whoever asked.",
+            "work",
+            "protocol.transcription:TranscribeParams",
+            "protocol.transcription:TranscribeResult",
+        ),
+    )
+}
+
+NOTIFICATIONS: Final = {
+    method.name: method
+    for method in (
+        Method("initialized", "The client got the answer to initialize.", "control", _NONE),
+        Method("exit", "Cancel what is running, answer it, and end.", "control", _NONE),
+        Method(
+            "$/cancelRequest",
+            "Cancel a request; it is still answered, with code -32800.",
+            "control",
+            "protocol.control:CancelParams",
+        ),
+    )
+}

@@ -1,0 +1,95 @@
+"""Raw params into typed structs, and what is wrong with them when they do not fit."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TypeVar
+
+import msgspec
+
+from protocol.errors import RpcError
+
+T = TypeVar("T")
+
+_NO_PARAMS = (b"", b"{}", b"[]")
+_Struct = msgspec.inspect.StructType
+
+
+def decode_params(raw: bytes, type_: type[T]) -> T:
+    """Decode params given by name into `type_`, a struct.
+
+    Raises `RpcError` of kind invalid_params with `path` (as in `$.vadParameters.threshold`) and,
+    for an unknown name, `unknown` and `nearest`.
+    """
+    if raw in _NO_PARAMS:
+        raw = b"{}"
+    elif raw[:1] == b"[":
+        raise RpcError(
+            "invalid_params",
+            "This method takes its params by name: send an object, not an array.",
+            path="$",
+        )
+    try:
+        return _decoder(type_).decode(raw)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), type_) from None
+    except (msgspec.DecodeError, RecursionError):
+        raise RpcError("invalid_params", "The params are nested too deeply.", path="$") from None
+
+
+def given_names(raw: bytes) -> frozenset[str]:
+    """The names of the params that the client wrote, as opposed to those left to default."""
+    if raw in _NO_PARAMS:
+        return frozenset()
+    return frozenset(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
+
+
+@cache
+def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(type_)
+
+
+def _explain(message: str, type_: type) -> RpcError:
+    """Turn msgspec's sentence, `WHAT - at `PATH``, into an error."""
+    what, _, place = message.partition(" - at `")
+    path = place.rstrip("`") or "$"
+    prefix = "Object contains unknown field `"
+    if what.startswith(prefix):
+        return _unknown_name(what[len(prefix) : -1], path, type_)
+    if what.startswith("Invalid enum value"):
+        found = _type_at(path, type_)
+        if isinstance(found, msgspec.inspect.LiteralType):
+            what = f"Expected one of {', '.join(map(str, found.values))}"
+    where = f" at {path}" if path != "$" else ""
+    return RpcError("invalid_params", f"{what.replace('`', '')}{where}.", path=path)
+
+
+def _unknown_name(unknown: str, path: str, type_: type) -> RpcError:
+    """Name the unknown param and the known one that looks most like it."""
+    import difflib  # only mistakes need it
+
+    found = _type_at(path, type_)
+    names = [f.encode_name for f in found.fields] if isinstance(found, _Struct) else []
+    folded = {name.lower().replace("_", ""): name for name in names}
+    close = difflib.get_close_matches(unknown.lower().replace("_", ""), folded, n=1)
+    nearest = {"nearest": folded[close[0]]} if close else {}
+    hint = f" Did you mean {nearest['nearest']}?" if nearest else ""
+    return RpcError(
+        "invalid_params",
+        f"There is no param {unknown}.{hint}",
+        path=f"{path}.{unknown}",
+        unknown=unknown,
+        **nearest,
+    )
+
+
+def _type_at(path: str, type_: type) -> msgspec.inspect.Type | None:
+    """What msgspec expects at `path` (`$`, `$.a`, `$.a.b`) in `type_`, a struct."""
+    info: msgspec.inspect.Type | None = msgspec.inspect.type_info(type_)
+    for step in path.split(".")[1:]:
+        fields = info.fields if isinstance(info, _Struct) else ()
+        info = next((f.type for f in fields if f.encode_name == step), None)
+        if isinstance(info, msgspec.inspect.UnionType):
+            rest = (t for t in info.types if not isinstance(t, msgspec.inspect.NoneType))
+            info = next(rest, None)
+    return info

@@ -1,0 +1,170 @@
+"""Audio files into samples: mono, 16 kHz, float32 in [-1, 1].
+
+PyAV decodes, whose wheels carry FFmpeg: whatever FFmpeg reads works, video too, and no executable
+is needed. Sample by sample this gives what `faster_whisper.decode_audio` gives.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from protocol.errors import RpcError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Samples = npt.NDArray[np.float32]
+
+SAMPLE_RATE: Final = 16_000
+"""Hz; what Whisper's features are made of."""
+
+# Containers that state their exact length; elsewhere FFmpeg may estimate it from the bit rate.
+_EXACT_LENGTH: Final = frozenset({"wav", "w64", "aiff", "flac", "mov"})
+_LENGTH_TOLERANCE: Final = 0.5  # seconds
+
+
+def check_file(path: str) -> None:
+    """Raise what is wrong with `path` as far as the file system knows; imports nothing heavy."""
+    file = Path(path)
+    try:
+        status = file.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise RpcError("audio_not_readable", f"{path} is a directory.", path=path)
+        if not stat.S_ISREG(status.st_mode):
+            raise RpcError("audio_not_readable", f"{path} is not a regular file.", path=path)
+        with file.open("rb"):
+            pass
+    except (FileNotFoundError, NotADirectoryError):
+        raise RpcError("audio_not_found", f"There is no file {path}.", path=path) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        why = getattr(error, "strerror", None) or str(error)
+        raise RpcError(
+            "audio_not_readable", f"{path} cannot be opened: {why}.", path=path
+        ) from None
+    if status.st_size == 0:
+        raise RpcError("audio_empty", f"{path} is empty.", path=path)
+
+
+def decode(
+    path: str,
+    *,
+    channel: int | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Samples:
+    """Decode the part of a file between `start` and `end`, in seconds, to 16 kHz mono.
+
+    `channel` takes one channel instead of mixing all. `check` is called now and then and may
+    raise. Raises `RpcError` of the kinds audio_* and clip_out_of_range.
+    """
+    import numpy as np
+
+    check_file(path)
+    if end is not None and end <= start:
+        raise RpcError(
+            "clip_out_of_range", f"The clip's end ({end} s) is not after its start ({start} s)."
+        )
+    first = round(start * SAMPLE_RATE)
+    stop = None if end is None else round(end * SAMPLE_RATE)
+    kept: list[npt.NDArray[np.int16]] = []
+    position = 0  # samples decoded so far
+    for block in _blocks(path, channel):
+        check()
+        if position + len(block) > first:
+            kept.append(block[max(0, first - position) : stop and stop - position])
+        position += len(block)
+        if stop is not None and position >= stop:
+            break
+    duration = position / SAMPLE_RATE
+    if not position:
+        raise RpcError("audio_empty", f"{path} holds no audio samples.", path=path)
+    if not kept or (stop is not None and position < stop):
+        raise RpcError(
+            "clip_out_of_range",
+            f"The clip reaches beyond the recording, which lasts {duration:.3f} s.",
+            path=path,
+            duration=duration,
+        )
+    samples: Samples = np.concatenate(kept).astype(np.float32)
+    samples /= 32768.0
+    return samples
+
+
+def _blocks(path: str, channel: int | None) -> Iterator[npt.NDArray[np.int16]]:
+    """Yield int16 samples of one channel at 16 kHz; raise what is wrong with the file."""
+    import av
+    import av.error
+
+    try:
+        with av.open(path, mode="r", metadata_errors="ignore") as container:
+            if not container.streams.audio:
+                raise RpcError("audio_no_stream", f"{path} has no audio stream.", path=path)
+            stream = container.streams.audio[0]
+            stream.thread_type = "AUTO"
+            stated = _stated_duration(container, stream)
+            samples = 0
+            for frame in _resampled(container, stream, channel, path):
+                samples += frame.shape[0]
+                yield frame
+            if stated is not None and samples / SAMPLE_RATE < stated - _LENGTH_TOLERANCE:
+                raise RpcError(
+                    "audio_invalid",
+                    f"{path} is cut off: it says {stated:.1f} s and holds "
+                    f"{samples / SAMPLE_RATE:.1f} s.",
+                    remedy="Copy or record the file again, or set end to transcribe what is there.",
+                    path=path,
+                    duration=samples / SAMPLE_RATE,
+                )
+    except av.error.FFmpegError as error:
+        raise RpcError(
+            "audio_invalid",
+            f"{path} cannot be decoded: {error.strerror or type(error).__name__}.",
+            path=path,
+        ) from None
+
+
+def _resampled(
+    container: Any, stream: Any, channel: int | None, path: str
+) -> Iterator[npt.NDArray[np.int16]]:
+    import av
+
+    channels = stream.codec_context.channels
+    if channel is not None and channel >= channels:
+        raise RpcError(
+            "audio_no_channel",
+            f"{path} has {channels} channels; there is no channel {channel}.",
+            path=path,
+            channels=channels,
+        )
+    resampler = av.AudioResampler(
+        format="s16" if channel is None else "s16p",
+        layout="mono" if channel is None else stream.layout.name,
+        rate=SAMPLE_RATE,
+    )
+    plane = channel or 0
+    fifo = av.AudioFifo()  # few large frames instead of many small ones
+    for frame in container.decode(stream):
+        frame.pts = None  # gaps in the time stamps are not ours to fill
+        fifo.write(frame)
+        if fifo.samples >= 500_000:
+            for out in resampler.resample(fifo.read()):
+                yield out.to_ndarray()[plane]
+    if fifo.samples:
+        for out in resampler.resample(fifo.read()):
+            yield out.to_ndarray()[plane]
+    for out in resampler.resample(None):
+        yield out.to_ndarray()[plane]
+
+
+def _stated_duration(container: Any, stream: Any) -> float | None:
+    """Seconds that the container says the stream lasts, where it knows exactly."""
+    if not _EXACT_LENGTH.intersection(container.format.name.split(",")):
+        return None
+    if stream.duration is None or stream.time_base is None:
+        return None
+    return float(stream.duration * stream.time_base)

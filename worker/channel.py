@@ -1,0 +1,172 @@
+"""The stdio channel: two descriptors that belong to the protocol alone, and what flows there.
+
+`print`, C `printf`, warnings and the output of libraries would corrupt the stream, so the
+process's own fds 0 and 1 are pointed elsewhere before anything else is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+# os.read allocates its buffer on every call: beyond 64 KiB that costs more than it saves.
+READ_SIZE: Final = 64 * 1024
+# Above this many bytes waiting, producers wait until the peer reads again.
+HIGH_WATER: Final = 1024 * 1024
+# Above this many, lines are looked at one by one, so that progress can be coalesced.
+CONGESTED: Final = 64 * 1024
+
+
+def claim_stdio() -> tuple[int, int]:
+    """Take fds 0 and 1 for the protocol; return private (input, output) descriptors.
+
+    Afterwards fd 0 is the null device and fd 1 is stderr, for Python, C and child processes.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:  # started with a closed descriptor
+            os.dup2(null, fd)
+    # dup gives the lowest free descriptor, which is 3 or above now, closed on exec.
+    input_fd, output_fd = os.dup(0), os.dup(1)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    if null > 2:
+        os.close(null)
+    if sys.platform == "win32":
+        _claim_windows(input_fd, output_fd)
+    sys.stdin = None  # type: ignore[assignment]
+    # A windowed build has no streams at all, and libraries print all the same.
+    stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+    sys.stderr = sys.stdout = stderr
+    return input_fd, output_fd
+
+
+if sys.platform == "win32":
+
+    def _claim_windows(input_fd: int, output_fd: int) -> None:
+        """Binary mode on our descriptors, and C's idea of stdout redirected like Python's."""
+        import ctypes
+        import msvcrt
+
+        for fd in (input_fd, output_fd):
+            msvcrt.setmode(fd, os.O_BINARY)
+        std_input, std_output = -10, -11
+        for std, fd in ((std_input, 0), (std_output, 1)):
+            ctypes.windll.kernel32.SetStdHandle(std, msvcrt.get_osfhandle(fd))
+
+
+class Writer:
+    """Writes whole lines to a descriptor from a thread of its own, in order.
+
+    A producer waits while more than `HIGH_WATER` bytes are unread by the peer; nothing is lost
+    and memory stays bounded. When the peer is gone, `on_broken` is called once and everything
+    after is dropped.
+    """
+
+    def __init__(self, fd: int, on_broken: Callable[[], None]) -> None:
+        self._fd = fd
+        self._on_broken = on_broken
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)  # the thread waits for work
+        self._room = threading.Condition(self._lock)  # producers wait for the peer
+        self._queue: list[bytes] = []
+        self._reports: dict[bytes, int] = {}  # token of a waiting report -> place in the queue
+        self._pending = 0  # bytes queued or being written
+        self._broken = False
+        threading.Thread(target=self._run, name="writer", daemon=True).start()
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer reads more slowly than we write."""
+        return self._pending > CONGESTED
+
+    def write(self, *chunks: bytes) -> None:
+        """Queue `chunks`, which together are one or more whole lines."""
+        size = sum(map(len, chunks))
+        with self._lock:
+            while self._pending > HIGH_WATER and not self._broken:
+                self._room.wait()
+            if self._broken:
+                return
+            self._queue += chunks
+            self._pending += size
+            self._reports.clear()  # a report never overtakes another line
+            self._wake.notify()
+
+    def write_report(self, token: bytes, line: bytes) -> None:
+        """Queue a progress report, in place of the token's last one if that still waits."""
+        with self._lock:
+            if self._broken:
+                return
+            place = self._reports.get(token)
+            if place is None:
+                self._reports[token] = len(self._queue)
+                self._queue.append(line)
+                self._pending += len(line)
+            else:
+                self._pending += len(line) - len(self._queue[place])
+                self._queue[place] = line
+            self._wake.notify()
+
+    def wait_for_room(self) -> None:
+        """Return once the peer has read enough that more work may be taken in."""
+        if self._pending <= HIGH_WATER:
+            return
+        with self._lock:
+            while self._pending > HIGH_WATER and not self._broken:
+                self._room.wait()
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until everything queued was written; False when `timeout` seconds passed first."""
+        with self._lock:
+            return self._room.wait_for(lambda: self._broken or not self._pending, timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                while not self._queue:
+                    self._wake.wait()
+                batch, self._queue = self._queue, []
+                self._reports.clear()
+            try:
+                for chunk in _merged(batch):
+                    self._write_all(chunk)
+            except OSError:  # EPIPE, ECONNRESET: nobody reads any more
+                with self._lock:
+                    self._broken = True
+                    self._queue.clear()
+                    self._room.notify_all()
+                self._on_broken()
+                return
+
+    def _write_all(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            # Bounded writes, so that room is told of as the peer reads.
+            written = os.write(self._fd, view[:READ_SIZE])
+            view = view[written:]
+            with self._lock:
+                self._pending -= written
+                if self._pending <= HIGH_WATER:
+                    self._room.notify_all()
+
+
+def _merged(batch: list[bytes]) -> Iterable[bytes]:
+    """Join small neighbours, so that many short lines cost one system call."""
+    if len(batch) == 1:
+        yield batch[0]
+        return
+    group: list[bytes] = []
+    size = 0
+    for chunk in batch:
+        if size + len(chunk) > READ_SIZE and group:
+            yield b"".join(group)
+            group, size = [], 0
+        group.append(chunk)
+        size += len(chunk)
+    yield b"".join(group)

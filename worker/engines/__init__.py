@@ -1,0 +1,1 @@
+"""Engines: child processes that hold models, and the code that runs inside of them."""

@@ -1,0 +1,316 @@
+"""An engine process seen from the front: started, called, cancelled, and mourned.
+
+The engine's replies and notifications are forwarded as the bytes they are, so that a large result
+costs the front no parsing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import IO, Final
+
+import msgspec
+
+from protocol import envelope
+from protocol.errors import ErrorObject, RpcError
+from protocol.progress import REPORT_MARK
+from worker.channel import READ_SIZE, Writer
+from worker.handler import Json
+from worker.jobs import Job
+from worker.log import LEVEL_VARIABLE, Log
+
+STDERR_TAIL_LINES: Final = 20
+DEFAULT_CANCEL_GRACE: Final = 0.8
+"""Seconds that an engine has to stop a cancelled job before it is ended."""
+
+# No dependency of an engine may talk to the network on its own account, or draw on stderr.
+_QUIET: Final = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "DO_NOT_TRACK": "1",
+    "PYANNOTE_METRICS_ENABLED": "0",
+    "OTEL_SDK_DISABLED": "true",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+# Our engines write their lines in just these forms; see protocol.envelope and worker.jobs.
+_ID: Final = b'{"jsonrpc":"2.0","id":'
+_NOTIFICATION: Final = b'{"jsonrpc":"2.0","method":"$/'
+_PROGRESS: Final = b'{"jsonrpc":"2.0","method":"$/progress","params":{"token":'
+_RESULT: Final = b',"result":'
+_ERROR: Final = b',"error":'
+
+
+class _Pending:
+    """A call that waits for its reply."""
+
+    def __init__(self, id_: bytes, job: Job) -> None:
+        self.id = id_
+        self.job = job
+        self.replied = threading.Event()
+        self.reply: tuple[bytes, ...] = ()
+        """Chunks of the reply line behind the id; none when the engine ended first."""
+
+
+class EngineProcess:
+    """A child process that serves one call at a time.
+
+    `command` is the engine's command line; it must speak as `worker.engines.host` does.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        writer: Writer,
+        log: Log,
+        *,
+        cancel_grace: float = DEFAULT_CANCEL_GRACE,
+    ) -> None:
+        self.name = name
+        self._writer = writer
+        self._log = log
+        self._cancel_grace = cancel_grace
+        self._calls = 0
+        self._pending: _Pending | None = None
+        self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
+        self._ended_for_cancel = False
+        try:
+            self._process = subprocess.Popen(
+                command,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **_QUIET, LEVEL_VARIABLE: log.level},
+                **_NEW_GROUP,
+            )
+        except OSError as error:
+            raise RpcError("engine_start_failed", f"{name} could not start: {error}.") from None
+        log.info(f"{name} started as process {self._process.pid}")
+        self._ended = threading.Event()
+        self._stderr_reader = self._thread(self._read_stderr)
+        self._thread(self._read_stdout)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the engine."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether calls can be made."""
+        return not self._ended.is_set()
+
+    def call(self, method: str, params: bytes, job: Job) -> Json:
+        """Call `method` on behalf of `job` and wait; return the result as JSON.
+
+        Notifications that the engine sends meanwhile go to the job's client. Raises `RpcError`:
+        what the engine answered, cancelled, or engine_crashed.
+        """
+        job.raise_if_cancelled()
+        self._calls += 1
+        pending = self._pending = _Pending(b"%d" % self._calls, job)
+        try:
+            self._send(envelope.request(pending.id, method, params))
+            job.on_cancel(lambda: self._cancel(pending))
+            pending.replied.wait()
+        finally:
+            job.on_cancel(None)
+            self._pending = None
+        if not pending.reply:
+            raise self._obituary(job)
+        return _result_of(pending.reply)
+
+    def kill(self) -> None:
+        """End the process, and what it may have started, now."""
+        if self._process.poll() is None:
+            _kill_tree(self._process)
+
+    def stop(self) -> None:
+        """End the process and wait until its memory is free."""
+        self.kill()
+        self._ended.wait()
+
+    def _send(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line)
+        except OSError:
+            pass  # it has ended; whoever waits is told by the reading thread
+
+    def _cancel(self, pending: _Pending) -> None:
+        """Ask the engine to stop, and end it when it has not done so after the grace time."""
+        self._send(envelope.notification("$/cancelRequest", b'{"id":%b}' % pending.id))
+
+        def insist() -> None:
+            if not pending.replied.wait(self._cancel_grace):
+                self._log.info(f"{self.name} did not stop in {self._cancel_grace} s: ending it")
+                self._ended_for_cancel = True
+                self.kill()
+
+        self._thread(insist)
+
+    def _read_stdout(self) -> None:
+        assert self._process.stdout is not None
+        fd = self._process.stdout.fileno()
+        held: list[bytes] = []  # chunks of the line that is not complete yet
+        while True:
+            try:
+                data = os.read(fd, READ_SIZE)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            end = data.rfind(b"\n") + 1
+            if not end:
+                held.append(data)
+                continue
+            if held:
+                first = data.index(b"\n") + 1
+                held.append(data[:first])
+                self._take_long(held)
+                held = []
+                data, end = data[first:], end - first
+            if end:
+                self._take_block(data[:end])
+            if end < len(data):
+                held.append(data[end:])
+        self._finish()
+
+    def _take_block(self, block: bytes) -> None:
+        """Take whole lines; as one piece when all are notifications and the client keeps up."""
+        pending = self._pending
+        plain = block.startswith(_NOTIFICATION) and block.count(b"\n") == 1 + block.count(
+            b"\n" + _NOTIFICATION
+        )
+        if plain and pending and not self._writer.congested:
+            pending.job.forward(block)
+            return
+        for line in block.splitlines(keepends=True):
+            self._take_line(line)
+
+    def _take_long(self, chunks: list[bytes]) -> None:
+        """Take a line that came in several chunks, without joining those of a large result."""
+        if chunks[0].startswith(_ID) and len(chunks[0]) >= 128:
+            self._take_reply(chunks)
+        else:
+            self._take_line(b"".join(chunks))
+
+    def _take_line(self, line: bytes) -> None:
+        pending = self._pending
+        if line.startswith(_ID):
+            self._take_reply([line])
+        elif not line.startswith(_NOTIFICATION):
+            self._log.error(f"{self.name} wrote what is no message: {line[:200]!r}")
+        elif pending:
+            mark = line.find(REPORT_MARK) if line.startswith(_PROGRESS) else -1
+            if mark > 0:
+                pending.job.forward_report(line[len(_PROGRESS) : mark], line)
+            else:
+                pending.job.forward(line)
+
+    def _take_reply(self, chunks: list[bytes]) -> None:
+        pending = self._pending
+        id_, _, _ = chunks[0][len(_ID) :].partition(b",")
+        if not pending or pending.id != id_:
+            self._log.error(f"{self.name} answered what nobody asked: id {id_[:40]!r}")
+            return
+        chunks[0] = chunks[0][len(_ID) + len(id_) :]
+        pending.reply = tuple(chunks)
+        pending.replied.set()
+
+    def _read_stderr(self) -> None:
+        assert self._process.stderr is not None
+        for raw in _lines(self._process.stderr):
+            line = raw.decode("utf-8", "backslashreplace").rstrip()
+            self._tail.append(line)
+            self._log.relay(line)
+
+    def _finish(self) -> None:
+        """The engine's output has ended: so has the engine, or it is useless."""
+        self.kill()
+        self._process.wait()
+        # What it said last tells why it died. A process that it left behind may hold the pipe.
+        self._stderr_reader.join(1)
+        self._log.info(f"{self.name} ended: {_cause_of_death(self._process.returncode)[0]}")
+        self._ended.set()
+        pending = self._pending
+        if pending:
+            pending.replied.set()
+
+    def _obituary(self, job: Job) -> RpcError:
+        if self._ended_for_cancel or job.cancelled:
+            return RpcError("cancelled")
+        sentence, details = _cause_of_death(self._process.returncode)
+        return RpcError(
+            "engine_crashed",
+            f"The engine process {sentence} while it worked on the request.",
+            engine=self.name,
+            stderrTail=list(self._tail),
+            **details,
+        )
+
+    def _thread(self, target: object) -> threading.Thread:
+        thread = threading.Thread(target=target, name=self.name, daemon=True)  # type: ignore[arg-type]
+        thread.start()
+        return thread
+
+
+def engine_command(kind: str) -> list[str]:
+    """The command line that starts an engine of this very program."""
+    program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "worker"]
+    return [*program, "engine", kind, "--parent", str(os.getpid())]
+
+
+def _result_of(reply: tuple[bytes, ...]) -> Json:
+    """The result in the chunks behind a reply's id; raises the error if it is one."""
+    first = reply[0]
+    if first.startswith(_RESULT):
+        chunks = [first[len(_RESULT) :], *reply[1:]]
+        chunks[-1] = chunks[-1][: -len(b"}\n")]
+        return Json(chunks)
+    error = b"".join(reply)[len(_ERROR) : -len(b"}\n")]
+    raise RpcError.from_object(msgspec.json.decode(error, type=ErrorObject))
+
+
+def _lines(stream: IO[bytes]) -> IO[bytes]:
+    return os.fdopen(os.dup(stream.fileno()), "rb")
+
+
+if sys.platform == "win32":
+    # Its own group: Ctrl-C in a terminal is for the front to handle. No console window.
+    _NEW_GROUP: Final = {
+        "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+    }
+
+    def _kill_tree(process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+
+else:
+    _NEW_GROUP: Final = {"process_group": 0}
+
+    def _kill_tree(process: subprocess.Popen[bytes]) -> None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def _cause_of_death(returncode: int) -> tuple[str, dict[str, object]]:
+    """How a process ended: as a sentence's middle, and as members of `error.data`."""
+    if returncode < 0:
+        try:
+            name = signal.Signals(-returncode).name
+        except ValueError:
+            name = f"signal {-returncode}"
+        return f"was ended by {name}", {"signal": name}
+    if returncode > 0xFFFF:  # Windows: an NTSTATUS, such as 0xC0000005 for an access violation
+        return f"ended with status 0x{returncode:08X}", {"exitCode": returncode}
+    return f"exited with code {returncode}", {"exitCode": returncode}

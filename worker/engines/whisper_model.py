@@ -1,0 +1,197 @@
+"""Loading a Whisper model: where it is, where it can run, and what is wrong when it cannot."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from protocol.errors import RpcError
+from protocol.transcription import Warning_
+from worker.engines.contract import LoadParams
+
+_NEEDED_FILES: Final = ("config.json", "model.bin", "tokenizer.json")
+_VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")
+_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def load(params: LoadParams) -> tuple[Any, list[Warning_]]:
+    """Load the model; return faster-whisper's `WhisperModel` and what was done otherwise.
+
+    With device `auto`, a CUDA device that fails gives way to the CPU, with a warning.
+    """
+    path = resolve(params)
+    device = params.device
+    warnings: list[Warning_] = []
+    if device in ("auto", "cuda"):
+        import ctranslate2
+
+        try:
+            devices = ctranslate2.get_cuda_device_count()
+        except RuntimeError:  # a driver without a device, or too old
+            devices = 0
+        if params.device_index >= devices:
+            if device == "cuda":
+                raise RpcError(
+                    "device_unavailable",
+                    f"There is no CUDA device {params.device_index}; {devices} can be used.",
+                )
+            device = "cpu"
+    if device != "cpu":
+        try:
+            return _load_on("cuda", path, params), warnings
+        except RpcError as error:
+            if params.device == "cuda" or error.kind != "device_unavailable":
+                raise
+            warnings.append(
+                Warning_(kind="device_fallback", message=f"Running on the CPU: {error.message}")
+            )
+    return _load_on("cpu", path, params), warnings
+
+
+def resolve(params: LoadParams) -> str:
+    """The directory of the model, downloaded if that is needed and was asked for."""
+    name = params.model
+    if Path(name).is_dir():
+        check_directory(name)
+        return name
+    repository = _repository(name)
+    path = _cached(repository, params.revision)
+    if path:
+        try:
+            check_directory(path)
+            return path
+        except RpcError:
+            if not params.download:
+                raise
+    if not params.download:
+        raise RpcError(
+            "model_not_cached",
+            f"The model {name} is not on this machine, and downloading was not asked for.",
+            model=name,
+            repository=repository,
+        )
+    path = _download(name, repository, params.revision)
+    check_directory(path)
+    return path
+
+
+def check_directory(path: str) -> None:
+    """Raise model_invalid when the directory lacks a file.
+
+    faster-whisper would look for a missing tokenizer on the hub.
+    """
+    present = set(os.listdir(path))
+    missing = [name for name in _NEEDED_FILES if name not in present]
+    if not present.intersection(_VOCABULARIES):
+        missing.append(_VOCABULARIES[0])
+    if missing:
+        raise RpcError(
+            "model_invalid",
+            f"The model directory {path} lacks {', '.join(missing)}.",
+            path=path,
+            missing=missing,
+        )
+
+
+def _repository(name: str) -> str:
+    """The hub id of a model's name."""
+    from faster_whisper.utils import _MODELS
+
+    if name in _MODELS:
+        return str(_MODELS[name])
+    # A name with a single slash that is no directory could be either; the hub id is likelier.
+    if _HUB_ID.fullmatch(name) and not name.startswith("."):
+        return name
+    if "/" in name or os.sep in name:
+        raise RpcError("model_not_found", f"There is no model directory {name}.", model=name)
+    import difflib
+
+    near = difflib.get_close_matches(name, _MODELS, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise RpcError(
+        "model_not_found",
+        f"There is no model {name}.{hint}",
+        model=name,
+        known=sorted(_MODELS),
+    )
+
+
+def _cached(repository: str, revision: str | None) -> str | None:
+    from faster_whisper import download_model
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return str(download_model(repository, local_files_only=True, revision=revision))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def _download(name: str, repository: str, revision: str | None) -> str:
+    from faster_whisper import download_model
+    from huggingface_hub import errors
+
+    try:
+        return str(download_model(repository, revision=revision))
+    except errors.GatedRepoError:
+        raise RpcError(
+            "model_download_failed",
+            f"Access to the model {name} must be asked for on its page.",
+            remedy=f"Visit https://huggingface.co/{repository}, accept its terms, and set HF_TOKEN.",
+            model=name,
+        ) from None
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
+        raise RpcError(
+            "model_not_found", f"The hub has no model {repository} at that revision.", model=name
+        ) from None
+    except Exception as error:  # whatever the HTTP stack raises
+        raise RpcError(
+            "model_download_failed",
+            f"The model {name} could not be downloaded ({type(error).__name__}).",
+            model=name,
+        ) from None
+
+
+def _load_on(device: str, path: str, params: LoadParams) -> Any:
+    import ctranslate2
+    from faster_whisper import WhisperModel
+
+    supported = ctranslate2.get_supported_compute_types(device, params.device_index)
+    if params.compute_type not in {"default", "auto", *supported}:
+        raise RpcError(
+            "compute_type_unsupported",
+            f"{device} does not support {params.compute_type} here; it supports "
+            f"{', '.join(sorted(supported))}.",
+            supported=sorted(supported),
+        )
+    try:
+        return WhisperModel(
+            path,
+            device=device,
+            device_index=params.device_index,
+            compute_type=params.compute_type,
+            cpu_threads=params.threads or available_threads(),
+            local_files_only=True,
+        )
+    except Exception as error:
+        raise native_error(error, "model_invalid", f"The model in {path} cannot be loaded") from None
+
+
+def available_threads() -> int:
+    """CPU threads that this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
+
+
+def native_error(error: Exception, kind: str, what: str) -> RpcError:
+    """What CTranslate2 throws, by its text; `kind` when that tells nothing."""
+    text = str(error)
+    folded = text.lower()
+    if isinstance(error, MemoryError) or "out of memory" in folded or "bad_alloc" in folded:
+        kind = "out_of_memory"
+    elif "cuda" in folded or "cublas" in folded or "cudnn" in folded:
+        kind = "device_unavailable"
+    return RpcError(kind, f"{what}: {text or type(error).__name__}.")

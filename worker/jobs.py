@@ -1,0 +1,145 @@
+"""A job: a work request from its acceptance to its one reply."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from protocol.envelope import Call, error_reply
+from protocol.errors import RpcError
+from protocol.progress import ProgressBegin, ProgressEnd, ProgressReport, encode_value
+from protocol.progress import progress_line as _progress_line
+from worker.channel import Writer
+
+Answer = Callable[[tuple[bytes, ...]], None]
+"""Takes the chunks of one reply line, or none for a notification."""
+
+
+class _Tokens(msgspec.Struct, rename="camel"):
+    """The part of any work params that a job cares for, as raw JSON."""
+
+    progress_token: msgspec.Raw = msgspec.Raw(b"null")  # noqa: RUF009 - immutable
+    partial_result_token: msgspec.Raw = msgspec.Raw(b"null")  # noqa: RUF009
+
+
+_decode_tokens = msgspec.json.Decoder(_Tokens).decode
+
+
+class Job:
+    """State of one work request. Its methods may be called from any thread.
+
+    `finish` takes effect once: whoever comes second, a late result or a late cancel, changes
+    nothing, and no notification follows the reply.
+    """
+
+    def __init__(self, call: Call, writer: Writer, answer: Answer) -> None:
+        self.id = bytes(call.id)
+        self.method = call.method
+        self.params = bytes(call.params)
+        self.accepted_at = time.monotonic()
+        self._writer = writer
+        self._answer = answer
+        # Re-entrant: a cancel hook may finish the job.
+        self._lock = threading.RLock()
+        self._cancelled = False
+        self._finished = False
+        self._begun = False
+        self._on_cancel: Callable[[], None] | None = None
+        # As raw JSON; empty where the client gave none.
+        self.progress_token, self.partial_token = self._tokens()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._cancelled
+
+    @property
+    def finished(self) -> bool:
+        """Whether the reply is out."""
+        return self._finished
+
+    def raise_if_cancelled(self) -> None:
+        """Raise the error that answers a cancelled request."""
+        if self._cancelled:
+            raise RpcError("cancelled")
+
+    def on_cancel(self, hook: Callable[[], None] | None) -> None:
+        """Have `hook` called on cancel; at once when that was already asked for."""
+        with self._lock:
+            self._on_cancel = hook
+            late = self._cancelled
+        if late and hook:
+            hook()
+
+    def cancel(self, *, answer: bool) -> None:
+        """Ask the job to stop; with `answer`, reply now and let the work end by itself."""
+        with self._lock:
+            if self._finished or self._cancelled:
+                return
+            self._cancelled = True
+            hook = self._on_cancel
+            if answer:
+                self.fail(RpcError("cancelled"))
+        if hook:
+            hook()
+
+    def begin(self, title: str) -> None:
+        """Tell that the job was taken up."""
+        with self._lock:
+            if self.progress_token and not self._finished:
+                self._begun = True
+                self._notify(self.progress_token, ProgressBegin(title=title))
+
+    def report(self, report: ProgressReport) -> None:
+        """Tell how far the job is."""
+        with self._lock:
+            if self.progress_token and not self._finished:
+                line = _progress_line(self.progress_token, encode_value(report))
+                self._writer.write_report(self.progress_token, line)
+
+    def partial(self, value: msgspec.Struct) -> None:
+        """Hand out a part of the result."""
+        with self._lock:
+            if self.partial_token and not self._finished:
+                self._notify(self.partial_token, value)
+
+    def forward(self, lines: bytes) -> None:
+        """Pass on notifications that an engine wrote for this job."""
+        with self._lock:
+            if not self._finished:
+                self._writer.write(lines)
+
+    def forward_report(self, token: bytes, line: bytes) -> None:
+        """Pass on a progress report that an engine wrote for this job."""
+        with self._lock:
+            if not self._finished:
+                self._writer.write_report(token, line)
+
+    def finish(self, *reply: bytes) -> None:
+        """Send the reply, unless the job has had one."""
+        with self._lock:
+            if self._finished:
+                return
+            self._finished = True
+            if self._begun:
+                self._notify(self.progress_token, ProgressEnd())
+            self._answer(reply if self.id else ())
+
+    def fail(self, error: RpcError) -> None:
+        """Send an error as the reply, unless the job has had one."""
+        self.finish(error_reply(self.id, error))
+
+    def _notify(self, token: bytes, value: msgspec.Struct) -> None:
+        self._writer.write(_progress_line(token, encode_value(value)))
+
+    def _tokens(self) -> tuple[bytes, bytes]:
+        try:
+            tokens = _decode_tokens(self.params or b"{}")
+        except msgspec.ValidationError:  # params by position hold no tokens
+            return b"", b""
+        pair = (bytes(tokens.progress_token), bytes(tokens.partial_result_token))
+        # Wrong types are for the validation of the params to refuse.
+        return tuple(token if token[0] in b'"-0123456789' else b"" for token in pair)  # type: ignore[return-value]

@@ -1,0 +1,106 @@
+"""Logs: lines on stderr, and `$/logMessage` notifications for a client that asked for them.
+
+Our own few lines instead of `logging`, which costs every start several milliseconds; libraries
+inside the engines do use `logging`, and `adopt_logging` leads them here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+LEVELS: Final = ("error", "warning", "info", "debug")
+LEVEL_VARIABLE: Final = "TRANSCRIPTION_WORKER_LOG"
+DEFAULT_LEVEL: Final = "warning"
+
+Listener = Callable[[str, str, str], None]
+
+
+class Log:
+    """Writes `TIME LEVEL NAME[PID] MESSAGE`; `listener` gets (level, name, message) as well."""
+
+    def __init__(self, name: str, level: str | None = None) -> None:
+        self.name = name
+        level = level or os.environ.get(LEVEL_VARIABLE, "").lower()
+        self.level = level if level in LEVELS else DEFAULT_LEVEL
+        self._prefix = f"{name}[{os.getpid()}]"
+        self._listener: Listener | None = None
+        self._listener_level = DEFAULT_LEVEL
+
+    def listen(self, listener: Listener, level: str) -> None:
+        """Also hand messages of `level` and above to `listener`."""
+        self._listener, self._listener_level = listener, level
+
+    def error(self, message: str) -> None:
+        """Something failed."""
+        self.write("error", message)
+
+    def warning(self, message: str) -> None:
+        """Something that somebody should know."""
+        self.write("warning", message)
+
+    def info(self, message: str) -> None:
+        """A step in the life of the worker."""
+        self.write("info", message)
+
+    def debug(self, message: str) -> None:
+        """Details for whoever hunts a defect."""
+        self.write("debug", message)
+
+    def write(self, level: str, message: str) -> None:
+        """Log one line; line breaks inside are kept visible."""
+        message = message.replace("\n", "\\n")
+        if _at_least(level, self.level):
+            _write_stderr(f"{timestamp()} {level.upper():7} {self._prefix} {message}\n")
+        if self._listener and _at_least(level, self._listener_level):
+            self._listener(level, self.name, message)
+
+    def relay(self, line: str) -> None:
+        """Pass on a line of an engine's stderr, which is in this format or is free text."""
+        _write_stderr(line + "\n")
+        if not self._listener:
+            return
+        fields = line.split(None, 3)
+        ours = len(fields) == 4 and fields[1].lower() in LEVELS
+        level = fields[1].lower() if ours else "info"
+        if _at_least(level, self._listener_level):
+            name = fields[2].partition("[")[0] if ours else "engine"
+            self._listener(level, name, fields[3] if ours else line)
+
+
+def timestamp() -> str:
+    """Now in UTC, ISO 8601 with milliseconds."""
+    now = time.time()
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03}Z"
+
+
+def adopt_logging(log: Log) -> None:
+    """Lead the standard library's `logging` and `warnings` into `log`."""
+    import logging
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            level = next(
+                (name for name in LEVELS if record.levelno >= getattr(logging, name.upper())),
+                "debug",
+            )
+            log.write(level, f"{record.name}: {record.getMessage()}")
+
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    root.handlers[:] = [Handler()]
+    root.setLevel(log.level.upper())
+
+
+def _at_least(level: str, threshold: str) -> bool:
+    return LEVELS.index(level) <= LEVELS.index(threshold)
+
+
+def _write_stderr(text: str) -> None:
+    try:
+        os.write(2, text.encode("utf-8", "backslashreplace"))
+    except OSError:
+        sys.stderr = None  # nobody listens any more; the work goes on

@@ -1,0 +1,1 @@
+"""Model managers: which engine process holds which model, and for how long."""

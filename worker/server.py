@@ -1,0 +1,136 @@
+"""A session on a pair of descriptors, from the first byte to the exit code.
+
+Both the front and its engines are servers: they differ in their methods, and in what the end of
+input means to them.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+from protocol.errors import RpcError
+from protocol.framing import LineFramer
+from worker.channel import READ_SIZE, Writer
+from worker.dispatcher import Dispatcher
+from worker.log import Log
+
+DRAIN_SECONDS: Final = 1.5
+"""How long a stopping server waits for a client that does not read."""
+
+_CLIENT_GONE_CODE: Final = 1
+
+
+class Stop:
+    """Why and how to stop: `graceful` finishes what is running; `gone` has nobody to answer."""
+
+    def __init__(self, reason: str, code: int, *, graceful: bool = False, gone: bool = False):
+        self.reason = reason
+        self.code = code
+        self.graceful = graceful
+        self.gone = gone
+
+
+class Server:
+    """Reads on one thread, stops on another.
+
+    The main thread only waits for a reason to stop, so that signals are handled at once whatever
+    the others do.
+    """
+
+    def __init__(
+        self,
+        input_fd: int,
+        output_fd: int,
+        log: Log,
+        *,
+        finish_at_end_of_input: bool,
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.writer = Writer(output_fd, self._lost_reader)
+        self.framer = LineFramer()
+        self.log = log
+        self.dispatcher: Dispatcher
+        self._input_fd = input_fd
+        self._finish_at_end_of_input = finish_at_end_of_input
+        self._on_stop = on_stop
+        self._stops: queue.SimpleQueue[Stop] = queue.SimpleQueue()
+
+    def stop(self, stop: Stop) -> None:
+        """Ask the server to stop; from any thread, also from a signal handler."""
+        self._stops.put(stop)
+
+    def client_gone(self, reason: str) -> None:
+        """Stop at once: nobody is left to answer."""
+        self.stop(Stop(reason, _CLIENT_GONE_CODE, gone=True))
+
+    def serve(self, dispatcher: Dispatcher) -> int:
+        """Serve until there is a reason to stop; return the exit code."""
+        self.dispatcher = dispatcher
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        stop = self._stops.get()
+        while stop.graceful:
+            self.log.debug(f"{stop.reason}: finishing what is running")
+            threading.Thread(target=self._finish, args=(stop.code,), daemon=True).start()
+            stop = self._stops.get()
+        self.log.info(f"stopping: {stop.reason}")
+        if not stop.gone:
+            # On a thread of its own, with a limit: a client that does not read can hold it up.
+            drain = threading.Thread(target=self._drain, daemon=True)
+            drain.start()
+            drain.join(DRAIN_SECONDS)
+        self._on_stop()
+        return stop.code
+
+    def _drain(self) -> None:
+        self.dispatcher.refusal = RpcError("shutting_down")
+        self.dispatcher.cancel_all()
+        self.dispatcher.wait_idle()
+        self.writer.flush()
+
+    def _finish(self, code: int) -> None:
+        self.dispatcher.wait_idle()
+        self.writer.flush()
+        self.stop(Stop("all work is done", code))
+
+    def _read(self) -> None:
+        receive = self.dispatcher.receive
+        writer = self.writer
+        framer = self.framer
+        while True:
+            try:
+                data = os.read(self._input_fd, READ_SIZE)
+            except OSError as error:  # the peer was killed: a socket says so with an error
+                self.log.debug(f"reading the input failed: {error}")
+                data = b""
+            lines = framer.feed(data) if data else framer.close()
+            replies = [reply for line in lines if (reply := self._guarded(receive, line))]
+            if replies:
+                writer.write(b"".join(replies))
+            if not data:
+                break
+            writer.wait_for_room()
+        self.stop(Stop("end of input", 0, graceful=self._finish_at_end_of_input))
+
+    def _guarded(self, receive: Callable[..., bytes], line: object) -> bytes:
+        """Nothing a client sends may end the reader."""
+        try:
+            return receive(line)
+        except Exception as error:
+            import traceback
+
+            self.log.error(f"dispatch failed: {''.join(traceback.format_exception(error))}")
+            return b""
+
+    def _lost_reader(self) -> None:
+        self.client_gone("the output cannot be written any more")
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.stop(Stop(signal.Signals(number).name, 128 + number))
