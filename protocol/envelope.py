@@ -21,8 +21,8 @@ class Call(msgspec.Struct, gc=False):
 
     jsonrpc: Literal["2.0"]
     method: str
-    id: msgspec.Raw = msgspec.Raw()  # noqa: RUF009 - immutable
-    params: msgspec.Raw = msgspec.Raw()  # noqa: RUF009
+    id: msgspec.Raw = msgspec.Raw()
+    params: msgspec.Raw = msgspec.Raw()
 
 
 class Fault(msgspec.Struct, gc=False):
@@ -144,6 +144,7 @@ def _explain(line: bytes) -> Fault | Response:
     try:
         members = {name: bytes(raw) for name, raw in _decode_object(line).items()}
     except msgspec.ValidationError:
+        msgspec.json.decode(line, type=msgspec.Raw)  # is it JSON to its end?
         return Fault(RpcError("invalid_request", "A request is an object."))
     id_ = members.get("id", NULL_ID)
     if id_[0] not in _ID_STARTS:

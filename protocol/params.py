@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from protocol.errors import RpcError
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 _NO_PARAMS = (b"", b"{}", b"[]")
 _Struct = msgspec.inspect.StructType
@@ -30,7 +31,8 @@ def decode_params(raw: bytes, type_: type[T]) -> T:
             path="$",
         )
     try:
-        return _decoder(type_).decode(raw)
+        params: T = _decoder(type_).decode(raw)
+        return params
     except msgspec.ValidationError as error:
         raise _explain(str(error), type_) from None
     except (msgspec.DecodeError, RecursionError):
@@ -45,7 +47,7 @@ def given_names(raw: bytes) -> frozenset[str]:
 
 
 @cache
-def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
+def _decoder(type_: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)
 
 

@@ -31,7 +31,7 @@ ComputeType = Literal[
 ]
 
 
-class VadParameters(Params, kw_only=True, frozen=True):
+class VadParameters(Params, kw_only=True):
     """Silero VAD, as faster-whisper runs it; times in seconds. Absent values are its defaults."""
 
     threshold: Probability | None = None
@@ -151,7 +151,7 @@ class PartialTranscript(Result, kw_only=True):
     segments: list[Segment]
 
 
-class Warning_(Result, kw_only=True):
+class Notice(Result, kw_only=True):
     """Something that the caller should know but that was no failure."""
 
     kind: str
@@ -183,7 +183,7 @@ class TranscribeResult(Result, kw_only=True):
     engine: str
     device: str
     compute_type: str
-    warnings: list[Warning_]
+    warnings: list[Notice]
     timings: Timings
     real_time_factor: float
     """Seconds of decoding and recognition per second of audio."""

@@ -105,7 +105,6 @@ def _blocks(path: str, channel: int | None) -> Iterator[npt.NDArray[np.int16]]:
             if not container.streams.audio:
                 raise RpcError("audio_no_stream", f"{path} has no audio stream.", path=path)
             stream = container.streams.audio[0]
-            stream.thread_type = "AUTO"
             stated = _stated_duration(container, stream)
             samples = 0
             for frame in _resampled(container, stream, channel, path):

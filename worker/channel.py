@@ -39,9 +39,9 @@ def claim_stdio() -> tuple[int, int]:
         os.close(null)
     if sys.platform == "win32":
         _claim_windows(input_fd, output_fd)
-    sys.stdin = None  # type: ignore[assignment]
+    sys.stdin = None
     # A windowed build has no streams at all, and libraries print all the same.
-    stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+    stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stdout = stderr
     return input_fd, output_fd
 

@@ -151,7 +151,7 @@ class Client:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        with open(self.process.stdout.fileno(), "rb", closefd=False) as lines:  # noqa: PTH123
+        with open(self.process.stdout.fileno(), "rb", closefd=False) as lines:
             for line in lines:
                 line = line.rstrip(b"\n")
                 self._on_line("<", line)

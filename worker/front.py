@@ -134,9 +134,7 @@ def main(log_level: str | None = None, cancel_grace: float | None = None) -> int
     input_fd, output_fd = claim_stdio()
     log = Log("front", log_level)
     whisper = WhisperManager(log, cancel_grace)
-    server = Server(
-        input_fd, output_fd, log, finish_at_end_of_input=True, on_stop=whisper.close
-    )
+    server = Server(input_fd, output_fd, log, finish_at_end_of_input=True, on_stop=whisper.close)
     whisper.writer = server.writer
     front = Front(server, whisper)
     watch_reader(output_fd, server.client_gone)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
-import orjson
 
 from protocol import envelope
 from protocol.errors import INVALID_PARAMS, RpcError
@@ -85,14 +84,15 @@ class HandlerLane:
                 job.finish(*dispatch(job))
 
 
-def _make_dispatch(
-    methods: Mapping[str, Method], log: Log
-) -> Callable[[Job], tuple[bytes, ...]]:
+def _make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], tuple[bytes, ...]]:
     """The function that turns a job into the chunks of its reply, with jsonrpcserver."""
     # Here, on the lane's thread and with the first job: the import takes about 100 ms, and
     # control requests are answered meanwhile.
     import jsonrpcserver
+    import orjson
 
+    # Its types know of text alone; what it hands to the deserializer may be anything.
+    dispatch_to_response: Any = jsonrpcserver.dispatch_to_response
     sealed = {name: _seal(method, log, jsonrpcserver) for name, method in methods.items()}
     takes_params = {name: len(inspect.signature(m).parameters) > 1 for name, m in methods.items()}
 
@@ -101,7 +101,7 @@ def _make_dispatch(
         return {"method": job.method, "params": params, "id": None}
 
     def dispatch(job: Job) -> tuple[bytes, ...]:
-        response = jsonrpcserver.dispatch_to_response(
+        response: Any = dispatch_to_response(
             job,
             sealed,
             context=job,
@@ -120,7 +120,11 @@ def _make_dispatch(
             return (envelope.error_reply(job.id, error),)
         result = response._value.result
         try:
-            return _reply(job.id, result)
+            if isinstance(result, Json):
+                return (b'{"jsonrpc":"2.0","id":%b,"result":' % job.id, *result, b"}\n")
+            typed_result = isinstance(result, msgspec.Struct)
+            encoded = msgspec.json.encode(result) if typed_result else orjson.dumps(result)
+            return (envelope.reply(job.id, encoded),)
         except TypeError as error:
             log.error(f"{job.method}: the result cannot be written as JSON: {error}")
             return (envelope.error_reply(job.id, RpcError("internal_error")),)
@@ -148,11 +152,3 @@ def _seal(method: Method, log: Log, jsonrpcserver: Any) -> Method:
     # jsonrpcserver asks for the signature on every call.
     sealed.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
     return sealed
-
-
-def _reply(id_: bytes, result: Any) -> tuple[bytes, ...]:
-    if isinstance(result, Json):
-        return (b'{"jsonrpc":"2.0","id":%b,"result":' % id_, *result, b"}\n")
-    if isinstance(result, msgspec.Struct):
-        return (envelope.reply(id_, msgspec.json.encode(result)),)
-    return (envelope.reply(id_, orjson.dumps(result)),)

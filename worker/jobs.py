@@ -21,8 +21,8 @@ Answer = Callable[[tuple[bytes, ...]], None]
 class _Tokens(msgspec.Struct, rename="camel"):
     """The part of any work params that a job cares for, as raw JSON."""
 
-    progress_token: msgspec.Raw = msgspec.Raw(b"null")  # noqa: RUF009 - immutable
-    partial_result_token: msgspec.Raw = msgspec.Raw(b"null")  # noqa: RUF009
+    progress_token: msgspec.Raw = msgspec.Raw(b"null")
+    partial_result_token: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decode_tokens = msgspec.json.Decoder(_Tokens).decode

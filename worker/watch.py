@@ -82,9 +82,7 @@ if sys.platform == "darwin":
         import select
 
         queue = select.kqueue()
-        event = select.kevent(
-            fd, select.KQ_FILTER_WRITE, select.KQ_EV_ADD | select.KQ_EV_CLEAR
-        )
+        event = select.kevent(fd, select.KQ_FILTER_WRITE, select.KQ_EV_ADD | select.KQ_EV_CLEAR)
         while True:
             for happened in queue.control([event], 1):
                 if happened.flags & select.KQ_EV_EOF:
@@ -93,9 +91,7 @@ if sys.platform == "darwin":
     def _wait_for_process(handle: int, gone: Gone) -> None:
         import select
 
-        event = select.kevent(
-            handle, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT
-        )
+        event = select.kevent(handle, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
         try:
             select.kqueue().control([event], 1)
         except ProcessLookupError:

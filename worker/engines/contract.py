@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protocol.control import Params, Result
-from protocol.transcription import ModelParams, Token, TranscribeParams, Warning_
+from protocol.transcription import ModelParams, Notice, Token, TranscribeParams
 
 
 class LoadParams(ModelParams, kw_only=True):
@@ -17,7 +17,7 @@ class LoadResult(Result, kw_only=True):
 
     device: str
     compute_type: str
-    warnings: list[Warning_]
+    warnings: list[Notice]
 
 
 class EngineTranscribeParams(Params, kw_only=True):

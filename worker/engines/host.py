@@ -7,7 +7,7 @@ import os
 
 from worker.channel import claim_stdio
 from worker.dispatcher import Dispatcher
-from worker.handler import HandlerLane, typed
+from worker.handler import HandlerLane, Method, typed
 from worker.log import Log, adopt_logging
 from worker.server import Server
 from worker.watch import die_with_parent
@@ -37,7 +37,7 @@ def main(kind: str, parent: int | None) -> int:
     os._exit(code)
 
 
-def _methods(kind: str) -> dict[str, object]:
+def _methods(kind: str) -> dict[str, Method]:
     from worker.engines import contract
     from worker.engines.whisper import WhisperEngine
 

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
-from typing import IO, Final
+from collections.abc import Callable, Sequence
+from typing import IO, Any, Final
 
 import msgspec
 
@@ -101,7 +101,8 @@ class EngineProcess:
     @property
     def pid(self) -> int:
         """Process id of the engine."""
-        return self._process.pid
+        pid: int = self._process.pid
+        return pid
 
     @property
     def alive(self) -> bool:
@@ -257,15 +258,17 @@ class EngineProcess:
             **details,
         )
 
-    def _thread(self, target: object) -> threading.Thread:
-        thread = threading.Thread(target=target, name=self.name, daemon=True)  # type: ignore[arg-type]
+    def _thread(self, target: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=target, name=self.name, daemon=True)
         thread.start()
         return thread
 
 
 def engine_command(kind: str) -> list[str]:
     """The command line that starts an engine of this very program."""
-    program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "worker"]
+    program = (
+        [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "worker"]
+    )
     return [*program, "engine", kind, "--parent", str(os.getpid())]
 
 
@@ -294,7 +297,7 @@ if sys.platform == "win32":
         process.kill()
 
 else:
-    _NEW_GROUP: Final = {"process_group": 0}
+    _NEW_GROUP: Final[dict[str, Any]] = {"process_group": 0}
 
     def _kill_tree(process: subprocess.Popen[bytes]) -> None:
         try:
@@ -303,7 +306,7 @@ else:
             pass
 
 
-def _cause_of_death(returncode: int) -> tuple[str, dict[str, object]]:
+def _cause_of_death(returncode: int) -> tuple[str, dict[str, Any]]:
     """How a process ended: as a sentence's middle, and as members of `error.data`."""
     if returncode < 0:
         try:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from protocol.transcription import (
+    Notice,
     PartialTranscript,
     Segment,
     Timings,
     TranscribeResult,
-    Warning_,
     Word,
 )
 from worker import audio
@@ -32,7 +32,7 @@ class WhisperEngine:
 
     def __init__(self) -> None:
         self._model: Any = None  # faster_whisper.WhisperModel, which has no types
-        self._warnings: list[Warning_] = []
+        self._warnings: list[Notice] = []
 
     def load(self, job: Job, params: LoadParams) -> LoadResult:
         """Load the model, for good: another model is for another process."""
@@ -129,7 +129,7 @@ class WhisperEngine:
         segments, info = pipeline.transcribe(samples, **kwargs)
         return segments, info
 
-    def _language(self, request: TranscribeParams) -> tuple[str | None, list[Warning_]]:
+    def _language(self, request: TranscribeParams) -> tuple[str | None, list[Notice]]:
         """The language to decode, None where it is to be detected."""
         multilingual = self._model.model.is_multilingual
         language = request.language.lower() if request.language else None
@@ -141,7 +141,7 @@ class WhisperEngine:
                 "multilingual": request.multilingual,
             }
             return "en", [
-                Warning_(
+                Notice(
                     kind="option_ignored",
                     option=name,
                     message=f"{name} changes nothing here: {reason}.",

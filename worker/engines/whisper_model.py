@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import RpcError
-from protocol.transcription import Warning_
+from protocol.transcription import Notice
 from worker.engines.contract import LoadParams
 
 _NEEDED_FILES: Final = ("config.json", "model.bin", "tokenizer.json")
@@ -16,14 +16,14 @@ _VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def load(params: LoadParams) -> tuple[Any, list[Warning_]]:
+def load(params: LoadParams) -> tuple[Any, list[Notice]]:
     """Load the model; return faster-whisper's `WhisperModel` and what was done otherwise.
 
     With device `auto`, a CUDA device that fails gives way to the CPU, with a warning.
     """
     path = resolve(params)
     device = params.device
-    warnings: list[Warning_] = []
+    warnings: list[Notice] = []
     if device in ("auto", "cuda"):
         import ctranslate2
 
@@ -45,7 +45,7 @@ def load(params: LoadParams) -> tuple[Any, list[Warning_]]:
             if params.device == "cuda" or error.kind != "device_unavailable":
                 raise
             warnings.append(
-                Warning_(kind="device_fallback", message=f"Running on the CPU: {error.message}")
+                Notice(kind="device_fallback", message=f"Running on the CPU: {error.message}")
             )
     return _load_on("cpu", path, params), warnings
 
@@ -82,7 +82,7 @@ def check_directory(path: str) -> None:
 
     faster-whisper would look for a missing tokenizer on the hub.
     """
-    present = set(os.listdir(path))
+    present = {file.name for file in Path(path).iterdir()}
     missing = [name for name in _NEEDED_FILES if name not in present]
     if not present.intersection(_VOCABULARIES):
         missing.append(_VOCABULARIES[0])
@@ -138,7 +138,7 @@ def _download(name: str, repository: str, revision: str | None) -> str:
         raise RpcError(
             "model_download_failed",
             f"Access to the model {name} must be asked for on its page.",
-            remedy=f"Visit https://huggingface.co/{repository}, accept its terms, and set HF_TOKEN.",
+            remedy=f"Accept the terms on https://huggingface.co/{repository} and set HF_TOKEN.",
             model=name,
         ) from None
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
@@ -175,7 +175,9 @@ def _load_on(device: str, path: str, params: LoadParams) -> Any:
             local_files_only=True,
         )
     except Exception as error:
-        raise native_error(error, "model_invalid", f"The model in {path} cannot be loaded") from None
+        raise native_error(
+            error, "model_invalid", f"The model in {path} cannot be loaded"
+        ) from None
 
 
 def available_threads() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from protocol.errors import RpcError
-from protocol.transcription import TranscribeParams, VadParameters, Warning_
+from protocol.transcription import Notice, TranscribeParams, VadParameters
 
 # The same name in both pipelines of faster-whisper.
 _COMMON: Final = (
@@ -77,7 +77,7 @@ def arguments(request: TranscribeParams, language: str | None, duration: float) 
 
 def ignored(
     request: TranscribeParams, given: Collection[str], language_is_known: bool
-) -> Iterator[Warning_]:
+) -> Iterator[Notice]:
     """A warning for each option that the client wrote and that changes nothing."""
     batched = request.batch_size is not None
     reasons: dict[str, str] = {}
@@ -113,7 +113,7 @@ def ignored(
     if request.vad_parameters and request.vad_parameters.max_speech_duration is not None:
         written.add("vadParameters.maxSpeechDuration")
     for name in sorted(written.intersection(reasons)):
-        yield Warning_(
+        yield Notice(
             kind="option_ignored",
             option=name,
             message=f"{name} changes nothing here: {reasons[name]}.",
@@ -162,6 +162,4 @@ def _clips(request: TranscribeParams, duration: float) -> list[tuple[float, floa
 def _windows(duration: float, length: float) -> list[dict[str, float]]:
     """The whole audio in windows of `length` seconds: batched mode without VAD wants them."""
     count = max(1, -int(-duration // length))
-    return [
-        {"start": i * length, "end": min(duration, (i + 1) * length)} for i in range(count)
-    ]
+    return [{"start": i * length, "end": min(duration, (i + 1) * length)} for i in range(count)]

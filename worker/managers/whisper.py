@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -41,7 +41,7 @@ class WhisperManager:
 
         queued = time.monotonic() - job.accepted_at
         check_file(params.audio)
-        job.begin(f"Transcribing {Path(params.audio).name}")
+        job.begin(f"Transcribing {os.path.basename(params.audio)}")
         started = time.monotonic()
         key = tuple(getattr(params, name) for name in _MODEL_FIELDS)
         engine = self._engine_for(key)
