@@ -23,7 +23,7 @@ SAMPLE_RATE: Final = 16_000
 """Hz; what Whisper's features are made of."""
 
 # Containers that state their exact length; elsewhere FFmpeg may estimate it from the bit rate.
-_EXACT_LENGTH: Final = frozenset({"wav", "w64", "aiff", "flac", "mov"})
+_EXACT_LENGTH: Final = frozenset({"w64", "aiff", "flac", "mov"})
 _LENGTH_TOLERANCE: Final = 0.5  # seconds
 
 
@@ -105,7 +105,7 @@ def _blocks(path: str, channel: int | None) -> Iterator[npt.NDArray[np.int16]]:
             if not container.streams.audio:
                 raise RpcError("audio_no_stream", f"{path} has no audio stream.", path=path)
             stream = container.streams.audio[0]
-            stated = _stated_duration(container, stream)
+            stated = _stated_duration(path, container, stream)
             samples = 0
             for frame in _resampled(container, stream, channel, path):
                 samples += frame.shape[0]
@@ -160,10 +160,34 @@ def _resampled(
         yield out.to_ndarray()[plane]
 
 
-def _stated_duration(container: Any, stream: Any) -> float | None:
+def _stated_duration(path: str, container: Any, stream: Any) -> float | None:
     """Seconds that the container says the stream lasts, where it knows exactly."""
+    if container.format.name == "wav":
+        return _riff_duration(path)
     if not _EXACT_LENGTH.intersection(container.format.name.split(",")):
         return None
     if stream.duration is None or stream.time_base is None:
         return None
     return float(stream.duration * stream.time_base)
+
+
+def _riff_duration(path: str) -> float | None:
+    """Seconds by the chunk sizes of a WAV file; FFmpeg goes by the size of the file instead.
+
+    None where a recorder that was streaming left the size open.
+    """
+    with Path(path).open("rb") as file:
+        if file.read(4) != b"RIFF":
+            return None
+        file.seek(12)
+        byte_rate = 0
+        while len(header := file.read(8)) == 8:
+            size = int.from_bytes(header[4:], "little")
+            if header[:4] == b"fmt ":
+                byte_rate = int.from_bytes(file.read(size)[8:12], "little")
+                continue
+            if header[:4] == b"data":
+                left_open = size == 0 or size >= 0x7FFF_0000
+                return size / byte_rate if byte_rate and not left_open else None
+            file.seek(size + size % 2, 1)
+    return None

@@ -32,7 +32,7 @@ def worker_command() -> list[str]:
 class Client:
     """One worker process and the session with it.
 
-    `on_line` sees every line in both directions: `(">" or "<", line)`. Use it as a context
+    A `stderr` of `subprocess.PIPE` is for the caller to read. `on_line` sees every line in both directions: `(">" or "<", line)`. Use it as a context
     manager, from one thread.
     """
 
@@ -136,8 +136,6 @@ class Client:
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()
-        if self.process.stderr:
-            self.process.stderr.close()
         return code
 
     def _write(self, message: object) -> None:

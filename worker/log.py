@@ -34,6 +34,12 @@ class Log:
         """Also hand messages of `level` and above to `listener`."""
         self._listener, self._listener_level = listener, level
 
+    @property
+    def finest(self) -> str:
+        """The most detailed level that anybody listens to."""
+        levels = (self.level, self._listener_level if self._listener else self.level)
+        return max(levels, key=LEVELS.index)
+
     def error(self, message: str) -> None:
         """Something failed."""
         self.write("error", message)
@@ -60,13 +66,12 @@ class Log:
 
     def relay(self, line: str) -> None:
         """Pass on a line of an engine's stderr, which is in this format or is free text."""
-        _write_stderr(line + "\n")
-        if not self._listener:
-            return
         fields = line.split(None, 3)
         ours = len(fields) == 4 and fields[1].lower() in LEVELS
         level = fields[1].lower() if ours else "info"
-        if _at_least(level, self._listener_level):
+        if not ours or _at_least(level, self.level):
+            _write_stderr(line + "\n")
+        if self._listener and _at_least(level, self._listener_level):
             name = fields[2].partition("[")[0] if ours else "engine"
             self._listener(level, name, fields[3] if ours else line)
 

@@ -18,7 +18,8 @@ def main(kind: str, parent: int | None) -> int:
     if parent is not None:
         die_with_parent(parent)
     input_fd, output_fd = claim_stdio()
-    faulthandler.enable()  # a crash in native code leaves its Python stack in the stderr tail
+    # A crash in native code leaves its Python stack in the stderr tail.
+    faulthandler.enable(all_threads=False)
     log = Log(kind)
     adopt_logging(log)
     # The front is all that an engine is for: when its pipe ends, so does the engine.

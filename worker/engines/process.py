@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -88,7 +88,7 @@ class EngineProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, **_QUIET, LEVEL_VARIABLE: log.level},
+                env={**os.environ, **_QUIET, LEVEL_VARIABLE: log.finest},
                 **_NEW_GROUP,
             )
         except OSError as error:
@@ -143,7 +143,7 @@ class EngineProcess:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: closed already
             pass  # it has ended; whoever waits is told by the reading thread
 
     def _cancel(self, pending: _Pending) -> None:
@@ -229,10 +229,11 @@ class EngineProcess:
 
     def _read_stderr(self) -> None:
         assert self._process.stderr is not None
-        for raw in _lines(self._process.stderr):
-            line = raw.decode("utf-8", "backslashreplace").rstrip()
-            self._tail.append(line)
-            self._log.relay(line)
+        with os.fdopen(os.dup(self._process.stderr.fileno()), "rb") as lines:
+            for raw in lines:
+                line = raw.decode("utf-8", "backslashreplace").rstrip()
+                self._tail.append(line)
+                self._log.relay(line)
 
     def _finish(self) -> None:
         """The engine's output has ended: so has the engine, or it is useless."""
@@ -240,6 +241,9 @@ class EngineProcess:
         self._process.wait()
         # What it said last tells why it died. A process that it left behind may hold the pipe.
         self._stderr_reader.join(1)
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            assert stream is not None
+            stream.close()
         self._log.info(f"{self.name} ended: {_cause_of_death(self._process.returncode)[0]}")
         self._ended.set()
         pending = self._pending
@@ -281,10 +285,6 @@ def _result_of(reply: tuple[bytes, ...]) -> Json:
         return Json(chunks)
     error = b"".join(reply)[len(_ERROR) : -len(b"}\n")]
     raise RpcError.from_object(msgspec.json.decode(error, type=ErrorObject))
-
-
-def _lines(stream: IO[bytes]) -> IO[bytes]:
-    return os.fdopen(os.dup(stream.fileno()), "rb")
 
 
 if sys.platform == "win32":

@@ -1,0 +1,51 @@
+"""What the tests share: the trained model, the recordings with their truth, and workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.support import MODEL, WORKER, Session, load_truth
+
+
+@pytest.fixture(scope="session")
+def truth() -> dict[str, Any]:
+    """What is said in each recording, by file name."""
+    return load_truth()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Session]]:
+    """Start worker sessions that end with the test."""
+    with ExitStack() as stack:
+        yield lambda *args, **kwargs: stack.enter_context(Session([*WORKER, *args], **kwargs))
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Session]:
+    """A session shared by the tests of a module, with the model loaded after the first job."""
+    with Session(WORKER) as session:
+        yield session
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _isolated_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty model cache, and a hub that nobody answers for: no test reaches a network."""
+    changes = {
+        "HF_HOME": str(tmp_path_factory.mktemp("hub")),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in changes.items():
+            patch.setenv(name, value)
+        patch.delenv("HF_TOKEN", raising=False)
+        yield
+
+
+def pytest_report_header() -> str:
+    return f"worker: {' '.join(WORKER)}; model: {MODEL}"
+
+

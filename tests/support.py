@@ -1,0 +1,197 @@
+"""Helpers of the tests: sessions with a worker, recordings, and measures against the truth."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.client import Client
+
+HERE = Path(__file__).parent
+RECORDINGS = HERE / "recordings"
+MODEL = Path(os.environ.get("TEST_WHISPER_MODEL", HERE / "models" / "whisper"))
+WORKER = [sys.executable, "-m", "worker"]
+"""The worker under test; TEST_WORKER names another program, such as the frozen one."""
+if os.environ.get("TEST_WORKER"):
+    WORKER = [os.environ["TEST_WORKER"]]
+
+SAMPLE_RATE = 16_000
+
+
+class Session(Client):
+    """A client that keeps what the worker wrote on stderr, and all that it sent."""
+
+    def __init__(self, command: Sequence[str] = WORKER, **kwargs: Any) -> None:
+        super().__init__(command, stderr=subprocess.PIPE, **kwargs)
+        self.stderr = b""
+        self.notifications: list[dict[str, Any]] = []
+        self._drain = threading.Thread(target=self._read_stderr, daemon=True)
+        self._drain.start()
+
+    def transcribe(self, audio: str | Path, **options: Any) -> dict[str, Any]:
+        """Transcribe with the test model and return the result."""
+        return self.result(self.send_transcribe(audio, **options), self._keep)
+
+    def send_transcribe(self, audio: str | Path, **options: Any) -> int:
+        """Ask for a transcription; return the request's id."""
+        return self.send("transcribe", {"audio": str(audio), "model": str(MODEL), **options})
+
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the first message that is wanted; keep the notifications before it."""
+        while True:
+            message = self.next_message(60)
+            if wanted(message):
+                return message
+            if "method" in message:
+                self.notifications.append(message)
+            else:
+                self._replies[message["id"]] = message
+
+    def wait_for_partial(self) -> None:
+        """Return when the first segment has come."""
+        self.wait_for(lambda m: "segments" in m.get("params", {}).get("value", {}))
+
+    def engine_pid(self) -> int:
+        """The process id of the worker's only engine."""
+        (pid,) = children(self.process.pid)
+        return pid
+
+    def close(self) -> int:
+        """End the session; wait for all of stderr."""
+        code = super().close()
+        self._drain.join(5)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+    def _keep(self, method: str, params: Any) -> None:
+        self.notifications.append({"method": method, "params": params})
+
+    def _read_stderr(self) -> None:
+        assert self.process.stderr is not None
+        fd = self.process.stderr.fileno()
+        while True:
+            try:
+                data = os.read(fd, 65536)
+            except OSError:
+                return
+            if not data:
+                return
+            self.stderr += data
+
+
+def load_truth() -> dict[str, Any]:
+    """What is said in each recording, by file name."""
+    loaded: dict[str, Any] = json.loads((RECORDINGS / "truth.json").read_text("utf-8"))
+    return loaded
+
+
+def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+    """Words inserted, deleted or replaced (Levenshtein)."""
+    row = list(range(len(hypothesis) + 1))
+    for i, wanted in enumerate(reference, 1):
+        previous, row[0] = row[0], i
+        for j, got in enumerate(hypothesis, 1):
+            previous, row[j] = (
+                row[j],
+                min(row[j] + 1, row[j - 1] + 1, previous + (wanted != got)),
+            )
+    return row[-1]
+
+
+def children(pid: int) -> list[int]:
+    """Direct child processes, from /proc."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all of its descendants."""
+    return [pid, *(each for child in children(pid) for each in tree(child))]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs: neither gone nor a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until_gone(pids: Iterable[int], timeout: float) -> list[int]:
+    """The processes that are still there after `timeout` seconds."""
+    import time
+
+    deadline = time.monotonic() + timeout
+    left = list(pids)
+    while left and time.monotonic() < deadline:
+        left = [pid for pid in left if alive(pid)]
+        time.sleep(0.01)
+    return left
+
+
+def kill_hard(pid: int) -> None:
+    """SIGKILL."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def write_wav(
+    path: Path, samples: npt.NDArray[np.int16], rate: int = SAMPLE_RATE, channels: int = 1
+) -> Path:
+    """Write int16 samples (interleaved when there are several channels)."""
+    import wave
+
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+def encode(path: Path, samples: npt.NDArray[np.int16], codec: str, *, video: bool = False) -> Path:
+    """Write 16 kHz mono samples with any codec that PyAV has, in the container of the suffix."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("mpeg4", rate=5) if video else None
+        stream = container.add_stream(codec, rate=SAMPLE_RATE)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = "mono"  # type: ignore[assignment]
+        if picture is not None:
+            assert isinstance(picture, av.VideoStream)
+            picture.width = picture.height = 64
+            picture.pix_fmt = "yuv420p"
+            for _ in range(5):
+                image = av.VideoFrame(64, 64, "yuv420p")
+                container.mux(picture.encode(image))
+            container.mux(picture.encode(None))
+        frame = av.AudioFrame.from_ndarray(samples[None, :], format="s16", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        for part in (frame, None):
+            container.mux(stream.encode(part))
+    return path
+
+
+def samples_of(name: str) -> npt.NDArray[np.int16]:
+    """The samples of one of the recordings."""
+    from worker.audio import decode
+
+    return np.round(decode(str(RECORDINGS / name)) * 32768).astype(np.int16)
+
+
+def long_recording(path: Path, times: int = 10) -> Path:
+    """The demo recording repeated: minutes of speech, to be interrupted."""
+    return write_wav(path, np.tile(samples_of("demo.flac"), times))

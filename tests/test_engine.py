@@ -1,0 +1,210 @@
+"""An engine may die, hang or babble: one typed error, and the worker goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol.envelope import Call
+from protocol.errors import RpcError
+from tests.support import RECORDINGS, Session, alive, long_recording, wait_until_gone
+from worker.channel import Writer
+from worker.engines.process import EngineProcess
+from worker.jobs import Job
+from worker.log import Log
+
+Start = Callable[..., Session]
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return long_recording(tmp_path_factory.mktemp("long") / "long.wav")
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS"])
+def test_an_engine_killed_during_a_job_is_one_error_and_the_next_request_works(
+    start: Start, long_file: Path, name: str
+) -> None:
+    session = start()
+    id_ = session.send_transcribe(long_file, partialResultToken=1, progressToken=2)
+    session.wait_for_partial()
+    engine = session.engine_pid()
+    os.kill(engine, getattr(signal, name))
+    with pytest.raises(RpcError) as caught:
+        session.result(id_, session._keep)
+    assert caught.value.kind == "engine_crashed"
+    assert caught.value.data["signal"] == name
+    assert name in caught.value.message
+    if name == "SIGSEGV":  # the tail of its stderr says where
+        assert any("Fatal Python error" in line for line in caught.value.data["stderrTail"])
+    assert session.notifications[-1]["params"]["value"] == {"kind": "end"}
+    assert session.transcribe(RECORDINGS / "en-01.flac")["segments"]
+    assert session.engine_pid() != engine
+
+
+def test_an_engine_killed_while_it_is_idle_is_started_again(start: Start) -> None:
+    session = start()
+    session.transcribe(RECORDINGS / "en-01.flac")
+    engine = session.engine_pid()
+    os.kill(engine, signal.SIGKILL)
+    assert wait_until_gone([engine], 5) == []
+    assert session.transcribe(RECORDINGS / "en-01.flac")["segments"]
+
+
+def test_an_engine_frozen_by_a_stop_signal_is_ended_by_cancel(
+    start: Start, long_file: Path
+) -> None:
+    session = start("serve", "--cancel-grace", "0.2")
+    id_ = session.send_transcribe(long_file, partialResultToken=1)
+    session.wait_for_partial()
+    engine = session.engine_pid()
+    os.kill(engine, signal.SIGSTOP)
+    session.cancel(id_)
+    with pytest.raises(RpcError, match="cancelled"):
+        session.result(id_)
+    assert wait_until_gone([engine], 5) == []
+    assert session.transcribe(RECORDINGS / "en-01.flac")["segments"]
+
+
+def test_the_engine_ends_when_the_front_is_killed(start: Start, long_file: Path) -> None:
+    session = start()
+    session.send_transcribe(long_file, partialResultToken=1)
+    session.wait_for_partial()
+    engine = session.engine_pid()
+    session.process.kill()
+    assert wait_until_gone([engine], 2) == []
+
+
+# What follows drives EngineProcess with engines that misbehave.
+
+_PRELUDE = "import json, os, sys, time\nask = json.loads(sys.stdin.readline())\n"
+
+
+def reply(result: str) -> str:
+    """Script that answers the call with `result`, JSON."""
+    return (
+        "sys.stdout.write('{\"jsonrpc\":\"2.0\",\"id\":%d,\"result\":%s}\\n'"
+        f" % (ask['id'], {result!r})); sys.stdout.flush()\n"
+    )
+
+
+
+class Rig:
+    """An `EngineProcess` around a script, and a pipe in the place of a client."""
+
+    def __init__(self, script: str, grace: float = 0.2) -> None:
+        self.output, write_end = os.pipe()
+        self.writer = Writer(write_end, lambda: None)
+        self.log = Log("test", "error")
+        self.engine = EngineProcess(
+            "script",
+            [sys.executable, "-u", "-c", _PRELUDE + script],
+            self.writer,
+            self.log,
+            cancel_grace=grace,
+        )
+        self.job = self.new_job()
+
+    def new_job(self) -> Job:
+        call = Call("2.0", "work", id=b"1", params=b'{"progressToken":5,"partialResultToken":6}')  # type: ignore[arg-type]
+        return Job(call, self.writer, lambda reply: self.writer.write(*reply))
+
+    def call(self) -> Any:
+        return self.engine.call("work", b"{}", self.job)
+
+    def written(self) -> bytes:
+        self.writer.flush()
+        os.set_blocking(self.output, False)
+        try:
+            return os.read(self.output, 1 << 16)
+        except BlockingIOError:
+            return b""
+
+
+@pytest.fixture
+def rig() -> Any:
+    rigs: list[Rig] = []
+
+    def make(script: str, **kwargs: Any) -> Rig:
+        rigs.append(Rig(script, **kwargs))
+        return rigs[-1]
+
+    yield make
+    for each in rigs:
+        each.engine.stop()
+        os.close(each.output)
+
+
+def test_a_result_is_forwarded_byte_by_byte_as_the_engine_wrote_it(rig: Any) -> None:
+    result = '{"n": 1.0e0 , "s":"\\u0041", "long":"' + "x" * 100_000 + '"}'
+    assert b"".join(rig(reply(result)).call()) == result.encode()
+
+
+def test_an_engine_that_exits_is_an_error_with_its_exit_code_and_last_words(rig: Any) -> None:
+    with pytest.raises(RpcError) as caught:
+        rig("print('no licence for this', file=sys.stderr); sys.exit(3)").call()
+    assert caught.value.kind == "engine_crashed"
+    assert caught.value.data["exitCode"] == 3
+    assert caught.value.data["stderrTail"] == ["no licence for this"]
+
+
+def test_an_engine_that_dies_in_the_middle_of_a_line_forwards_none_of_it(rig: Any) -> None:
+    made = rig(
+        "sys.stdout.write('{\"jsonrpc\":\"2.0\",\"method\":\"$/progress\",\"params\":{\"tok');"
+        "sys.stdout.flush(); os._exit(1)"
+    )
+    with pytest.raises(RpcError, match="exited with code 1"):
+        made.call()
+    assert made.written() == b""
+
+
+def test_rubbish_from_an_engine_does_not_reach_the_client(rig: Any) -> None:
+    made = rig("print('rubbish'); print('{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":0}');"
+               + reply("7"))
+    assert b"".join(made.call()) == b"7"
+    assert made.written() == b""
+
+
+def test_an_engine_that_closes_its_output_and_lives_is_ended(rig: Any) -> None:
+    made = rig("os.close(1); time.sleep(60)")
+    with pytest.raises(RpcError) as caught:
+        made.call()
+    assert caught.value.kind == "engine_crashed"
+    assert not alive(made.engine.pid)
+
+
+def test_what_an_engine_started_ends_with_it(rig: Any, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    made = rig(
+        "import subprocess\n"
+        f"child = subprocess.Popen(['sleep', '60'])\nopen({str(note)!r}, 'w').write(str(child.pid))\n"
+        + reply("0")
+        + "time.sleep(60)"
+    )
+    made.call()
+    made.engine.stop()
+    assert wait_until_gone([int(note.read_text())], 2) == []
+
+
+def test_an_engine_that_does_not_stop_is_ended_after_the_grace_time(rig: Any) -> None:
+    made = rig("time.sleep(60)")
+    made.job.on_cancel(None)
+    import threading
+
+    threading.Timer(0.05, lambda: made.job.cancel(answer=True)).start()
+    with pytest.raises(RpcError) as caught:
+        made.call()
+    assert caught.value.kind == "cancelled"
+    assert not made.engine.alive
+
+
+def test_a_command_that_cannot_be_started_is_a_typed_error() -> None:
+    with pytest.raises(RpcError) as caught:
+        EngineProcess("none", ["/no/such/program"], None, Log("test", "error"))  # type: ignore[arg-type]
+    assert caught.value.kind == "engine_start_failed"
