@@ -13,6 +13,7 @@ import msgspec
 from protocol.errors import RpcError
 
 NULL_ID: Final = b"null"
+_WHITE_SPACE: Final = b" \t\r"
 DEFAULT_MAX_BATCH: Final = 10_000
 
 
@@ -64,7 +65,7 @@ def parse(line: bytes, max_batch: int = DEFAULT_MAX_BATCH) -> Message | None:
     except (msgspec.ValidationError, RecursionError):
         pass
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return None if not line.strip() else _parse_fault(error)
+        return None if not line.strip(_WHITE_SPACE) else _parse_fault(error)
     else:
         return call if _is_sound(call) else _explain(line)
     try:

@@ -16,9 +16,9 @@ from protocol.conformance import Failure, Session, Vector, load_vectors, run_vec
 from protocol.conformance.__main__ import main
 from protocol.conformance.replies import BadReplyError, parse_answer
 from protocol.conformance.vectors import Context, Step, encode
+from tests.support import WORKER
 
 WRONG_SERVER = Path(__file__).with_name("wrong_server.py")
-HAS_WORKER = importlib.util.find_spec("worker.__main__") is not None
 
 # For each fault a vector that must find it; others may, too.
 FOUND_BY = {
@@ -72,9 +72,7 @@ def names(vector: Vector) -> str:
 
 @pytest.fixture(scope="session")
 def worker() -> Iterator[Session]:
-    if not HAS_WORKER:
-        pytest.skip("python -m worker does not exist yet")
-    session = Session([sys.executable, "-m", "worker"])
+    session = Session(WORKER)
     yield session
     assert session.close() is None
 

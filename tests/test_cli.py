@@ -1,0 +1,108 @@
+"""The command line for people."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import struct
+import subprocess
+import termios
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.support import MODEL, RECORDINGS, WORKER, load_truth, word_errors
+from worker import __version__
+
+SPEECH = RECORDINGS / "en-01.flac"
+
+
+def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*WORKER, *map(str, args)], capture_output=True, text=True)
+
+
+def test_transcribe_prints_segments_with_their_times() -> None:
+    done = run("transcribe", SPEECH, "--model", MODEL)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert all(line.startswith("[0:00:0") for line in lines)
+    words = " ".join(line.partition("] ")[2] for line in lines).split()
+    assert word_errors(load_truth()[SPEECH.name]["text"].split(), words) <= 1
+
+
+def test_transcribe_json_prints_one_result_a_line() -> None:
+    done = run("transcribe", SPEECH, RECORDINGS / "de-01.flac", "--model", MODEL, "--json")
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [Path(result["file"]).name for result in results] == ["en-01.flac", "de-01.flac"]
+    assert all(result["segments"] for result in results)
+
+
+def test_a_file_that_fails_does_not_stop_the_rest_and_sets_the_exit_code() -> None:
+    done = run("transcribe", "nowhere.wav", SPEECH, "--model", MODEL)
+    assert done.returncode == 1
+    assert "There is no file" in done.stderr
+    assert done.stdout
+
+
+def test_any_param_can_be_given_and_warnings_are_shown() -> None:
+    done = run(
+        "transcribe", SPEECH, "--model", MODEL, "--option", "temperature=0", "--option",
+        "bestOf=2", "--option", "hotwords=left right",
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "bestOf changes nothing" in done.stderr
+    assert run("transcribe", SPEECH, "--option", "nonsense").returncode == 2
+    wrong = run("transcribe", SPEECH, "--model", MODEL, "--option", "beamSzie=2")
+    assert "Did you mean beamSize?" in wrong.stderr
+
+
+def test_offline_never_fetches_a_model() -> None:
+    done = run("transcribe", SPEECH, "--model", "tiny", "--offline")
+    assert done.returncode == 1
+    assert "not on this machine" in done.stderr
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout == f"transcription-worker {__version__}\n"
+    assert "transcribe files from the terminal" in run("--help").stdout
+    assert run("--no-such-option").returncode == 2
+
+
+def on_a_terminal(command: Sequence[str | Path], keys: bytes = b"") -> tuple[bytes, bytes]:
+    """Run with stdin and stderr on a pseudo terminal; return (stdout, what the terminal shows)."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    if keys:
+        while b"Ctrl-D" not in shown:
+            shown += os.read(ours, 4096)
+        os.write(ours, keys)
+    assert process.stdout
+    out = process.stdout.read()
+    while True:
+        try:
+            data = os.read(ours, 4096)
+        except OSError:  # EIO: the other side is closed
+            break
+        shown += data
+    process.stdout.close()
+    process.wait()
+    os.close(ours)
+    return out, shown
+
+
+def test_a_person_at_a_terminal_is_told_what_is_expected() -> None:
+    out, shown = on_a_terminal(
+        WORKER, b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n\x04'
+    )
+    assert b"serving JSON-RPC 2.0" in shown
+    assert json.loads(out) == {"jsonrpc": "2.0", "id": 1, "result": {}}
+
+
+def test_a_terminal_shows_a_progress_bar() -> None:
+    out, shown = on_a_terminal([*WORKER, "transcribe", SPEECH, "--model", MODEL])
+    assert b"recognition" in shown
+    assert out.startswith(b"[0:00:0")

@@ -1,0 +1,61 @@
+"""Framing: whatever way the bytes arrive, the lines are the same."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.framing import OVERSIZE, LineFramer, Oversize
+
+LIMIT = 16
+
+
+def lines_of(chunks: list[bytes], limit: int = LIMIT) -> list[bytes | Oversize]:
+    framer = LineFramer(limit)
+    lines: list[bytes | Oversize] = []
+    for chunk in chunks:
+        lines += framer.feed(chunk)
+    return lines + framer.close()
+
+
+def expected(stream: bytes) -> list[bytes | Oversize]:
+    """The plain reading of the rules, on the whole stream at once."""
+    *lines, last = stream.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return [line if len(line) <= LIMIT else OVERSIZE for line in (*lines, *([last] if last else []))]
+
+
+@st.composite
+def chunked(draw: st.DrawFn) -> list[bytes]:
+    piece = st.sampled_from([b"\n", b"\r\n", b"a", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"0123456789"])
+    stream = b"".join(draw(st.lists(piece, max_size=30)))
+    cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    return [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True) if a < b]
+
+
+@given(chunked())
+def test_lines_do_not_depend_on_how_the_bytes_arrive(chunks: list[bytes]) -> None:
+    assert lines_of(chunks) == expected(b"".join(chunks))
+
+
+def test_an_oversize_line_is_told_of_once_and_not_held() -> None:
+    framer = LineFramer(LIMIT)
+    assert framer.feed(b"x" * 17) == [OVERSIZE]
+    for _ in range(1000):
+        assert framer.feed(b"x" * 1000) == []
+    assert framer._chunks == []
+    assert framer.feed(b"\nok\n") == [b"ok"]
+
+
+def test_a_line_as_long_as_the_limit_is_kept() -> None:
+    assert lines_of([b"x" * LIMIT + b"\n"]) == [b"x" * LIMIT]
+    assert lines_of([b"x" * (LIMIT // 2)] * 2 + [b"\n"]) == [b"x" * LIMIT]
+
+
+def test_only_the_byte_0x0a_ends_a_line() -> None:
+    line = "\u2028 \u2029 \x85 \x0b \x0c \r".encode()
+    assert lines_of([line + b"\n"]) == [line]
+
+
+def test_a_byte_order_mark_is_dropped_at_the_start_alone() -> None:
+    assert lines_of([b"\xef", b"\xbb", b"\xbfa\n\xef\xbb\xbfb\n"]) == [b"a", b"\xef\xbb\xbfb"]
+    assert lines_of([b"\xef\xbb"]) == [b"\xef\xbb"]
