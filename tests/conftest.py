@@ -47,5 +47,3 @@ def _isolated_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def pytest_report_header() -> str:
     return f"worker: {' '.join(WORKER)}; model: {MODEL}"
-
-

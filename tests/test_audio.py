@@ -12,8 +12,9 @@ from tests.support import RECORDINGS, encode, samples_of, write_wav
 from worker.audio import SAMPLE_RATE, decode
 
 
-@pytest.mark.parametrize(("suffix", "codec"), [("flac", "flac"), ("mp3", "libmp3lame"),
-                                               ("m4a", "aac")])
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("flac", "flac"), ("mp3", "libmp3lame"), ("m4a", "aac")]
+)
 def test_samples_equal_those_of_faster_whisper(tmp_path: Path, suffix: str, codec: str) -> None:
     file = encode(tmp_path / f"a.{suffix}", samples_of("en-05.flac"), codec)
     np.testing.assert_array_equal(decode(str(file)), decode_audio(str(file)))

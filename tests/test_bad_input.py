@@ -1,4 +1,4 @@
-"""Bad input gives one typed error that a user can act on, and the worker serves the next request."""
+"""Bad input gives one typed error that a user can act on, and the next request is served."""
 
 from __future__ import annotations
 
@@ -100,8 +100,9 @@ def test_a_text_file(refuse: Refuse, tmp_path: Path) -> None:
     assert refuse(file).kind == "audio_invalid"
 
 
-@pytest.mark.parametrize(("suffix", "codec"), [("wav", "pcm_s16le"), ("flac", "flac"),
-                                               ("m4a", "aac")])
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("wav", "pcm_s16le"), ("flac", "flac"), ("m4a", "aac")]
+)
 def test_a_truncated_file(refuse: Refuse, tmp_path: Path, suffix: str, codec: str) -> None:
     whole = encode(tmp_path / f"whole.{suffix}", samples_of("en-05.flac"), codec)
     cut = tmp_path / f"cut.{suffix}"
@@ -179,11 +180,10 @@ def test_a_hub_that_cannot_be_reached(refuse: Refuse) -> None:
     assert refuse(GOOD, model="tiny", download=True).kind == "model_download_failed"
 
 
-@pytest.mark.parametrize("missing", ["model.bin", "config.json", "tokenizer.json",
-                                     "vocabulary.json"])
-def test_a_model_directory_that_lacks_a_file(
-    refuse: Refuse, tmp_path: Path, missing: str
-) -> None:
+@pytest.mark.parametrize(
+    "missing", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"]
+)
+def test_a_model_directory_that_lacks_a_file(refuse: Refuse, tmp_path: Path, missing: str) -> None:
     copy = shutil.copytree(MODEL, tmp_path / "model")
     (copy / missing).unlink()
     error = refuse(GOOD, model=str(copy))

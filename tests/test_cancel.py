@@ -24,9 +24,7 @@ def cancelled(session: Session, id_: int) -> None:
     assert (caught.value.kind, caught.value.code) == ("cancelled", -32800)
 
 
-def test_a_running_job_stops_and_its_engine_serves_the_next(
-    start: Start, long_file: Path
-) -> None:
+def test_a_running_job_stops_and_its_engine_serves_the_next(start: Start, long_file: Path) -> None:
     session = start("serve", "--cancel-grace", "30")
     id_ = session.send_transcribe(long_file, partialResultToken=1, progressToken=2)
     session.wait_for_partial()

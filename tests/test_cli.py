@@ -95,9 +95,7 @@ def on_a_terminal(command: Sequence[str | Path], keys: bytes = b"") -> tuple[byt
 
 
 def test_a_person_at_a_terminal_is_told_what_is_expected() -> None:
-    out, shown = on_a_terminal(
-        WORKER, b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n\x04'
-    )
+    out, shown = on_a_terminal(WORKER, b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n\x04')
     assert b"serving JSON-RPC 2.0" in shown
     assert json.loads(out) == {"jsonrpc": "2.0", "id": 1, "result": {}}
 

@@ -89,10 +89,9 @@ _PRELUDE = "import json, os, sys, time\nask = json.loads(sys.stdin.readline())\n
 def reply(result: str) -> str:
     """Script that answers the call with `result`, JSON."""
     return (
-        "sys.stdout.write('{\"jsonrpc\":\"2.0\",\"id\":%d,\"result\":%s}\\n'"
+        'sys.stdout.write(\'{"jsonrpc":"2.0","id":%d,"result":%s}\\n\''
         f" % (ask['id'], {result!r})); sys.stdout.flush()\n"
     )
-
 
 
 class Rig:
@@ -156,7 +155,7 @@ def test_an_engine_that_exits_is_an_error_with_its_exit_code_and_last_words(rig:
 
 def test_an_engine_that_dies_in_the_middle_of_a_line_forwards_none_of_it(rig: Any) -> None:
     made = rig(
-        "sys.stdout.write('{\"jsonrpc\":\"2.0\",\"method\":\"$/progress\",\"params\":{\"tok');"
+        'sys.stdout.write(\'{"jsonrpc":"2.0","method":"$/progress","params":{"tok\');'
         "sys.stdout.flush(); os._exit(1)"
     )
     with pytest.raises(RpcError, match="exited with code 1"):
@@ -165,8 +164,7 @@ def test_an_engine_that_dies_in_the_middle_of_a_line_forwards_none_of_it(rig: An
 
 
 def test_rubbish_from_an_engine_does_not_reach_the_client(rig: Any) -> None:
-    made = rig("print('rubbish'); print('{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":0}');"
-               + reply("7"))
+    made = rig('print(\'rubbish\'); print(\'{"jsonrpc":"2.0","id":99,"result":0}\');' + reply("7"))
     assert b"".join(made.call()) == b"7"
     assert made.written() == b""
 
@@ -183,9 +181,8 @@ def test_what_an_engine_started_ends_with_it(rig: Any, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     made = rig(
         "import subprocess\n"
-        f"child = subprocess.Popen(['sleep', '60'])\nopen({str(note)!r}, 'w').write(str(child.pid))\n"
-        + reply("0")
-        + "time.sleep(60)"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"open({str(note)!r}, 'w').write(str(child.pid))\n" + reply("0") + "time.sleep(60)"
     )
     made.call()
     made.engine.stop()

@@ -29,7 +29,7 @@ def is_request(value: Any) -> bool:
     id_ = value.get("id")
     return (
         isinstance(value.get("method"), str)
-        and (id_ is None or isinstance(id_, str | int | float) and not isinstance(id_, bool))
+        and (id_ is None or (isinstance(id_, str | int | float) and not isinstance(id_, bool)))
         and ("params" not in value or isinstance(value["params"], dict | list))
     )
 

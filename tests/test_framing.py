@@ -21,7 +21,9 @@ def lines_of(chunks: list[bytes], limit: int = LIMIT) -> list[bytes | Oversize]:
 def expected(stream: bytes) -> list[bytes | Oversize]:
     """The plain reading of the rules, on the whole stream at once."""
     *lines, last = stream.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    return [line if len(line) <= LIMIT else OVERSIZE for line in (*lines, *([last] if last else []))]
+    if last:
+        lines.append(last)
+    return [line if len(line) <= LIMIT else OVERSIZE for line in lines]
 
 
 @st.composite

@@ -25,9 +25,7 @@ SHORT = sorted(path.name for path in RECORDINGS.glob("*-*.flac"))
 @pytest.fixture(scope="module")
 def results(worker: Session) -> dict[str, Any]:
     """Every short recording transcribed with default options."""
-    return {
-        name: worker.transcribe(RECORDINGS / name, partialResultToken=name) for name in SHORT
-    }
+    return {name: worker.transcribe(RECORDINGS / name, partialResultToken=name) for name in SHORT}
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +133,7 @@ def test_notifications_come_before_the_reply_and_none_after(start: Any) -> None:
 
 def test_tokens_are_echoed_as_they_were_given(start: Any) -> None:
     session = start()
-    tokens = [7, "a \" \\ \u2028 é"]
+    tokens = [7, 'a " \\ \u2028 é']
     session.transcribe(
         RECORDINGS / "en-01.flac", progressToken=tokens[0], partialResultToken=tokens[1]
     )
@@ -230,8 +228,9 @@ def test_clip_timestamps_decode_only_those_parts(worker: Session, truth: dict[st
 def test_options_reach_the_model(worker: Session) -> None:
     file = RECORDINGS / "en-05.flac"
     plain = worker.transcribe(file, language="en")
-    assert worker.transcribe(file, language="en", withoutTimestamps=True)["segments"] != (
-        plain["segments"]
+    assert (
+        worker.transcribe(file, language="en", withoutTimestamps=True)["segments"]
+        != (plain["segments"])
     )
     few = worker.transcribe(file, language="en", maxNewTokens=3, temperature=0)
     assert len(few["text"].split()) < len(plain["text"].split())
@@ -254,8 +253,10 @@ def test_the_task_translate_gives_english(worker: Session) -> None:
         ({"batchSize": 2, "conditionOnPreviousText": False}, {"conditionOnPreviousText"}),
         ({"batchSize": 2, "temperature": [0, 0.5]}, {"temperature"}),
         ({"batchSize": 2, "prefix": "x", "logProbThreshold": -2}, {"prefix", "logProbThreshold"}),
-        ({"batchSize": 2, "vadParameters": {"maxSpeechDuration": 5}},
-         {"vadParameters.maxSpeechDuration"}),
+        (
+            {"batchSize": 2, "vadParameters": {"maxSpeechDuration": 5}},
+            {"vadParameters.maxSpeechDuration"},
+        ),
         ({"temperature": 0, "bestOf": 3}, {"bestOf"}),
         ({"beamSize": 1, "patience": 2}, {"patience"}),
         ({"vadParameters": {"threshold": 0.4}}, {"vadParameters"}),

@@ -89,9 +89,7 @@ def test_progress_is_coalesced_to_the_latest_of_each_token_while_the_peer_is_slo
 
 
 def test_a_peer_that_is_gone_is_told_of_once_and_frees_the_producers(pipe: Pipe) -> None:
-    stuck = threading.Thread(
-        target=lambda: [pipe.writer.write(b"x" * 100_000) for _ in range(100)]
-    )
+    stuck = threading.Thread(target=lambda: [pipe.writer.write(b"x" * 100_000) for _ in range(100)])
     stuck.start()
     os.close(pipe.read_end)
     stuck.join(5)

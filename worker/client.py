@@ -32,8 +32,8 @@ def worker_command() -> list[str]:
 class Client:
     """One worker process and the session with it.
 
-    A `stderr` of `subprocess.PIPE` is for the caller to read. `on_line` sees every line in both directions: `(">" or "<", line)`. Use it as a context
-    manager, from one thread.
+    A `stderr` of `subprocess.PIPE` is for the caller to read. `on_line` sees every line in both
+    directions: `(">" or "<", line)`. Use it as a context manager, from one thread.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
+from typing import NoReturn
 
 import msgspec
 
@@ -129,8 +130,8 @@ def _engine_info(packages: tuple[str, ...]) -> EngineInfo:
     return EngineInfo(available=not missing, missing=missing)
 
 
-def main(log_level: str | None = None, cancel_grace: float | None = None) -> int:
-    """Serve on stdin and stdout; return the exit code."""
+def main(log_level: str | None = None, cancel_grace: float | None = None) -> NoReturn:
+    """Serve on stdin and stdout, and exit."""
     input_fd, output_fd = claim_stdio()
     log = Log("front", log_level)
     whisper = WhisperManager(log, cancel_grace)
@@ -138,4 +139,6 @@ def main(log_level: str | None = None, cancel_grace: float | None = None) -> int
     whisper.writer = server.writer
     front = Front(server, whisper)
     watch_reader(output_fd, server.client_gone)
-    return server.serve(front.dispatcher)
+    code = server.serve(front.dispatcher)
+    # Nothing is left to tidy; a thread stuck on a client that does not read must not hold this up.
+    os._exit(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+from typing import NoReturn
 
 from worker.channel import claim_stdio
 from worker.dispatcher import Dispatcher
@@ -13,8 +14,8 @@ from worker.server import Server
 from worker.watch import die_with_parent
 
 
-def main(kind: str, parent: int | None) -> int:
-    """Serve as engine `kind` until the end of input; return the exit code."""
+def main(kind: str, parent: int | None) -> NoReturn:
+    """Serve as engine `kind` until the end of input, and exit."""
     if parent is not None:
         die_with_parent(parent)
     input_fd, output_fd = claim_stdio()

@@ -119,6 +119,8 @@ class EngineProcess:
         self._calls += 1
         pending = self._pending = _Pending(b"%d" % self._calls, job)
         try:
+            if self._ended.is_set():  # before `_finish` could see this call
+                raise self._obituary(job)
             self._send(envelope.request(pending.id, method, params))
             job.on_cancel(lambda: self._cancel(pending))
             pending.replied.wait()

@@ -1,0 +1,1 @@
+"""Programs that use the worker as its users do."""
