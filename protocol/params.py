@@ -58,6 +58,10 @@ def _explain(message: str, type_: type) -> RpcError:
     prefix = "Object contains unknown field `"
     if what.startswith(prefix):
         return _unknown_name(what[len(prefix) : -1], path, type_)
+    prefix = "Object missing required field `"
+    if what.startswith(prefix):
+        name = what[len(prefix) : -1]
+        return RpcError("invalid_params", f"The param {name} is required.", path=f"{path}.{name}")
     if what.startswith("Invalid enum value"):
         found = _type_at(path, type_)
         if isinstance(found, msgspec.inspect.LiteralType):

@@ -74,14 +74,20 @@ class HandlerLane:
             self._wake.notify()
 
     def _run(self) -> None:
-        dispatch = _make_dispatch(self._methods, self._log)
+        dispatch: Callable[[Job], tuple[bytes, ...]] | None = None
         while True:
             with self._wake:
                 while not self._jobs:
                     self._wake.wait()
                 job = self._jobs.popleft()
-            if not job.finished:
+            if job.finished:
+                continue
+            try:
+                dispatch = dispatch or _make_dispatch(self._methods, self._log)
                 job.finish(*dispatch(job))
+            except Exception as error:  # a package that cannot be imported, say
+                self._log.error(f"{job.method} could not be dispatched: {error!r}")
+                job.fail(RpcError("internal_error", exception=type(error).__name__))
 
 
 def _make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], tuple[bytes, ...]]:
