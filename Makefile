@@ -28,8 +28,10 @@ lint: setup ## ruff: lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: setup ## mypy, strict
+types: setup ## mypy, strict, as for each system that the worker runs on
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin
+	$(BIN)/mypy --platform win32
 
 check: lint types test ## everything that CI runs
 

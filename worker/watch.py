@@ -21,10 +21,6 @@ def watch_reader(fd: int, gone: Gone) -> None:
     mode = os.fstat(fd).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
         return
-    if sys.platform == "win32":
-        if stat.S_ISFIFO(mode):
-            watch_process(os.getppid(), gone)
-        return
     _start(_wait_for_reader, fd, gone)
 
 
@@ -105,6 +101,11 @@ elif sys.platform == "win32":
 
         synchronize = 0x00100000
         return int(ctypes.windll.kernel32.OpenProcess(synchronize, False, pid))
+
+    def _wait_for_reader(fd: int, gone: Gone) -> None:
+        parent = _open_process(os.getppid())
+        if parent:
+            _wait_for_process(parent, lambda _: gone("the parent process has ended"))
 
     def _wait_for_process(handle: int, gone: Gone) -> None:
         import ctypes

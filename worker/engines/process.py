@@ -291,7 +291,7 @@ def _result_of(reply: tuple[bytes, ...]) -> Json:
 
 if sys.platform == "win32":
     # Its own group: Ctrl-C in a terminal is for the front to handle. No console window.
-    _NEW_GROUP: Final = {
+    _NEW_GROUP: Final[dict[str, Any]] = {
         "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -182,10 +183,11 @@ def _load_on(device: str, path: str, params: LoadParams) -> Any:
 
 def available_threads() -> int:
     """CPU threads that this process may run on."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        return os.cpu_count() or 1
+    if sys.platform == "linux":
+        threads = len(os.sched_getaffinity(0))
+    else:
+        threads = os.cpu_count() or 1
+    return threads
 
 
 def native_error(error: Exception, kind: str, what: str) -> RpcError:
