@@ -35,6 +35,10 @@ types: setup ## mypy, strict, as for each system that the worker runs on
 
 check: lint types test ## everything that CI runs
 
+benchmark: setup ## the front and recognition against peers and floors
+	$(BIN)/python -m benchmarks.protocol
+	$(BIN)/python -m benchmarks.recognition
+
 lock: ## resolve the locks anew (needs uv)
 	@for extras in test full+test+bundle test+benchmark; do \
 	  case $$extras in test) name=test;; full*) name=full;; *) name=benchmark;; esac; \
@@ -45,5 +49,5 @@ lock: ## resolve the locks anew (needs uv)
 	done
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-benchmark build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

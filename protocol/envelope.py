@@ -18,7 +18,18 @@ DEFAULT_MAX_BATCH: Final = 10_000
 
 
 class Call(msgspec.Struct, gc=False):
-    """A request, or a notification when `id` is empty. `id` and `params` are raw JSON."""
+    """A request, or a notification when `id` is empty.
+
+    `id` and `params` are JSON as the client wrote it, empty where absent.
+    """
+
+    method: str
+    id: bytes
+    params: bytes
+
+
+class _Wire(msgspec.Struct, gc=False):
+    """A call as decoded, before its id and params are looked at."""
 
     jsonrpc: Literal["2.0"]
     method: str
@@ -47,7 +58,7 @@ class Response(msgspec.Struct, gc=False):
 
 Message = Call | Batch | Fault | Response
 
-_decode_call = msgspec.json.Decoder(Call).decode
+_decode_call = msgspec.json.Decoder(_Wire).decode
 _decode_members = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -61,13 +72,13 @@ def parse(line: bytes, max_batch: int = DEFAULT_MAX_BATCH) -> Message | None:
     try:
         if not line.isascii():
             line.decode()  # msgspec does not look into what it leaves raw
-        call = _decode_call(line)
+        wire = _decode_call(line)
     except (msgspec.ValidationError, RecursionError):
         pass
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return None if not line.strip(_WHITE_SPACE) else _parse_fault(error)
     else:
-        return call if _is_sound(call) else _explain(line)
+        return _sound(wire) or _explain(line)
     try:
         if line.lstrip()[:1] == b"[":
             return _parse_batch(line, max_batch)
@@ -81,7 +92,7 @@ def parse(line: bytes, max_batch: int = DEFAULT_MAX_BATCH) -> Message | None:
 
 def reply(id_: bytes, result: bytes) -> bytes:
     """The line that answers `id_` with a result already written as JSON."""
-    return b'{"jsonrpc":"2.0","id":%b,"result":%b}\n' % (id_, result)
+    return b"".join((b'{"jsonrpc":"2.0","id":', id_, b',"result":', result, b"}\n"))
 
 
 def error_reply(id_: bytes, error: RpcError) -> bytes:
@@ -106,9 +117,13 @@ def request(id_: bytes, method: str, params: bytes) -> bytes:
     )
 
 
-def _is_sound(call: Call) -> bool:
-    id_, params = bytes(call.id), bytes(call.params)
-    return (not id_ or id_[0] in _ID_STARTS) and (not params or params[0] in _PARAMS_STARTS)
+def _sound(wire: _Wire) -> Call | None:
+    """The call in what was decoded; None when its id or params are of no type that they may be."""
+    id_ = bytes(wire.id) if wire.id else b""
+    params = bytes(wire.params) if wire.params else b""
+    if (id_ and id_[0] not in _ID_STARTS) or (params and params[0] not in _PARAMS_STARTS):
+        return None
+    return Call(wire.method, id_, params)
 
 
 def _parse_fault(error: Exception) -> Fault:
@@ -134,10 +149,10 @@ def _parse_batch(line: bytes, max_batch: int) -> Batch | Fault:
 
 def _parse_member(raw: bytes) -> Call | Fault | Response:
     try:
-        call = _decode_call(raw)
+        wire = _decode_call(raw)
     except (msgspec.ValidationError, RecursionError):
         return _explain(raw)
-    return call if _is_sound(call) else _explain(raw)
+    return _sound(wire) or _explain(raw)
 
 
 def _explain(line: bytes) -> Fault | Response:

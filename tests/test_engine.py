@@ -111,7 +111,7 @@ class Rig:
         self.job = self.new_job()
 
     def new_job(self) -> Job:
-        call = Call("2.0", "work", id=b"1", params=b'{"progressToken":5,"partialResultToken":6}')  # type: ignore[arg-type]
+        call = Call("work", b"1", b'{"progressToken":5,"partialResultToken":6}')
         return Job(call, self.writer, lambda reply: self.writer.write(*reply))
 
     def call(self) -> Any:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from msgspec import Raw
 
 from protocol.conformance import Session as ConformanceSession
 from protocol.conformance import Vector, load_vectors
@@ -79,7 +78,7 @@ def test_more_jobs_than_the_limit_are_refused_as_busy_and_cancelled_ones_take_no
     lane = HandlerLane({"wait": wait}, log, max_queued=2)
 
     def submit() -> Job:
-        job = Job(Call("2.0", "wait", id=Raw(b"1")), writer, lambda reply: writer.write(*reply))
+        job = Job(Call("wait", b"1", b""), writer, lambda reply: writer.write(*reply))
         lane.submit(job)
         return job
 

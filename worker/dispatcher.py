@@ -15,7 +15,7 @@ from protocol import envelope
 from protocol.control import CancelParams
 from protocol.envelope import Batch, Call, Fault, Response
 from protocol.errors import RpcError
-from protocol.framing import OVERSIZE, Oversize
+from protocol.framing import Oversize
 from protocol.params import decode_params
 from worker.channel import Writer
 from worker.handler import HandlerLane
@@ -59,9 +59,8 @@ class Dispatcher:
 
     def receive(self, line: bytes | Oversize) -> bytes:
         """Serve a line; return what can be answered now, as whole lines."""
-        if line is OVERSIZE:
+        if isinstance(line, Oversize):
             return _OVERSIZE_REPLY
-        assert isinstance(line, bytes)
         message = envelope.parse(line)
         if isinstance(message, Call):
             return self._serve(message, self._answer_single)
@@ -91,12 +90,17 @@ class Dispatcher:
 
     def _serve(self, call: Call, answer: Answer) -> bytes:
         """Serve a request or notification; return its reply when that is ready now."""
-        id_ = bytes(call.id)
+        id_ = call.id
         try:
-            control = self._control_for(call, bool(id_))
-            if control:
-                result = control(bytes(call.params))
-                return envelope.reply(id_, result) if id_ else b""
+            if id_:
+                if self.refusal:
+                    raise self.refusal
+                control = self._requests.get(call.method)
+                if control:
+                    return envelope.reply(id_, control(call.params))
+            elif control := self._notifications.get(call.method) or self._requests.get(call.method):
+                control(call.params)
+                return b""
             if call.method in self._lanes:
                 self._start_job(call, answer)
                 return b""
@@ -110,13 +114,6 @@ class Dispatcher:
                 self._log.warning(f"notification {call.method}: {error.message}")
                 return b""
             return envelope.error_reply(id_, error)
-
-    def _control_for(self, call: Call, is_request: bool) -> Control | None:
-        if not is_request:
-            return self._notifications.get(call.method) or self._requests.get(call.method)
-        if self.refusal:
-            raise self.refusal
-        return self._requests.get(call.method)
 
     def _start_job(self, call: Call, answer: Answer) -> None:
         if self.refusal:
@@ -144,7 +141,7 @@ class Dispatcher:
         gathered = _BatchReply(self._writer)
         for member in batch.members:
             if isinstance(member, Call):
-                if bytes(member.id):
+                if member.id:
                     gathered.expect()
                 reply = self._serve(member, gathered.add)
                 if reply:

@@ -36,9 +36,9 @@ class Job:
     """
 
     def __init__(self, call: Call, writer: Writer, answer: Answer) -> None:
-        self.id = bytes(call.id)
+        self.id = call.id
         self.method = call.method
-        self.params = bytes(call.params)
+        self.params = call.params
         self.accepted_at = time.monotonic()
         self._writer = writer
         self._answer = answer

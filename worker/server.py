@@ -111,7 +111,15 @@ class Server:
                 self.log.debug(f"reading the input failed: {error}")
                 data = b""
             lines = framer.feed(data) if data else framer.close()
-            replies = [reply for line in lines if (reply := self._guarded(receive, line))]
+            replies = []
+            for line in lines:
+                try:
+                    reply = receive(line)
+                except Exception as error:
+                    self._failed(error)
+                    continue
+                if reply:
+                    replies.append(reply)
             if replies:
                 writer.write(b"".join(replies))
             if not data:
@@ -119,15 +127,11 @@ class Server:
             writer.wait_for_room()
         self.stop(Stop("end of input", 0, graceful=self._finish_at_end_of_input))
 
-    def _guarded(self, receive: Callable[..., bytes], line: object) -> bytes:
+    def _failed(self, error: Exception) -> None:
         """Nothing a client sends may end the reader."""
-        try:
-            return receive(line)
-        except Exception as error:
-            import traceback
+        import traceback
 
-            self.log.error(f"dispatch failed: {''.join(traceback.format_exception(error))}")
-            return b""
+        self.log.error(f"dispatch failed: {''.join(traceback.format_exception(error))}")
 
     def _lost_reader(self) -> None:
         self.client_gone("the output cannot be written any more")

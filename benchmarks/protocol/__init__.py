@@ -1,0 +1,1 @@
+"""The front against peers and floors: what its control traffic and its forwarding cost."""

@@ -1,0 +1,56 @@
+"""A front whose engine is the synthetic one, built of the worker's own parts.
+
+`notify`, `stream` and `result` go to the engine as they are; `reparse` asks for the same result,
+and parses and dumps it again, as a front would that does not forward bytes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from worker.channel import claim_stdio
+from worker.dispatcher import Dispatcher
+from worker.engines.process import EngineProcess
+from worker.handler import HandlerLane, Json
+from worker.jobs import Job
+from worker.log import Log
+from worker.server import Server
+
+ENGINE_COMMAND = (sys.executable, str(Path(__file__).with_name("engine.py")))
+
+
+def main() -> int:
+    """Serve until the end of input; return the exit code."""
+    input_fd, output_fd = claim_stdio()
+    log = Log("front")
+    server = Server(input_fd, output_fd, log, finish_at_end_of_input=True)
+    engine = EngineProcess("synthetic", ENGINE_COMMAND, server.writer, log)
+
+    def forward(job: Job) -> Json:
+        return engine.call(job.method, job.params, job)
+
+    def reparse(job: Job) -> Any:
+        return orjson.loads(b"".join(engine.call("result", job.params, job)))
+
+    methods = dict.fromkeys(("notify", "stream", "result"), forward)
+    methods["reparse"] = reparse
+    lane = HandlerLane(methods, log)
+    dispatcher = Dispatcher(
+        server.writer,
+        log,
+        requests={"ping": lambda _: b"{}"},
+        notifications={},
+        lanes=dict.fromkeys(methods, lane),
+        answer_cancelled=True,
+    )
+    code = server.serve(dispatcher)
+    engine.kill()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The worker against the same faster-whisper call in a bare script."""
