@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 LOCK := requirements/test.txt
 PIP := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup run test lint types check lock benchmark clean
+BUNDLE := dist/transcription-worker/transcription-worker
+SOURCES := $(shell find worker protocol -name '*.py')
+
+.PHONY: help setup run test lint types check lock bundle bundle-test bundle-clean benchmark clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,19 +38,35 @@ types: setup ## mypy, strict, as for each system that the worker runs on
 
 check: lint types test ## everything that CI runs
 
+$(BUNDLE): setup requirements/bundle.txt worker.spec $(wildcard hooks/*.py) $(SOURCES)
+	$(PIP) install --require-hashes --no-deps -r requirements/bundle.txt
+	$(BIN)/pyinstaller --noconfirm --log-level WARN worker.spec
+	@du -sh $(dir $(BUNDLE))
+
+bundle: $(BUNDLE) ## freeze the worker into dist/transcription-worker (lite: without torch)
+
+bundle-test: bundle ## the frozen program, in an empty environment, against the tests of the source
+	$(BIN)/python -m protocol.conformance --profile worker -- env -i $(CURDIR)/$(BUNDLE)
+	TEST_WORKER=$(CURDIR)/$(BUNDLE) $(BIN)/python -m pytest tests/test_transcribe.py \
+	  tests/test_bad_input.py tests/test_session.py tests/test_engine.py tests/test_cancel.py \
+	  tests/test_cli.py
+
+bundle-clean: ## remove what freezing made
+	rm -rf build dist
+
 benchmark: setup ## the front and recognition against peers and floors
 	$(BIN)/python -m benchmarks.protocol
 	$(BIN)/python -m benchmarks.recognition
 
 lock: ## resolve the locks anew (needs uv)
-	@for extras in test full+test+bundle test+benchmark; do \
-	  case $$extras in test) name=test;; full*) name=full;; *) name=benchmark;; esac; \
+	@for extras in test test+bundle full+test+bundle test+benchmark; do \
+	  case $$extras in test) name=test;; full*) name=full;; *) name=$${extras#*+};; esac; \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --no-header --no-emit-index-url --no-emit-find-links \
 	    $$(echo $$extras | tr + '\n' | sed 's/^/--extra /') \
 	    pyproject.toml --output-file requirements/$$name.txt $(UPGRADE) >/dev/null; \
 	done
 
-clean: ## remove the environment and every cache
-	rm -rf $(VENV) .venv-benchmark build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: bundle-clean ## remove the environment and every cache
+	rm -rf $(VENV) .venv-benchmark .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
