@@ -38,7 +38,7 @@ types: setup ## mypy, strict, as for each system that the worker runs on
 
 check: lint types test ## everything that CI runs
 
-$(BUNDLE): setup requirements/bundle.txt worker.spec $(wildcard hooks/*.py) $(SOURCES)
+$(BUNDLE): $(VENV)/.stamp requirements/bundle.txt worker.spec $(wildcard hooks/*.py) $(SOURCES)
 	$(PIP) install --require-hashes --no-deps -r requirements/bundle.txt
 	$(BIN)/pyinstaller --noconfirm --log-level WARN worker.spec
 	@du -sh $(dir $(BUNDLE))
