@@ -159,6 +159,19 @@ KINDS: Final = _table(
         'Use computeType "default" or "int8".',
     ),
     ErrorKind("language_unsupported", -32026, "The model does not know this language."),
+    # Files
+    ErrorKind(
+        "export_failed",
+        -32060,
+        "A file could not be written.",
+        "Check outputDir, or leave it out to have the texts in the result.",
+    ),
+    ErrorKind(
+        "export_exists",
+        -32061,
+        "A file of that name is there already.",
+        'Give another name, or set "overwrite": true.',
+    ),
 )
 
 

@@ -58,6 +58,13 @@ REQUESTS: Final = {
             "protocol.transcription:TranscribeParams",
             "protocol.transcription:TranscribeResult",
         ),
+        Method(
+            "export",
+            "Write a transcript as subtitles, tables or annotations; as files or as texts.",
+            "work",
+            "protocol.transcript:ExportParams",
+            "protocol.transcript:ExportResult",
+        ),
     )
 }
 

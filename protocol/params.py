@@ -90,9 +90,12 @@ def _unknown_name(unknown: str, path: str, type_: type) -> RpcError:
 
 
 def _type_at(path: str, type_: type) -> msgspec.inspect.Type | None:
-    """What msgspec expects at `path` (`$`, `$.a`, `$.a.b`) in `type_`, a struct."""
+    """What msgspec expects at `path` (`$`, `$.a`, `$.a[1].b`) in `type_`, a struct."""
     info: msgspec.inspect.Type | None = msgspec.inspect.type_info(type_)
-    for step in path.split(".")[1:]:
+    for step in path.replace("[", ".[").split(".")[1:]:
+        if step.startswith("["):
+            info = info.item_type if isinstance(info, msgspec.inspect.ListType) else None
+            continue
         fields = info.fields if isinstance(info, _Struct) else ()
         info = next((f.type for f in fields if f.encode_name == step), None)
         if isinstance(info, msgspec.inspect.UnionType):

@@ -57,6 +57,18 @@ def test_any_param_can_be_given_and_warnings_are_shown() -> None:
     assert "Did you mean beamSize?" in wrong.stderr
 
 
+def test_subtitles_are_written_where_they_are_wanted(tmp_path: Path) -> None:
+    done = run(
+        "transcribe", SPEECH, "--model", MODEL, "--formats", "srt,vtt", "--output-dir", tmp_path
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["en-01.srt", "en-01.vtt"]
+    assert " --> " in (tmp_path / "en-01.srt").read_text("utf-8")
+    wrong = run("transcribe", SPEECH, "--model", MODEL, "--formats", "docx")
+    assert wrong.returncode == 1
+    assert "Expected one of ass, csv" in wrong.stderr
+
+
 def test_offline_never_fetches_a_model() -> None:
     done = run("transcribe", SPEECH, "--model", "tiny", "--offline")
     assert done.returncode == 1

@@ -6,8 +6,9 @@ Nothing heavy is imported here: it starts in tens of milliseconds and stays smal
 from __future__ import annotations
 
 import os
+import sys
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
@@ -34,6 +35,13 @@ from worker.managers.whisper import WhisperManager
 from worker.server import Server, Stop
 from worker.watch import watch_process, watch_reader
 
+if TYPE_CHECKING:
+    from protocol.transcript import ExportParams, ExportResult
+    from worker.jobs import Job
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread may keep the others waiting: an export must not hold up a ping."""
+
 _ENGINE_PACKAGES = {"faster-whisper": ("faster_whisper", "ctranslate2", "av", "onnxruntime")}
 
 
@@ -53,6 +61,10 @@ class Front:
             },
             self._log,
         )
+        # A lane of its own: a transcript never waits behind a transcription.
+        export_lane = HandlerLane(
+            {"export": typed(_export, lambda: methods.REQUESTS["export"].params_type)}, self._log
+        )
         self.dispatcher = Dispatcher(
             server.writer,
             self._log,
@@ -62,7 +74,7 @@ class Front:
                 "shutdown": self._shutdown,
             },
             notifications={"initialized": _ignore, "exit": self._exit},
-            lanes={"transcribe": lane},
+            lanes={"transcribe": lane, "export": export_lane},
             answer_cancelled=True,
         )
 
@@ -125,6 +137,12 @@ def _ignore(raw: bytes) -> bytes:
     return b"null"
 
 
+def _export(job: Job, params: ExportParams) -> ExportResult:
+    from worker.formats.export import export  # with the first of them
+
+    return export(job, params)
+
+
 def _engine_info(packages: tuple[str, ...]) -> EngineInfo:
     missing = [name for name in packages if find_spec(name) is None]
     return EngineInfo(available=not missing, missing=missing)
@@ -133,6 +151,7 @@ def _engine_info(packages: tuple[str, ...]) -> EngineInfo:
 def main(log_level: str | None = None, cancel_grace: float | None = None) -> NoReturn:
     """Serve on stdin and stdout, and exit."""
     input_fd, output_fd = claim_stdio()
+    sys.setswitchinterval(SWITCH_SECONDS)
     log = Log("front", log_level)
     whisper = WhisperManager(log, cancel_grace)
     server = Server(input_fd, output_fd, log, finish_at_end_of_input=True, on_stop=whisper.close)

@@ -1,7 +1,7 @@
 """Trains the small Whisper model of the tests, from nothing.
 
 ``python -m tests.training.train_whisper --out tests/models/whisper --work DIR`` needs espeak-ng and
-about two hours of one CPU core. Every step leaves its result in DIR and is skipped where that is
+about two hours of a CPU core. Every step leaves its result in DIR and is skipped where that is
 there already; training goes on from its last checkpoint.
 """
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where the CTranslate2 model goes")
     parser.add_argument("--work", type=Path, required=True, help="where results of steps are kept")
     parser.add_argument("--encoder-steps", type=int, default=1900)
-    parser.add_argument("--decoder-steps", type=int, default=7500)
+    parser.add_argument("--decoder-steps", type=int, default=13000)
     parser.add_argument("--threads", type=int, default=1, help="more than one is slower if shared")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -87,4 +87,12 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=JSON",
         help="any other param of the transcribe method, such as beamSize=1",
     )
+    parser.add_argument(
+        "--formats",
+        metavar="LIST",
+        help="also write files: any of srt, vtt, ass, txt, tsv, json, csv, lrc, rttm, textgrid",
+    )
+    parser.add_argument(
+        "--output-dir", default=".", metavar="DIR", help="where those files go (here)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON result a line")

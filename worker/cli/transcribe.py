@@ -70,7 +70,19 @@ def _transcribe(
                     )
 
         result = client.result(client.send("transcribe", params), show)
-    for warning in result["warnings"]:
+    warnings = result["warnings"]
+    if options.formats:
+        exported = client.call(
+            "export",
+            {
+                "transcript": result,
+                "formats": options.formats.split(","),
+                "outputDir": str(Path(options.output_dir).absolute()),
+                "name": Path(file).stem,
+            },
+        )
+        warnings = warnings + exported["warnings"]
+    for warning in warnings:
         sys.stderr.write(f"{file}: {warning['message']}\n")
     if options.json:
         sys.stdout.buffer.write(orjson.dumps({"file": file, **result}) + b"\n")

@@ -1,0 +1,37 @@
+"""A segment a line: plain text, whisper's TSV, and CSV."""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+
+from protocol.transcript import ExportOptions
+from worker.formats.timeline import Timeline
+
+
+def write_txt(timeline: Timeline, options: ExportOptions, name: str) -> str:
+    """A segment a line, speakers as whisperX writes them: `[SPEAKER_00]: text`."""
+    lines: list[str] = []
+    for utterance in timeline.utterances:
+        if utterance.text:
+            speaker = utterance.speaker if options.speaker_labels else None
+            lines.append(f"[{speaker}]: {utterance.text}\n" if speaker else f"{utterance.text}\n")
+    return "".join(lines)
+
+
+def write_tsv(timeline: Timeline, options: ExportOptions, name: str) -> str:
+    """Whisper's: start and end in milliseconds, text without tabs."""
+    rows = (f"{each.start}\t{each.end}\t{each.text}\n" for each in timeline.utterances)
+    return "".join(("start\tend\ttext\n", *rows))
+
+
+def write_csv(timeline: Timeline, options: ExportOptions, name: str) -> str:
+    """RFC 4180, with start and end in seconds; the speaker is empty where it is not known."""
+    out = StringIO()
+    writer = csv.writer(out)
+    writer.writerow(("start", "end", "speaker", "text"))
+    for each in timeline.utterances:
+        speaker = each.speaker if options.speaker_labels else None
+        times = (f"{time / 1000:.3f}" for time in (each.start, each.end))
+        writer.writerow((*times, speaker or "", each.text))
+    return out.getvalue()
