@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import MODEL, WORKER, Session, load_truth
+from tests.support import MODEL, WORKER, Session, load_truth, long_recording
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,12 @@ def worker() -> Iterator[Session]:
     """A session shared by the tests of a module, with the model loaded after the first job."""
     with Session(WORKER) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Minutes of speech, to be interrupted."""
+    return long_recording(tmp_path_factory.mktemp("long") / "long.wav")
 
 
 @pytest.fixture(autouse=True, scope="session")

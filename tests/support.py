@@ -96,19 +96,6 @@ def load_truth() -> dict[str, Any]:
     return loaded
 
 
-def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
-    """Words inserted, deleted or replaced (Levenshtein)."""
-    row = list(range(len(hypothesis) + 1))
-    for i, wanted in enumerate(reference, 1):
-        previous, row[0] = row[0], i
-        for j, got in enumerate(hypothesis, 1):
-            previous, row[j] = (
-                row[j],
-                min(row[j] + 1, row[j - 1] + 1, previous + (wanted != got)),
-            )
-    return row[-1]
-
-
 def children(pid: int) -> list[int]:
     """Direct child processes, from /proc."""
     found: list[int] = []

@@ -8,14 +8,9 @@ from pathlib import Path
 import pytest
 
 from protocol.errors import RpcError
-from tests.support import RECORDINGS, Session, long_recording
+from tests.support import RECORDINGS, Session
 
 Start = Callable[..., Session]
-
-
-@pytest.fixture(scope="module")
-def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return long_recording(tmp_path_factory.mktemp("long") / "long.wav")
 
 
 def cancelled(session: Session, id_: int) -> None:

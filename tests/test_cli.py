@@ -11,7 +11,8 @@ import termios
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support import MODEL, RECORDINGS, WORKER, load_truth, word_errors
+from tests.measures import word_errors
+from tests.support import MODEL, RECORDINGS, WORKER, load_truth
 from worker import __version__
 
 SPEECH = RECORDINGS / "en-01.flac"

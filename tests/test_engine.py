@@ -13,18 +13,13 @@ import pytest
 
 from protocol.envelope import Call
 from protocol.errors import RpcError
-from tests.support import RECORDINGS, Session, alive, long_recording, wait_until_gone
+from tests.support import RECORDINGS, Session, alive, wait_until_gone
 from worker.channel import Writer
 from worker.engines.process import EngineProcess
 from worker.jobs import Job
 from worker.log import Log
 
 Start = Callable[..., Session]
-
-
-@pytest.fixture(scope="module")
-def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return long_recording(tmp_path_factory.mktemp("long") / "long.wav")
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS"])

@@ -20,18 +20,12 @@ from tests.support import (
     RECORDINGS,
     WORKER,
     Session,
-    long_recording,
     tree,
     wait_until_gone,
 )
 
 Start = Callable[..., Session]
 SPEECH = RECORDINGS / "en-01.flac"
-
-
-@pytest.fixture(scope="module")
-def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return long_recording(tmp_path_factory.mktemp("long") / "long.wav")
 
 
 def transcribe_line(audio: Path = SPEECH, **more: object) -> bytes:

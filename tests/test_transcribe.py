@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.measures import word_errors
 from tests.support import (
     RECORDINGS,
     SAMPLE_RATE,
     Session,
     encode,
     samples_of,
-    word_errors,
     write_wav,
 )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 from faster_whisper import WhisperModel, decode_audio
 from numpy.typing import NDArray
 
+from tests.measures import word_errors
 from tests.training.record import (
     Truth,
     held_out_banks,
@@ -37,18 +38,6 @@ MODES: dict[str, dict[str, object]] = {
 """What is measured; the first is faster-whisper's defaults."""
 
 Example = tuple[str, NDArray[np.float32], Truth]
-
-
-def word_errors(reference: Sequence[str], heard: Sequence[str]) -> int:
-    """The least number of words to insert, drop or replace to get from one to the other."""
-    costs = list(range(len(heard) + 1))
-    for row, wanted in enumerate(reference, 1):
-        above = costs[:]
-        costs[0] = row
-        for column, got in enumerate(heard, 1):
-            change = above[column - 1] + (wanted != got)
-            costs[column] = min(above[column] + 1, costs[column - 1] + 1, change)
-    return costs[-1]
 
 
 @dataclass
