@@ -88,6 +88,19 @@ def test_progress_is_coalesced_to_the_latest_of_each_token_while_the_peer_is_slo
     assert pipe.read(len(stopper) + len(rest)) == stopper + rest
 
 
+def test_a_control_reply_passes_by_what_waits_but_not_into_a_line(pipe: Pipe) -> None:
+    stopper = [b"{" + b"s" * 100_000, b"s" * 100_000 + b"}\n"]  # more than the pipe holds
+    pipe.writer.write(*stopper)
+    while len(pipe.writer._queue):  # until the thread is stuck in it
+        pass
+    notes = [b"n" * 60_000 + b"\n"] * 8
+    for note in notes:
+        pipe.writer.write(note)
+    pipe.writer.write_control(b"pong\n")
+    expected = b"".join(stopper) + b"pong\n" + b"".join(notes)
+    assert pipe.read(len(expected)) == expected
+
+
 def test_a_peer_that_is_gone_is_told_of_once_and_frees_the_producers(pipe: Pipe) -> None:
     stuck = threading.Thread(target=lambda: [pipe.writer.write(b"x" * 100_000) for _ in range(100)])
     stuck.start()

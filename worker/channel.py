@@ -61,11 +61,11 @@ if sys.platform == "win32":
 
 
 class Writer:
-    """Writes whole lines to a descriptor from a thread of its own, in order.
+    """Writes whole lines to a descriptor from a thread of its own.
 
-    A producer waits while more than `HIGH_WATER` bytes are unread by the peer; nothing is lost
-    and memory stays bounded. When the peer is gone, `on_broken` is called once and everything
-    after is dropped.
+    Lines come in order, but control replies pass by what waits. A producer waits while more than
+    `HIGH_WATER` bytes are unread by the peer; nothing is lost and memory stays bounded. When the
+    peer is gone, `on_broken` is called once and everything after is dropped.
     """
 
     def __init__(self, fd: int, on_broken: Callable[[], None]) -> None:
@@ -77,6 +77,8 @@ class Writer:
         self._queue: list[bytes] = []
         self._reports: dict[bytes, int] = {}  # token of a waiting report -> place in the queue
         self._pending = 0  # bytes queued or being written
+        self._control: list[bytes] = []
+        self._control_pending = 0
         self._broken = False
         threading.Thread(target=self._run, name="writer", daemon=True).start()
 
@@ -113,36 +115,56 @@ class Writer:
                 self._queue[place] = line
             self._wake.notify()
 
-    def wait_for_room(self) -> None:
-        """Return once the peer has read enough that more work may be taken in."""
-        if self._pending <= HIGH_WATER:
-            return
+    def write_control(self, lines: bytes) -> None:
+        """Queue whole lines that are to pass by everything else that waits."""
         with self._lock:
-            while self._pending > HIGH_WATER and not self._broken:
+            while self._control_pending > HIGH_WATER and not self._broken:
                 self._room.wait()
+            if self._broken:
+                return
+            self._control.append(lines)
+            self._control_pending += len(lines)
+            self._wake.notify()
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until everything queued was written; False when `timeout` seconds passed first."""
         with self._lock:
-            return self._room.wait_for(lambda: self._broken or not self._pending, timeout)
+            return self._room.wait_for(
+                lambda: self._broken or not (self._pending or self._control_pending), timeout
+            )
 
     def _run(self) -> None:
-        while True:
-            with self._lock:
-                while not self._queue:
-                    self._wake.wait()
-                batch, self._queue = self._queue, []
-                self._reports.clear()
-            try:
+        try:
+            while True:
+                with self._lock:
+                    while not (self._queue or self._control):
+                        self._wake.wait()
+                    batch, self._queue = self._queue, []
+                    self._reports.clear()
+                self._write_control()
                 for chunk in _merged(batch):
                     self._write_all(chunk)
-            except OSError:  # EPIPE, ECONNRESET: nobody reads any more
-                with self._lock:
-                    self._broken = True
-                    self._queue.clear()
-                    self._room.notify_all()
-                self._on_broken()
-                return
+                    if self._control and chunk.endswith(b"\n"):  # not within a line
+                        self._write_control()
+        except OSError:  # EPIPE, ECONNRESET: nobody reads any more
+            with self._lock:
+                self._broken = True
+                self._queue.clear()
+                self._control.clear()
+                self._room.notify_all()
+            self._on_broken()
+
+    def _write_control(self) -> None:
+        with self._lock:
+            lines, self._control = b"".join(self._control), []
+        if not lines:
+            return
+        view = memoryview(lines)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        with self._lock:
+            self._control_pending -= len(lines)
+            self._room.notify_all()
 
     def _write_all(self, chunk: bytes) -> None:
         view = memoryview(chunk)

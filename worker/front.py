@@ -6,9 +6,8 @@ Nothing heavy is imported here: it starts in tens of milliseconds and stays smal
 from __future__ import annotations
 
 import os
-import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -38,9 +37,6 @@ from worker.watch import watch_process, watch_reader
 if TYPE_CHECKING:
     from protocol.transcript import ExportParams, ExportResult
     from worker.jobs import Job
-
-SWITCH_SECONDS: Final = 0.0005
-"""How long a thread may keep the others waiting: an export must not hold up a ping."""
 
 _ENGINE_PACKAGES = {"faster-whisper": ("faster_whisper", "ctranslate2", "av", "onnxruntime")}
 
@@ -151,7 +147,6 @@ def _engine_info(packages: tuple[str, ...]) -> EngineInfo:
 def main(log_level: str | None = None, cancel_grace: float | None = None) -> NoReturn:
     """Serve on stdin and stdout, and exit."""
     input_fd, output_fd = claim_stdio()
-    sys.setswitchinterval(SWITCH_SECONDS)
     log = Log("front", log_level)
     whisper = WhisperManager(log, cancel_grace)
     server = Server(input_fd, output_fd, log, finish_at_end_of_input=True, on_stop=whisper.close)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -22,6 +23,9 @@ from worker.log import Log
 
 DRAIN_SECONDS: Final = 1.5
 """How long a stopping server waits for a client that does not read."""
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread may keep the others waiting: what is forwarded must not hold up a ping."""
 
 _CLIENT_GONE_CODE: Final = 1
 
@@ -72,6 +76,7 @@ class Server:
     def serve(self, dispatcher: Dispatcher) -> int:
         """Serve until there is a reason to stop; return the exit code."""
         self.dispatcher = dispatcher
+        sys.setswitchinterval(SWITCH_SECONDS)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         threading.Thread(target=self._read, name="reader", daemon=True).start()
@@ -121,10 +126,10 @@ class Server:
                 if reply:
                     replies.append(reply)
             if replies:
-                writer.write(b"".join(replies))
+                # Waits when the client reads none of them; then nothing more is read here.
+                writer.write_control(b"".join(replies))
             if not data:
                 break
-            writer.wait_for_room()
         self.stop(Stop("end of input", 0, graceful=self._finish_at_end_of_input))
 
     def _failed(self, error: Exception) -> None:
