@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, Final
@@ -13,6 +12,7 @@ import msgspec
 import orjson
 
 from protocol.errors import ErrorObject, RpcError
+from worker.program import program
 
 CLOSE_SECONDS: Final = 5.0
 """How long `close` waits for the worker to end by itself."""
@@ -20,13 +20,6 @@ CLOSE_SECONDS: Final = 5.0
 
 class WorkerEndedError(Exception):
     """The worker ended before it had answered; the message tells how."""
-
-
-def worker_command() -> list[str]:
-    """The command line of this very program."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable]
-    return [sys.executable, "-m", "worker"]
 
 
 class Client:
@@ -45,7 +38,7 @@ class Client:
         on_line: Callable[[str, bytes], None] = lambda direction, line: None,
     ) -> None:
         self.process = subprocess.Popen(
-            command or worker_command(),
+            command or program(),
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

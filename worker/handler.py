@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from protocol import envelope
-from protocol.errors import INVALID_PARAMS, RpcError
+from protocol.errors import INVALID_PARAMS, ErrorObject, RpcError
 from protocol.params import decode_params
 from worker.jobs import Job
 from worker.log import Log
@@ -121,8 +121,7 @@ def _make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], t
             if failure.code == INVALID_PARAMS and not data:
                 error = RpcError("invalid_params", f"The params do not fit: {failure.data}.")
             else:
-                kind = data.pop("kind", "internal_error")
-                error = RpcError(kind, failure.message, remedy=data.pop("remedy", None), **data)
+                error = RpcError.from_object(ErrorObject(failure.code, failure.message, data))
             return (envelope.error_reply(job.id, error),)
         result = response._value.result
         try:

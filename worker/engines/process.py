@@ -24,6 +24,7 @@ from worker.channel import READ_SIZE, Writer
 from worker.handler import Json
 from worker.jobs import Job
 from worker.log import LEVEL_VARIABLE, Log
+from worker.program import program
 
 STDERR_TAIL_LINES: Final = 20
 DEFAULT_CANCEL_GRACE: Final = 0.8
@@ -272,10 +273,7 @@ class EngineProcess:
 
 def engine_command(kind: str) -> list[str]:
     """The command line that starts an engine of this very program."""
-    program = (
-        [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "worker"]
-    )
-    return [*program, "engine", kind, "--parent", str(os.getpid())]
+    return [*program(), "engine", kind, "--parent", str(os.getpid())]
 
 
 def _result_of(reply: tuple[bytes, ...]) -> Json:
