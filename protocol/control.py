@@ -39,6 +39,11 @@ class InitializeParams(Params, kw_only=True):
     log_level: LogLevel | None = None
     """Send `$/logMessage` notifications of this level and above; none are sent without it."""
     max_line_bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**31)] = DEFAULT_MAX_LINE_BYTES
+    hf_token: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """For gated models of the hub; without it HF_TOKEN or the hub's own login is used."""
+
+    def __repr__(self) -> str:
+        return f"InitializeParams(process_id={self.process_id}, hf_token=<{bool(self.hf_token)}>)"
 
 
 class ServerInfo(Result, kw_only=True):

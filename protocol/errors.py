@@ -159,6 +159,26 @@ KINDS: Final = _table(
         'Use computeType "default" or "int8".',
     ),
     ErrorKind("language_unsupported", -32026, "The model does not know this language."),
+    ErrorKind(
+        "model_gated",
+        -32027,
+        "The model's makers want their terms accepted before it can be fetched.",
+        "Accept the terms on the model's page and give a token of that account: hfToken in "
+        "initialize, the variable HF_TOKEN, or the hub's own login.",
+    ),
+    # Alignment and speakers
+    ErrorKind(
+        "transcript_invalid",
+        -32030,
+        "The transcript cannot be aligned as it is.",
+        "Give segments with text, and times within the audio or none.",
+    ),
+    ErrorKind(
+        "speakers_unsatisfiable",
+        -32031,
+        "So many speakers cannot be told apart in this audio.",
+        "Ask for fewer, or leave the number out.",
+    ),
     # Files
     ErrorKind(
         "export_failed",

@@ -59,6 +59,20 @@ REQUESTS: Final = {
             "protocol.transcription:TranscribeResult",
         ),
         Method(
+            "align",
+            "Find when each word of a transcript is said.",
+            "work",
+            "protocol.alignment:AlignParams",
+            "protocol.alignment:AlignResult",
+        ),
+        Method(
+            "diarize",
+            "Find who speaks when.",
+            "work",
+            "protocol.diarization:DiarizeParams",
+            "protocol.diarization:DiarizeResult",
+        ),
+        Method(
             "export",
             "Write a transcript as subtitles, tables or annotations; as files or as texts.",
             "work",

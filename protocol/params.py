@@ -99,6 +99,6 @@ def _type_at(path: str, type_: type) -> msgspec.inspect.Type | None:
         fields = info.fields if isinstance(info, _Struct) else ()
         info = next((f.type for f in fields if f.encode_name == step), None)
         if isinstance(info, msgspec.inspect.UnionType):
-            rest = (t for t in info.types if not isinstance(t, msgspec.inspect.NoneType))
-            info = next(rest, None)
+            rest = [t for t in info.types if not isinstance(t, msgspec.inspect.NoneType)]
+            info = next((t for t in rest if isinstance(t, _Struct)), rest[0])
     return info

@@ -1,7 +1,8 @@
 """`$/progress` notifications: opted into by `progressToken` and `partialResultToken`.
 
 With a `progressToken`, values are `begin`, any number of `report`, then `end`, which comes before
-the reply. With a `partialResultToken`, values hold the parts of the result that are new.
+the reply. With a `partialResultToken`, values hold the parts of the result that are new; a segment
+whose `id` came before replaces it: first comes its text, then its words' times, then speakers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import msgspec
 
 from protocol.control import Result
 
-Stage = Literal["queue", "load", "decode", "recognition"]
+Stage = Literal[
+    "queue", "load", "decode", "recognition", "alignment", "diarization", "assignment"
+]
 
 
 class ProgressBegin(Result, tag_field="kind", tag="begin"):
@@ -22,13 +25,18 @@ class ProgressBegin(Result, tag_field="kind", tag="begin"):
 
 
 class ProgressReport(Result, tag_field="kind", tag="report", omit_defaults=True):
-    """How far the request is. Seconds are of audio; `percentage` (0-100) never goes back."""
+    """How far the request is. Seconds are of audio; `percentage` (0-100) never goes back.
+
+    `percentage` is of the whole request. Where several stages run side by side, `stages` has the
+    percentage of each one that has begun.
+    """
 
     stage: Stage
     percentage: float | None = None
     audio_done: float | None = None
     audio_total: float | None = None
     message: str | None = None
+    stages: dict[str, float] | None = None
 
 
 class ProgressEnd(Result, tag_field="kind", tag="end"):

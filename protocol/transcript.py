@@ -12,9 +12,12 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
 from protocol.control import Params, Result
-from protocol.transcription import Count, NonEmptyStr, Notice, Token
+from protocol.values import Count, JobParams, NonEmptyStr, Notice
 
 Format = Literal["srt", "vtt", "ass", "txt", "tsv", "json", "csv", "lrc", "rttm", "textgrid"]
+
+FileName = Annotated[str, Meta(min_length=1, pattern=r"^[^/\\\x00]+$")]
+"""A name without a path."""
 
 Time = Annotated[float, Meta(le=359_999)]
 """Seconds; SubRip cannot write 100 hours. A negative time is mended, not refused."""
@@ -72,20 +75,18 @@ class ExportOptions(Params, kw_only=True):
     """Mark each word while it is said: underlined in srt and vtt, karaoke in ass and lrc."""
 
 
-class ExportParams(Params, kw_only=True):
+class ExportParams(JobParams, kw_only=True):
     """Params of `export`. Without `outputDir` the texts are in the result, and no file is made."""
 
     transcript: Transcript
     formats: Annotated[list[Format], Meta(min_length=1)]
     output_dir: NonEmptyStr | None = None
     """Path of a directory, which is made when it is not there. Files are `name.format`."""
-    name: Annotated[str, Meta(min_length=1, pattern=r"^[^/\\\x00]+$")] = "transcript"
+    name: FileName = "transcript"
     """Of the files, without suffix, and of the recording in rttm."""
     overwrite: bool = True
     """Replace files that are there; they are an error otherwise."""
     options: ExportOptions = field(default_factory=ExportOptions)
-    progress_token: Token | None = None
-    partial_result_token: Token | None = None
 
 
 class ExportedFile(Result, kw_only=True):

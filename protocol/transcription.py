@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
+from protocol.alignment import AlignmentOptions, Word
 from protocol.control import Params, Result
+from protocol.diarization import SpeakerOptions, Turn
+from protocol.transcript import ExportedFile, ExportOptions, FileName, Format
+from protocol.values import (
+    Count,
+    NonEmptyStr,
+    NonNegativeInt,
+    Notice,
+    Probability,
+    Seconds,
+    Timings,
+    Token,
+)
 
-Seconds = Annotated[float, Meta(ge=0)]
-Probability = Annotated[float, Meta(ge=0, le=1)]
-Count = Annotated[int, Meta(ge=1)]
-NonNegativeInt = Annotated[int, Meta(ge=0)]
-NonEmptyStr = Annotated[str, Meta(min_length=1)]
-Token = int | str
-
-Engine = Literal["faster-whisper"]
+Engine = Literal["faster-whisper", "whisperx"]
 Device = Literal["auto", "cpu", "cuda"]
 ComputeType = Literal[
     "default",
@@ -71,10 +77,27 @@ class TranscribeParams(ModelParams, kw_only=True):
     """Take this channel alone (from 0); all are mixed without it."""
     start: Seconds = 0.0
     end: Seconds | None = None
-    """Transcribe only the part between `start` and `end`; times stay those of the recording."""
+    """Only the part between `start` and `end`; times stay those of the recording."""
     engine: Engine = "faster-whisper"
     batch_size: Count | None = None
     """Use the batched pipeline with this many windows at a time; one after another without it."""
+
+    align: bool | AlignmentOptions = False
+    """Give the words the exact times of an alignment model."""
+    diarize: bool | SpeakerOptions = False
+    """Tell the speakers apart, and name one for each word and segment."""
+    channel_speakers: bool | Annotated[list[NonEmptyStr], Meta(min_length=1)] = False
+    """Take each channel of the recording for a speaker, named as listed, or CHANNEL_00 …"""
+    on_stage_error: Literal["warn", "fail"] = "warn"
+    """When alignment or diarization fails: give the rest with a warning, or fail the request."""
+
+    formats: Annotated[list[Format], Meta(min_length=1)] | None = None
+    """Also write the transcript in these formats: into `outputDir`, else into the result."""
+    output_dir: NonEmptyStr | None = None
+    name: FileName | None = None
+    """Of those files, without suffix; the recording's without it."""
+    overwrite: bool = True
+    format_options: ExportOptions = field(default_factory=ExportOptions)
 
     language: NonEmptyStr | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
@@ -122,15 +145,6 @@ class TranscribeParams(ModelParams, kw_only=True):
     partial_result_token: Token | None = None
 
 
-class Word(Result, kw_only=True):
-    """A word as decoded, with its leading space: the words of a segment join to its text."""
-
-    start: float
-    end: float
-    word: str
-    probability: float
-
-
 class Segment(Result, kw_only=True):
     """A segment; `id` counts from 0 and is the same in partial and final results."""
 
@@ -142,31 +156,15 @@ class Segment(Result, kw_only=True):
     compression_ratio: float
     no_speech_prob: float
     temperature: float
+    speaker: str | UnsetType = UNSET
     words: list[Word] | None = None
 
 
 class PartialTranscript(Result, kw_only=True):
     """Value of a partial result: the segments that are new."""
 
+    language: str
     segments: list[Segment]
-
-
-class Notice(Result, kw_only=True):
-    """Something that the caller should know but that was no failure."""
-
-    kind: str
-    message: str
-    option: str | None = None
-
-
-class Timings(Result, kw_only=True):
-    """Seconds of wall time that each stage took; `load` is 0 for a model already in memory."""
-
-    queue: float
-    load: float
-    decode: float
-    recognition: float
-    total: float
 
 
 class TranscribeResult(Result, kw_only=True):
@@ -186,4 +184,13 @@ class TranscribeResult(Result, kw_only=True):
     warnings: list[Notice]
     timings: Timings
     real_time_factor: float
-    """Seconds of decoding and recognition per second of audio."""
+    """Seconds of work per second of audio: waiting and loading are not counted."""
+    turns: list[Turn] | UnsetType = UNSET
+    """With `diarize`: who speaks when, overlaps included."""
+    speakers: list[str] | UnsetType = UNSET
+    """With `diarize` or `channelSpeakers`: in the order of their first words."""
+    speaker_embeddings: dict[str, list[float]] | UnsetType = UNSET
+    files: list[ExportedFile] | UnsetType = UNSET
+    """With `formats` and `outputDir`: what was written."""
+    contents: dict[str, str] | UnsetType = UNSET
+    """With `formats` and without `outputDir`: the texts."""

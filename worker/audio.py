@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from worker.engines.contract import Source
+
     Samples = npt.NDArray[np.float32]
 
 SAMPLE_RATE: Final = 16_000
@@ -47,6 +49,20 @@ def check_file(path: str) -> None:
         ) from None
     if status.st_size == 0:
         raise RpcError("audio_empty", f"{path} is empty.", path=path)
+
+
+def read(source: Source, check: Callable[[], None] = lambda: None) -> Samples:
+    """The samples of a source: decoded now, or mapped into memory where that was done before.
+
+    Mapped samples are read-only, and shared by all processes that map them.
+    """
+    if not source.raw:
+        return decode(
+            source.path, channel=source.channel, start=source.start, end=source.end, check=check
+        )
+    import numpy as np
+
+    return np.memmap(source.path, np.float32, "r")
 
 
 def decode(

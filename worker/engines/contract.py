@@ -1,13 +1,32 @@
-"""What the front and a whisper engine say to each other: the same JSON-RPC, on private pipes."""
+"""What the front and its engines say to each other: the same JSON-RPC, on private pipes."""
 
 from __future__ import annotations
 
+from msgspec import field
+
+from protocol.alignment import AlignedSegment, AlignmentOptions, SegmentText
 from protocol.control import Params, Result
-from protocol.transcription import ModelParams, Notice, Token, TranscribeParams
+from protocol.diarization import DiarizationOptions
+from protocol.transcription import ModelParams, TranscribeParams
+from protocol.values import JobParams, NonNegativeInt, Notice, Token
+
+
+class Source(Params, kw_only=True):
+    """Where an engine finds its samples: a file to decode, or samples decoded before.
+
+    With `raw`, the file holds nothing but mono float32 samples of 16 kHz in the machine's byte
+    order, those from `start` on; it is mapped into memory, not read.
+    """
+
+    path: str
+    raw: bool = False
+    channel: int | None = None
+    start: float = 0.0
+    end: float | None = None
 
 
 class LoadParams(ModelParams, kw_only=True):
-    """Params of `load`; a `model` that is a directory is absolute."""
+    """Params of the whisper engine's `load`; a `model` that is a directory is absolute."""
 
     progress_token: Token | None = None
 
@@ -17,7 +36,7 @@ class LoadResult(Result, kw_only=True):
 
     device: str
     compute_type: str
-    warnings: list[Notice]
+    warnings: list[Notice] = field(default_factory=list)
 
 
 class EngineTranscribeParams(Params, kw_only=True):
@@ -26,7 +45,56 @@ class EngineTranscribeParams(Params, kw_only=True):
     request: TranscribeParams
     given: list[str]
     """Names of the params that the client wrote."""
+    source: Source | None = None
+    """Samples in place of the request's file."""
+    first_id: NonNegativeInt = 0
+    """Id of the first segment."""
+    speaker: str | None = None
+    """Who says all of it."""
     queue_seconds: float
     load_seconds: float
     progress_token: Token | None = None
     partial_result_token: Token | None = None
+
+
+class LoadAlignmentParams(AlignmentOptions, kw_only=True):
+    """Params of the alignment engine's `load`."""
+
+    language: str
+    progress_token: Token | None = None
+
+
+class EngineAlignParams(JobParams, kw_only=True):
+    """Params of the alignment engine's `align`; options as with `load`."""
+
+    source: Source
+    segments: list[SegmentText]
+    language: str
+    options: AlignmentOptions
+
+
+class EngineAlignResult(Result, kw_only=True):
+    """Every segment that was given, in its order."""
+
+    segments: list[AlignedSegment]
+    model: str
+    device: str
+    duration: float
+    """Seconds of audio."""
+    decode_seconds: float
+    seconds: float
+    """Of work, without decoding."""
+    warnings: list[Notice]
+
+
+class LoadDiarizationParams(DiarizationOptions, kw_only=True):
+    """Params of the diarization engine's `load`."""
+
+    progress_token: Token | None = None
+
+
+class EngineDiarizeParams(JobParams, kw_only=True):
+    """Params of the diarization engine's `diarize`; options as with `load`."""
+
+    source: Source
+    options: DiarizationOptions

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import RpcError
-from protocol.transcription import Notice
+from protocol.values import Notice
 from worker.engines.contract import LoadParams
 
 _NEEDED_FILES: Final = ("config.json", "model.bin", "tokenizer.json")

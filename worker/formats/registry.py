@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from protocol.transcript import ExportOptions, Format
-from protocol.transcription import Notice
+from protocol.values import Notice
 from worker.formats.lyrics import write_lrc
 from worker.formats.rttm import write_rttm
 from worker.formats.substation import write_ass

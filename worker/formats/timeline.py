@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from protocol.transcript import Segment, Transcript, Turn, Word
-from protocol.transcription import Notice
+from protocol.values import Notice
 from worker.formats.breaking import is_wide_script, width
 
 MIN_SEGMENT: Final = 10

@@ -1,0 +1,85 @@
+"""Params and result of `diarize`: who speaks when."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import UNSET, UnsetType, field
+
+from protocol.control import Result
+from protocol.values import (
+    Count,
+    NonEmptyStr,
+    NonNegativeInt,
+    Notice,
+    Seconds,
+    Timings,
+    Token,
+    TorchModelParams,
+)
+
+DEFAULT_DIARIZATION_MODEL = "pyannote/speaker-diarization-community-1"
+
+Assignment = Literal["nearest", "whisperx"]
+
+
+class DiarizationOptions(TorchModelParams, kw_only=True):
+    """How to tell the speakers apart. Give the number of speakers where it is known."""
+
+    model: NonEmptyStr = DEFAULT_DIARIZATION_MODEL
+    """A pyannote pipeline: a hub id or a directory."""
+    num_speakers: Count | None = None
+    min_speakers: Count | None = None
+    max_speakers: Count | None = None
+    batch_size: Count | None = None
+    """Windows in a forward pass; the pipeline's own choice without it."""
+    embeddings: bool = False
+    """Also give a vector that stands for each speaker's voice."""
+
+
+class SpeakerOptions(DiarizationOptions, kw_only=True):
+    """Diarization within `transcribe`, where words and segments get their speakers."""
+
+    assignment: Assignment = "nearest"
+    """`nearest`: a word that falls into no turn goes to the nearest one. `whisperx`: it stays
+    without a speaker, as in the whisperx package."""
+
+
+class DiarizeParams(DiarizationOptions, kw_only=True):
+    """Params of `diarize`."""
+
+    audio: NonEmptyStr
+    """Path of an audio or video file."""
+    channel: NonNegativeInt | None = None
+    """Take this channel alone (from 0); all are mixed without it."""
+    start: Seconds = 0.0
+    end: Seconds | None = None
+    """Only the part between `start` and `end`; times stay those of the recording."""
+    progress_token: Token | None = None
+    partial_result_token: Token | None = None
+
+
+class Turn(Result, kw_only=True):
+    """When a speaker speaks."""
+
+    start: float
+    end: float
+    speaker: str
+
+
+class DiarizeResult(Result, kw_only=True):
+    """Result of `diarize`. Nobody speaking gives no turns and no speakers."""
+
+    turns: list[Turn]
+    """Turns of different speakers overlap where they speak at the same time."""
+    exclusive_turns: list[Turn]
+    """The same without overlap: one speaker at a time, for putting names to words."""
+    speakers: list[str]
+    """In the order of their first turn."""
+    embeddings: dict[str, list[float]] | UnsetType = UNSET
+    model: str
+    device: str
+    duration: float
+    """Seconds of audio that was decoded."""
+    warnings: list[Notice] = field(default_factory=list)
+    timings: Timings

@@ -1,0 +1,74 @@
+"""Values that several methods share. Times are seconds from the start of the recording."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from protocol.control import Params, Result
+
+Seconds = Annotated[float, Meta(ge=0)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1)]
+NonNegativeInt = Annotated[int, Meta(ge=0)]
+NonEmptyStr = Annotated[str, Meta(min_length=1)]
+Token = int | str
+
+TorchDevice = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class JobParams(Params, kw_only=True):
+    """What every work request takes: tokens for progress and for parts of the result."""
+
+    progress_token: Token | None = None
+    partial_result_token: Token | None = None
+
+
+class TorchModelParams(Params, kw_only=True):
+    """Where a model that torch runs comes from, and where it runs."""
+
+    revision: NonEmptyStr | None = None
+    """Branch, tag or commit of a hub model."""
+    download: bool | None = None
+    """Fetch the model when it is not cached. Within `transcribe`, null means as there."""
+    device: TorchDevice = "auto"
+    device_index: NonNegativeInt = 0
+    threads: NonNegativeInt = 0
+    """CPU threads; 0 takes as many as this process may run on, less beside other stages."""
+
+
+class Notice(Result, kw_only=True):
+    """Something that the caller should know but that was no failure.
+
+    Of kind `stage_failed`, `error` is what the stage would have answered: code, message and data.
+    """
+
+    kind: str
+    message: str
+    option: str | None = None
+    error: dict[str, Any] | UnsetType = UNSET
+
+
+class StageTime(Result, kw_only=True):
+    """When a stage ran, in seconds since the request came in."""
+
+    begin: float
+    end: float
+
+
+class Timings(Result, kw_only=True):
+    """Seconds of wall time that each stage took; `load` is 0 for a model already in memory.
+
+    `stages` says when each ran: those that do not need each other run side by side.
+    """
+
+    queue: float = 0.0
+    load: float = 0.0
+    decode: float = 0.0
+    recognition: float = 0.0
+    alignment: float = 0.0
+    diarization: float = 0.0
+    assignment: float = 0.0
+    total: float = 0.0
+    stages: dict[str, StageTime]
