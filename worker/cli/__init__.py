@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_transcribe(commands.add_parser("transcribe", help="transcribe files from the terminal"))
     engine = commands.add_parser("engine")  # no help: for the front alone
-    engine.add_argument("kind", choices=["whisper"])
+    engine.add_argument("kind")
     engine.add_argument("--parent", type=int)
     return parser
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import field
 
-from protocol.alignment import AlignedSegment, AlignmentOptions, SegmentText
+from protocol.alignment import AlignmentOptions, SegmentText
 from protocol.control import Params, Result
 from protocol.diarization import DiarizationOptions
 from protocol.transcription import ModelParams, TranscribeParams
@@ -58,43 +58,33 @@ class EngineTranscribeParams(Params, kw_only=True):
 
 
 class LoadAlignmentParams(AlignmentOptions, kw_only=True):
-    """Params of the alignment engine's `load`."""
+    """Params of the alignment engine's `load`; a `model` that is a directory is absolute."""
 
     language: str
     progress_token: Token | None = None
 
 
 class EngineAlignParams(JobParams, kw_only=True):
-    """Params of the alignment engine's `align`; options as with `load`."""
+    """Params of the alignment engine's `align`, which answers with an `AlignResult`."""
 
     source: Source
     segments: list[SegmentText]
     language: str
     options: AlignmentOptions
-
-
-class EngineAlignResult(Result, kw_only=True):
-    """Every segment that was given, in its order."""
-
-    segments: list[AlignedSegment]
-    model: str
-    device: str
-    duration: float
-    """Seconds of audio."""
-    decode_seconds: float
-    seconds: float
-    """Of work, without decoding."""
-    warnings: list[Notice]
+    queue_seconds: float = 0.0
+    load_seconds: float = 0.0
 
 
 class LoadDiarizationParams(DiarizationOptions, kw_only=True):
-    """Params of the diarization engine's `load`."""
+    """Params of the diarization engine's `load`; a `model` that is a directory is absolute."""
 
     progress_token: Token | None = None
 
 
 class EngineDiarizeParams(JobParams, kw_only=True):
-    """Params of the diarization engine's `diarize`; options as with `load`."""
+    """Params of the diarization engine's `diarize`, which answers with a `DiarizeResult`."""
 
     source: Source
     options: DiarizationOptions
+    queue_seconds: float = 0.0
+    load_seconds: float = 0.0

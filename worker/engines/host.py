@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import faulthandler
 import os
-from typing import NoReturn
+from functools import partial
+from importlib import import_module
+from typing import Final, NoReturn
 
 from worker.channel import claim_stdio
 from worker.dispatcher import Dispatcher
@@ -25,13 +27,14 @@ def main(kind: str, parent: int | None) -> NoReturn:
     adopt_logging(log)
     # The front is all that an engine is for: when its pipe ends, so does the engine.
     server = Server(input_fd, output_fd, log, finish_at_end_of_input=parent is None)
-    lane = HandlerLane(_methods(kind), log)
+    methods = _methods(kind)
+    lane = HandlerLane(methods, log)
     dispatcher = Dispatcher(
         server.writer,
         log,
         requests={"ping": lambda _: b"{}"},
         notifications={},
-        lanes=dict.fromkeys(("load", "transcribe"), lane),
+        lanes=dict.fromkeys(methods, lane),
         answer_cancelled=False,
     )
     code = server.serve(dispatcher)
@@ -39,12 +42,35 @@ def main(kind: str, parent: int | None) -> NoReturn:
     os._exit(code)
 
 
-def _methods(kind: str) -> dict[str, Method]:
-    from worker.engines import contract
-    from worker.engines.whisper import WhisperEngine
+# Of each kind of engine: its class, and its methods with the types of their params. By name,
+# because what one engine imports is nothing that another's process should hold.
+_CONTRACT: Final = "worker.engines.contract"
+_ENGINES: Final = {
+    "whisper": (
+        "worker.engines.whisper:WhisperEngine",
+        {"load": "LoadParams", "transcribe": "EngineTranscribeParams"},
+    ),
+    "whisperx": (
+        "worker.engines.whisperx_pipeline:WhisperxEngine",
+        {"load": "LoadParams", "transcribe": "EngineTranscribeParams"},
+    ),
+    "alignment": (
+        "worker.engines.alignment:AlignmentEngine",
+        {"load": "LoadAlignmentParams", "align": "EngineAlignParams"},
+    ),
+    "diarization": (
+        "worker.engines.diarization:DiarizationEngine",
+        {"load": "LoadDiarizationParams", "diarize": "EngineDiarizeParams"},
+    ),
+}
 
-    engine = WhisperEngine()
+
+def _methods(kind: str) -> dict[str, Method]:
+    where, params_types = _ENGINES[kind]
+    module, _, name = where.partition(":")
+    engine = getattr(import_module(module), name)()
+    contract = import_module(_CONTRACT)
     return {
-        "load": typed(engine.load, lambda: contract.LoadParams),
-        "transcribe": typed(engine.transcribe, lambda: contract.EngineTranscribeParams),
+        method: typed(getattr(engine, method), partial(getattr, contract, params_type))
+        for method, params_type in params_types.items()
     }
