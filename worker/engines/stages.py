@@ -41,7 +41,7 @@ class StageClock:
 
     def timings(self) -> Timings:
         """What the result tells of it."""
-        stages = {
+        stages: dict[str, StageTime] = {
             name: StageTime(begin=begin, end=end) for name, (begin, end) in self._spans.items()
         }
         seconds = {name: end - begin for name, (begin, end) in self._spans.items()}
