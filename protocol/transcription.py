@@ -146,16 +146,19 @@ class TranscribeParams(ModelParams, kw_only=True):
 
 
 class Segment(Result, kw_only=True):
-    """A segment; `id` counts from 0 and is the same in partial and final results."""
+    """A segment; `id` counts from 0 and is the same in partial and final results.
+
+    The measures of decoding are null where the engine does not give them.
+    """
 
     id: int
     start: float
     end: float
     text: str
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
-    temperature: float
+    avg_logprob: float | None
+    compression_ratio: float | None
+    no_speech_prob: float | None
+    temperature: float | None
     speaker: str | UnsetType = UNSET
     words: list[Word] | None = None
 
