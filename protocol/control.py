@@ -73,7 +73,8 @@ class Limits(Result, kw_only=True):
 
     max_line_bytes: int
     max_batch_members: int
-    max_queued_jobs: int
+    max_open_jobs: int
+    """Work requests that wait or run."""
 
 
 class InitializeResult(Result, kw_only=True):

@@ -181,6 +181,12 @@ KINDS: Final = _table(
     ),
     # Files
     ErrorKind(
+        "storage_failed",
+        -32062,
+        "A temporary file could not be written.",
+        "Free some space on the disk, or set TMPDIR (TEMP on Windows) to another place.",
+    ),
+    ErrorKind(
         "export_failed",
         -32060,
         "A file could not be written.",

@@ -13,9 +13,7 @@ import msgspec
 
 from protocol.control import Result
 
-Stage = Literal[
-    "queue", "load", "decode", "recognition", "alignment", "diarization", "assignment"
-]
+Stage = Literal["queue", "load", "decode", "recognition", "alignment", "diarization", "assignment"]
 
 
 class ProgressBegin(Result, tag_field="kind", tag="begin"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from protocol.errors import RpcError
 
@@ -80,6 +80,34 @@ def decode(
     """
     import numpy as np
 
+    blocks = []
+    for block in stream(path, channel="mix" if channel is None else channel, start=start, end=end):
+        check()
+        blocks.append(block[0])
+    return to_float(np.concatenate(blocks))
+
+
+def to_float(samples: npt.NDArray[np.int16]) -> Samples:
+    """The same as float32 in [-1, 1]."""
+    import numpy as np
+
+    scaled: Samples = samples.astype(np.float32)
+    scaled /= 32768.0
+    return scaled
+
+
+def stream(
+    path: str,
+    *,
+    channel: int | Literal["mix", "all"] = "mix",
+    start: float = 0.0,
+    end: float | None = None,
+) -> Iterator[npt.NDArray[np.int16]]:
+    """Yield the samples as `decode` has them, block by block: int16, of shape (channels, n).
+
+    `channel` takes one of them, mixes all to one, or keeps all. Every error of `decode` is raised
+    here, some of them at the end.
+    """
     check_file(path)
     if end is not None and end <= start:
         raise RpcError(
@@ -87,32 +115,40 @@ def decode(
         )
     first = round(start * SAMPLE_RATE)
     stop = None if end is None else round(end * SAMPLE_RATE)
-    kept: list[npt.NDArray[np.int16]] = []
     position = 0  # samples decoded so far
     for block in _blocks(path, channel):
-        check()
-        if position + len(block) > first:
-            kept.append(block[max(0, first - position) : stop and stop - position])
-        position += len(block)
+        length = block.shape[1]
+        if position + length > first:
+            yield block[:, max(0, first - position) : stop and stop - position]
+        position += length
         if stop is not None and position >= stop:
             break
     duration = position / SAMPLE_RATE
     if not position:
         raise RpcError("audio_empty", f"{path} holds no audio samples.", path=path)
-    if not kept or (stop is not None and position < stop):
+    if position <= first or (stop is not None and position < stop):
         raise RpcError(
             "clip_out_of_range",
             f"The clip reaches beyond the recording, which lasts {duration:.3f} s.",
             path=path,
             duration=duration,
         )
-    samples: Samples = np.concatenate(kept).astype(np.float32)
-    samples /= 32768.0
-    return samples
 
 
-def _blocks(path: str, channel: int | None) -> Iterator[npt.NDArray[np.int16]]:
-    """Yield int16 samples of one channel at 16 kHz; raise what is wrong with the file."""
+def about_duration(path: str) -> float | None:
+    """Seconds that the file seems to last, for a progress bar; None where nothing tells."""
+    import av
+    import av.error
+
+    try:
+        with av.open(path, mode="r", metadata_errors="ignore") as container:
+            return container.duration / av.time_base if container.duration else None
+    except (av.error.FFmpegError, OSError):
+        return None
+
+
+def _blocks(path: str, channel: int | Literal["mix", "all"]) -> Iterator[npt.NDArray[np.int16]]:
+    """Yield int16 samples at 16 kHz, (channels, n); raise what is wrong with the file."""
     import av
     import av.error
 
@@ -124,7 +160,7 @@ def _blocks(path: str, channel: int | None) -> Iterator[npt.NDArray[np.int16]]:
             stated = _stated_duration(path, container, stream)
             samples = 0
             for frame in _resampled(container, stream, channel, path):
-                samples += frame.shape[0]
+                samples += frame.shape[1]
                 yield frame
             if stated is not None and samples / SAMPLE_RATE < stated - _LENGTH_TOLERANCE:
                 raise RpcError(
@@ -144,12 +180,12 @@ def _blocks(path: str, channel: int | None) -> Iterator[npt.NDArray[np.int16]]:
 
 
 def _resampled(
-    container: Any, stream: Any, channel: int | None, path: str
+    container: Any, stream: Any, channel: int | Literal["mix", "all"], path: str
 ) -> Iterator[npt.NDArray[np.int16]]:
     import av
 
     channels = stream.codec_context.channels
-    if channel is not None and channel >= channels:
+    if isinstance(channel, int) and channel >= channels:
         raise RpcError(
             "audio_no_channel",
             f"{path} has {channels} channels; there is no channel {channel}.",
@@ -157,23 +193,23 @@ def _resampled(
             channels=channels,
         )
     resampler = av.AudioResampler(
-        format="s16" if channel is None else "s16p",
-        layout="mono" if channel is None else stream.layout.name,
+        format="s16" if channel == "mix" else "s16p",
+        layout="mono" if channel == "mix" else stream.layout.name,
         rate=SAMPLE_RATE,
     )
-    plane = channel or 0
+    rows = slice(channel, channel + 1) if isinstance(channel, int) else slice(None)
     fifo = av.AudioFifo()  # few large frames instead of many small ones
     for frame in container.decode(stream):
         frame.pts = None  # gaps in the time stamps are not ours to fill
         fifo.write(frame)
         if fifo.samples >= 500_000:
             for out in resampler.resample(fifo.read()):
-                yield out.to_ndarray()[plane]
+                yield out.to_ndarray()[rows]
     if fifo.samples:
         for out in resampler.resample(fifo.read()):
-            yield out.to_ndarray()[plane]
+            yield out.to_ndarray()[rows]
     for out in resampler.resample(None):
-        yield out.to_ndarray()[plane]
+        yield out.to_ndarray()[rows]
 
 
 def _stated_duration(path: str, container: Any, stream: Any) -> float | None:

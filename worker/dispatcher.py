@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,8 @@ from worker.log import Log
 Control = Callable[[bytes], bytes]
 """Takes raw params, returns the result as JSON, raises `RpcError`."""
 
+DEFAULT_MAX_OPEN: Final = 10_000
+
 _OVERSIZE_REPLY = envelope.error_reply(envelope.NULL_ID, RpcError("line_too_long"))
 
 
@@ -32,7 +35,8 @@ class Dispatcher:
     """Turns lines into replies, and keeps account of the open jobs.
 
     With `answer_cancelled`, a cancelled request is answered at once, while its work may still be
-    ending; without, the reply tells that the work has ended.
+    ending; without, the reply tells that the work has ended. Work beyond `max_open` jobs that
+    wait or run is refused as busy.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Dispatcher:
         notifications: Mapping[str, Control],
         lanes: Mapping[str, HandlerLane],
         answer_cancelled: bool,
+        max_open: int = DEFAULT_MAX_OPEN,
     ) -> None:
         self.refusal: RpcError | None = None
         """When set, every request is answered with it."""
@@ -53,6 +58,7 @@ class Dispatcher:
         self._notifications = {**notifications, "$/cancelRequest": self._cancel}
         self._lanes = lanes
         self._answer_cancelled = answer_cancelled
+        self._max_open = max_open
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._open: set[Job] = set()
@@ -129,13 +135,10 @@ class Dispatcher:
 
         job = Job(call, self._writer, answer_and_close)
         with self._lock:
+            if len(self._open) >= self._max_open:
+                raise RpcError("busy", limit=self._max_open)
             self._open.add(job)
-        try:
-            self._lanes[call.method].submit(job)
-        except RpcError:
-            with self._lock:
-                self._open.discard(job)
-            raise
+        self._lanes[call.method].submit(job)
 
     def _serve_batch(self, batch: Batch) -> bytes:
         gathered = _BatchReply(self._writer)

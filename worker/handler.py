@@ -11,25 +11,16 @@ import inspect
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from protocol import envelope
 from protocol.errors import INVALID_PARAMS, ErrorObject, RpcError
 from protocol.params import decode_params
-from worker.jobs import Job
+from worker.jobs import Job, Json, Later
 from worker.log import Log
 
 Method = Callable[..., Any]
-
-DEFAULT_MAX_QUEUED: Final = 10_000
-
-
-class Json(tuple[bytes, ...]):
-    """A result that is JSON already, in chunks that are never joined."""
-
-    __slots__ = ()
 
 
 def typed(function: Callable[[Job, Any], Any], params_type: Callable[[], type]) -> Method:
@@ -43,16 +34,9 @@ def typed(function: Callable[[Job, Any], Any], params_type: Callable[[], type]) 
 
 
 class HandlerLane:
-    """Runs jobs on one thread, in the order they came.
+    """Runs jobs on one thread, in the order they came. The thread starts with the first job."""
 
-    The thread starts with the first job and lives as long as the process: an engine that dies
-    with its parent, does so when the *thread* that started it ends.
-    """
-
-    def __init__(
-        self, methods: Mapping[str, Method], log: Log, max_queued: int = DEFAULT_MAX_QUEUED
-    ) -> None:
-        self.max_queued = max_queued
+    def __init__(self, methods: Mapping[str, Method], log: Log) -> None:
         self._methods = methods
         self._log = log
         self._jobs: deque[Job] = deque()
@@ -60,13 +44,8 @@ class HandlerLane:
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Job) -> None:
-        """Queue a job; raises `RpcError` of kind busy when too many wait."""
+        """Queue a job."""
         with self._wake:
-            if len(self._jobs) >= self.max_queued:
-                # Those cancelled while they waited have their answer and take no place.
-                self._jobs = deque(job for job in self._jobs if not job.finished)
-            if len(self._jobs) >= self.max_queued:
-                raise RpcError("busy", limit=self.max_queued)
             self._jobs.append(job)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
@@ -74,7 +53,7 @@ class HandlerLane:
             self._wake.notify()
 
     def _run(self) -> None:
-        dispatch: Callable[[Job], tuple[bytes, ...]] | None = None
+        dispatch: Callable[[Job], None] | None = None
         while True:
             with self._wake:
                 while not self._jobs:
@@ -84,14 +63,25 @@ class HandlerLane:
                 continue
             try:
                 dispatch = dispatch or _make_dispatch(self._methods, self._log)
-                job.finish(*dispatch(job))
+                dispatch(job)
             except Exception as error:  # a package that cannot be imported, say
-                self._log.error(f"{job.method} could not be dispatched: {error!r}")
-                job.fail(RpcError("internal_error", exception=type(error).__name__))
+                job.fail(failure(error, job.method, self._log))
 
 
-def _make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], tuple[bytes, ...]]:
-    """The function that turns a job into the chunks of its reply, with jsonrpcserver."""
+def failure(error: BaseException, method: str, log: Log) -> RpcError:
+    """What a client is told of `error`; one that was not foreseen goes to the log in full."""
+    if isinstance(error, RpcError):
+        return error
+    if isinstance(error, MemoryError):
+        return RpcError("out_of_memory")
+    import traceback
+
+    log.error(f"{method} failed: {''.join(traceback.format_exception(error))}")
+    return RpcError("internal_error", exception=type(error).__name__)
+
+
+def _make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], None]:
+    """The function that answers a job with jsonrpcserver, unless its method does so later."""
     # Here, on the lane's thread and with the first job: the import takes about 100 ms, and
     # control requests are answered meanwhile.
     import jsonrpcserver
@@ -106,7 +96,7 @@ def _make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], t
         params = orjson.loads(job.params) if job.params and takes_params[job.method] else []
         return {"method": job.method, "params": params, "id": None}
 
-    def dispatch(job: Job) -> tuple[bytes, ...]:
+    def dispatch(job: Job) -> None:
         response: Any = dispatch_to_response(
             job,
             sealed,
@@ -116,23 +106,25 @@ def _make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], t
         )
         # Only methods fail, and in one of two ways: by themselves, or because jsonrpcserver
         # found that the params do not fit the signature.
-        if failure := getattr(response, "_error", None):
-            data = failure.data if isinstance(failure.data, dict) else {}
-            if failure.code == INVALID_PARAMS and not data:
-                error = RpcError("invalid_params", f"The params do not fit: {failure.data}.")
+        if error := getattr(response, "_error", None):
+            data = error.data if isinstance(error.data, dict) else {}
+            if error.code == INVALID_PARAMS and not data:
+                job.fail(RpcError("invalid_params", f"The params do not fit: {error.data}."))
             else:
-                error = RpcError.from_object(ErrorObject(failure.code, failure.message, data))
-            return (envelope.error_reply(job.id, error),)
+                job.fail(RpcError.from_object(ErrorObject(error.code, error.message, data)))
+            return
         result = response._value.result
+        if isinstance(result, Later):
+            return
         try:
-            if isinstance(result, Json):
-                return (b'{"jsonrpc":"2.0","id":%b,"result":' % job.id, *result, b"}\n")
-            typed_result = isinstance(result, msgspec.Struct)
-            encoded = msgspec.json.encode(result) if typed_result else orjson.dumps(result)
-            return (envelope.reply(job.id, encoded),)
+            job.succeed(result if isinstance(result, Json) else Json([encode(result)]))
         except TypeError as error:
             log.error(f"{job.method}: the result cannot be written as JSON: {error}")
-            return (envelope.error_reply(job.id, RpcError("internal_error")),)
+            job.fail(RpcError("internal_error"))
+
+    def encode(result: Any) -> bytes:
+        typed_result = isinstance(result, msgspec.Struct)
+        return msgspec.json.encode(result) if typed_result else orjson.dumps(result)
 
     return dispatch
 
@@ -143,16 +135,9 @@ def _seal(method: Method, log: Log, jsonrpcserver: Any) -> Method:
     def sealed(job: Job, *args: Any, **kwargs: Any) -> Any:
         try:
             return jsonrpcserver.Success(method(job, *args, **kwargs))
-        except RpcError as error:
-            failure = error
-        except MemoryError:
-            failure = RpcError("out_of_memory")
         except BaseException as error:  # SystemExit out of a library must not end the lane
-            import traceback
-
-            log.error(f"{job.method} failed: {''.join(traceback.format_exception(error))}")
-            failure = RpcError("internal_error", exception=type(error).__name__)
-        raise jsonrpcserver.JsonRpcError(failure.code, failure.message, failure.data)
+            told = failure(error, job.method, log)
+        raise jsonrpcserver.JsonRpcError(told.code, told.message, told.data)
 
     # jsonrpcserver asks for the signature on every call.
     sealed.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]

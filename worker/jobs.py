@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Final, Protocol
 
 import msgspec
 
@@ -16,6 +17,39 @@ from worker.channel import Writer
 
 Answer = Callable[[tuple[bytes, ...]], None]
 """Takes the chunks of one reply line, or none for a notification."""
+
+
+class Json(tuple[bytes, ...]):
+    """A result that is JSON already, in chunks that are never joined."""
+
+    __slots__ = ()
+
+
+class Later:
+    """What a method returns that answers its job itself, when the work is done."""
+
+
+LATER: Final = Later()
+
+
+class Caller(Protocol):
+    """On whose behalf an engine works: a job, or a part of one."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked to stop."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise the error that answers a cancelled request."""
+
+    def on_cancel(self, hook: Callable[[], None] | None) -> None:
+        """Have `hook` called on cancel; at once when that was already asked for."""
+
+    def forward(self, lines: bytes) -> None:
+        """Take notifications that the engine wrote."""
+
+    def forward_report(self, token: bytes, line: bytes) -> None:
+        """Take a progress report that the engine wrote."""
 
 
 class _Tokens(msgspec.Struct, rename="camel"):
@@ -127,6 +161,10 @@ class Job:
             if self._begun:
                 self._notify(self.progress_token, ProgressEnd())
             self._answer(reply if self.id else ())
+
+    def succeed(self, result: Json) -> None:
+        """Send a result as the reply, unless the job has had one."""
+        self.finish(b'{"jsonrpc":"2.0","id":%b,"result":' % self.id, *result, b"}\n")
 
     def fail(self, error: RpcError) -> None:
         """Send an error as the reply, unless the job has had one."""

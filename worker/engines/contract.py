@@ -88,3 +88,31 @@ class EngineDiarizeParams(JobParams, kw_only=True):
     options: DiarizationOptions
     queue_seconds: float = 0.0
     load_seconds: float = 0.0
+
+
+class DecodeParams(Params, kw_only=True):
+    """Params of the audio engine's `decode`: a recording into files of raw samples.
+
+    The files are for `Source.raw`, and are made in `directory`.
+    """
+
+    audio: str
+    channel: NonNegativeInt | None = None
+    start: float = 0.0
+    end: float | None = None
+    split: bool = False
+    """A file for each channel, in place of one with all of them mixed."""
+    directory: str
+    progress_token: Token | None = None
+
+
+class DecodeResult(Result, kw_only=True):
+    """What was decoded. `duration` is in seconds."""
+
+    paths: list[str]
+    """One, or one a channel."""
+    duration: float
+    alike: bool
+    """The channels that were split differ in nothing but loudness."""
+    loudest: int
+    """The channel with the most energy."""

@@ -46,6 +46,7 @@ def main(kind: str, parent: int | None) -> NoReturn:
 # because what one engine imports is nothing that another's process should hold.
 _CONTRACT: Final = "worker.engines.contract"
 _ENGINES: Final = {
+    "audio": ("worker.engines.decoder:AudioEngine", {"decode": "DecodeParams"}),
     "whisper": (
         "worker.engines.whisper:WhisperEngine",
         {"load": "LoadParams", "transcribe": "EngineTranscribeParams"},

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -21,8 +22,7 @@ from protocol import envelope
 from protocol.errors import ErrorObject, RpcError
 from protocol.progress import REPORT_MARK
 from worker.channel import READ_SIZE, Writer
-from worker.handler import Json
-from worker.jobs import Job
+from worker.jobs import Caller, Json
 from worker.log import LEVEL_VARIABLE, Log
 from worker.program import program
 
@@ -51,9 +51,9 @@ _ERROR: Final = b',"error":'
 class _Pending:
     """A call that waits for its reply."""
 
-    def __init__(self, id_: bytes, job: Job) -> None:
+    def __init__(self, id_: bytes, caller: Caller) -> None:
         self.id = id_
-        self.job = job
+        self.caller = caller
         self.replied = threading.Event()
         self.reply: tuple[bytes, ...] = ()
         """Chunks of the reply line behind the id; none when the engine ended first."""
@@ -63,6 +63,7 @@ class EngineProcess:
     """A child process that serves one call at a time.
 
     `command` is the engine's command line; it must speak as `worker.engines.host` does.
+    `environment` comes on top of our own.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class EngineProcess:
         log: Log,
         *,
         cancel_grace: float = DEFAULT_CANCEL_GRACE,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self._writer = writer
@@ -89,7 +91,7 @@ class EngineProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, **_QUIET, LEVEL_VARIABLE: log.finest},
+                env={**os.environ, **_QUIET, **environment, LEVEL_VARIABLE: log.finest},
                 **_NEW_GROUP,
             )
         except OSError as error:
@@ -110,26 +112,26 @@ class EngineProcess:
         """Whether calls can be made."""
         return not self._ended.is_set()
 
-    def call(self, method: str, params: bytes, job: Job) -> Json:
-        """Call `method` on behalf of `job` and wait; return the result as JSON.
+    def call(self, method: str, params: bytes, caller: Caller) -> Json:
+        """Call `method` on behalf of `caller` and wait; return the result as JSON.
 
-        Notifications that the engine sends meanwhile go to the job's client. Raises `RpcError`:
+        Notifications that the engine sends meanwhile go to the caller. Raises `RpcError`:
         what the engine answered, cancelled, or engine_crashed.
         """
-        job.raise_if_cancelled()
+        caller.raise_if_cancelled()
         self._calls += 1
-        pending = self._pending = _Pending(b"%d" % self._calls, job)
+        pending = self._pending = _Pending(b"%d" % self._calls, caller)
         try:
             if self._ended.is_set():  # before `_finish` could see this call
-                raise self._obituary(job)
+                raise self._obituary(caller)
             self._send(envelope.request(pending.id, method, params))
-            job.on_cancel(lambda: self._cancel(pending))
+            caller.on_cancel(lambda: self._cancel(pending))
             pending.replied.wait()
         finally:
-            job.on_cancel(None)
+            caller.on_cancel(None)
             self._pending = None
         if not pending.reply:
-            raise self._obituary(job)
+            raise self._obituary(caller)
         return _result_of(pending.reply)
 
     def kill(self) -> None:
@@ -195,7 +197,7 @@ class EngineProcess:
             b"\n" + _NOTIFICATION
         )
         if plain and pending and not self._writer.congested:
-            pending.job.forward(block)
+            pending.caller.forward(block)
             return
         for line in block.splitlines(keepends=True):
             self._take_line(line)
@@ -216,9 +218,9 @@ class EngineProcess:
         elif pending:
             mark = line.find(REPORT_MARK) if line.startswith(_PROGRESS) else -1
             if mark > 0:
-                pending.job.forward_report(line[len(_PROGRESS) : mark], line)
+                pending.caller.forward_report(line[len(_PROGRESS) : mark], line)
             else:
-                pending.job.forward(line)
+                pending.caller.forward(line)
 
     def _take_reply(self, chunks: list[bytes]) -> None:
         pending = self._pending
@@ -253,8 +255,8 @@ class EngineProcess:
         if pending:
             pending.replied.set()
 
-    def _obituary(self, job: Job) -> RpcError:
-        if self._ended_for_cancel or job.cancelled:
+    def _obituary(self, caller: Caller) -> RpcError:
+        if self._ended_for_cancel or caller.cancelled:
             return RpcError("cancelled")
         sentence, details = _cause_of_death(self._process.returncode)
         return RpcError(
