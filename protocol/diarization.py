@@ -36,6 +36,14 @@ class DiarizationOptions(TorchModelParams, kw_only=True):
     embeddings: bool = False
     """Also give a vector that stands for each speaker's voice."""
 
+    def __post_init__(self) -> None:
+        least, most = self.min_speakers or 1, self.max_speakers
+        if most is not None and least > most:
+            raise ValueError(f"minSpeakers ({least}) is more than maxSpeakers ({most})")
+        number = self.num_speakers
+        if number is not None and not least <= number <= (most or number):
+            raise ValueError(f"numSpeakers ({number}) is not between minSpeakers and maxSpeakers")
+
 
 class SpeakerOptions(DiarizationOptions, kw_only=True):
     """Diarization within `transcribe`, where words and segments get their speakers."""

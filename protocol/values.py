@@ -58,9 +58,10 @@ class StageTime(Result, kw_only=True):
 
 
 class Timings(Result, kw_only=True):
-    """Seconds of wall time that each stage took; `load` is 0 for a model already in memory.
+    """Seconds of wall time from each stage's begin to its end.
 
-    `stages` says when each ran: those that do not need each other run side by side.
+    `load` is near 0 for models already in memory. `stages` says when each ran: those that do not
+    need each other run side by side.
     """
 
     queue: float = 0.0

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Samples = npt.NDArray[np.float32]
 
+Channels = int | Literal["mix", "all"]
+"""Take one channel (from 0), mix all to one, or keep all apart."""
+
 SAMPLE_RATE: Final = 16_000
 """Hz; what Whisper's features are made of."""
 
@@ -99,14 +102,13 @@ def to_float(samples: npt.NDArray[np.int16]) -> Samples:
 def stream(
     path: str,
     *,
-    channel: int | Literal["mix", "all"] = "mix",
+    channel: Channels = "mix",
     start: float = 0.0,
     end: float | None = None,
 ) -> Iterator[npt.NDArray[np.int16]]:
     """Yield the samples as `decode` has them, block by block: int16, of shape (channels, n).
 
-    `channel` takes one of them, mixes all to one, or keeps all. Every error of `decode` is raised
-    here, some of them at the end.
+    Every error of `decode` is raised here, some of them at the end.
     """
     check_file(path)
     if end is not None and end <= start:
@@ -147,7 +149,7 @@ def about_duration(path: str) -> float | None:
         return None
 
 
-def _blocks(path: str, channel: int | Literal["mix", "all"]) -> Iterator[npt.NDArray[np.int16]]:
+def _blocks(path: str, channel: Channels) -> Iterator[npt.NDArray[np.int16]]:
     """Yield int16 samples at 16 kHz, (channels, n); raise what is wrong with the file."""
     import av
     import av.error
@@ -180,7 +182,7 @@ def _blocks(path: str, channel: int | Literal["mix", "all"]) -> Iterator[npt.NDA
 
 
 def _resampled(
-    container: Any, stream: Any, channel: int | Literal["mix", "all"], path: str
+    container: Any, stream: Any, channel: Channels, path: str
 ) -> Iterator[npt.NDArray[np.int16]]:
     import av
 
@@ -199,17 +201,20 @@ def _resampled(
     )
     rows = slice(channel, channel + 1) if isinstance(channel, int) else slice(None)
     fifo = av.AudioFifo()  # few large frames instead of many small ones
+
+    def blocks(frame: Any) -> Iterator[npt.NDArray[np.int16]]:
+        for out in resampler.resample(frame):
+            block: Any = out.to_ndarray()
+            yield block[rows]
+
     for frame in container.decode(stream):
         frame.pts = None  # gaps in the time stamps are not ours to fill
         fifo.write(frame)
         if fifo.samples >= 500_000:
-            for out in resampler.resample(fifo.read()):
-                yield out.to_ndarray()[rows]
+            yield from blocks(fifo.read())
     if fifo.samples:
-        for out in resampler.resample(fifo.read()):
-            yield out.to_ndarray()[rows]
-    for out in resampler.resample(None):
-        yield out.to_ndarray()[rows]
+        yield from blocks(fifo.read())
+    yield from blocks(None)
 
 
 def _stated_duration(path: str, container: Any, stream: Any) -> float | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import msgspec
 
@@ -27,40 +27,36 @@ from protocol.errors import RpcError
 from protocol.params import decode_params
 from worker import __version__
 from worker.channel import claim_stdio
-from worker.dispatcher import Dispatcher
-from worker.handler import DEFAULT_MAX_QUEUED, HandlerLane, typed
+from worker.dispatcher import DEFAULT_MAX_OPEN, Dispatcher
+from worker.handler import HandlerLane
 from worker.log import Log, timestamp
-from worker.managers.whisper import WhisperManager
+from worker.managers.managers import Managers
 from worker.server import Server, Stop
 from worker.watch import watch_process, watch_reader
+from worker.work import Work
 
-if TYPE_CHECKING:
-    from protocol.transcript import ExportParams, ExportResult
-    from worker.jobs import Job
-
-_ENGINE_PACKAGES = {"faster-whisper": ("faster_whisper", "ctranslate2", "av", "onnxruntime")}
+_WHISPER = ("faster_whisper", "ctranslate2", "av", "onnxruntime")
+_TORCH = ("torch", "torchaudio")
+_ENGINE_PACKAGES = {
+    "faster-whisper": _WHISPER,
+    "whisperx": ("whisperx", "pyannote.audio", *_TORCH, *_WHISPER),
+    "alignment": ("whisperx", "transformers", *_TORCH, "av"),
+    "diarization": ("pyannote.audio", *_TORCH, "av"),
+}
 
 
 class Front:
-    """The session's control methods, and the lanes that lead to the model managers."""
+    """The session's control methods, and the lanes that lead to the work."""
 
-    def __init__(self, server: Server, whisper: WhisperManager) -> None:
+    def __init__(self, server: Server, managers: Managers, work: Work) -> None:
         self._server = server
         self._log = server.log
+        self._managers = managers
         self._initialized = False
         self._shut_down = False
-        lane = HandlerLane(
-            {
-                "transcribe": typed(
-                    whisper.transcribe, lambda: methods.REQUESTS["transcribe"].params_type
-                )
-            },
-            self._log,
-        )
-        # A lane of its own: a transcript never waits behind a transcription.
-        export_lane = HandlerLane(
-            {"export": typed(_export, lambda: methods.REQUESTS["export"].params_type)}, self._log
-        )
+        lanes = {}
+        for group in (work.engine_methods(), work.export_methods()):
+            lanes.update(dict.fromkeys(group, HandlerLane(group, self._log)))
         self.dispatcher = Dispatcher(
             server.writer,
             self._log,
@@ -70,7 +66,7 @@ class Front:
                 "shutdown": self._shutdown,
             },
             notifications={"initialized": _ignore, "exit": self._exit},
-            lanes={"transcribe": lane, "export": export_lane},
+            lanes=lanes,
             answer_cancelled=True,
         )
 
@@ -83,6 +79,8 @@ class Front:
         if params.client_info:
             info = params.client_info
             self._log.info(f"client: {info.name} {info.version or ''}".rstrip())
+        if params.hf_token:
+            self._managers.use_token(params.hf_token)
         if params.log_level:
             self._log.listen(self._send_log, params.log_level)
         if params.process_id and not watch_process(params.process_id, self._server.client_gone):
@@ -98,7 +96,7 @@ class Front:
             limits=Limits(
                 max_line_bytes=params.max_line_bytes,
                 max_batch_members=DEFAULT_MAX_BATCH,
-                max_queued_jobs=DEFAULT_MAX_QUEUED,
+                max_open_jobs=DEFAULT_MAX_OPEN,
             ),
         )
         return msgspec.json.encode(result)
@@ -133,25 +131,27 @@ def _ignore(raw: bytes) -> bytes:
     return b"null"
 
 
-def _export(job: Job, params: ExportParams) -> ExportResult:
-    from worker.formats.export import export  # with the first of them
-
-    return export(job, params)
-
-
 def _engine_info(packages: tuple[str, ...]) -> EngineInfo:
-    missing = [name for name in packages if find_spec(name) is None]
+    missing = [name for name in packages if not _installed(name)]
     return EngineInfo(available=not missing, missing=missing)
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # what it is a part of is missing
+        return False
 
 
 def main(log_level: str | None = None, cancel_grace: float | None = None) -> NoReturn:
     """Serve on stdin and stdout, and exit."""
     input_fd, output_fd = claim_stdio()
     log = Log("front", log_level)
-    whisper = WhisperManager(log, cancel_grace)
-    server = Server(input_fd, output_fd, log, finish_at_end_of_input=True, on_stop=whisper.close)
-    whisper.writer = server.writer
-    front = Front(server, whisper)
+    server = Server(input_fd, output_fd, log, finish_at_end_of_input=True)
+    managers = Managers(server.writer, log, cancel_grace)
+    work = Work(managers, log)
+    server.on_stop = work.close
+    front = Front(server, managers, work)
     watch_reader(output_fd, server.client_gone)
     code = server.serve(front.dispatcher)
     # Nothing is left to tidy; a thread stuck on a client that does not read must not hold this up.

@@ -51,49 +51,23 @@ class Caller(Protocol):
     def forward_report(self, token: bytes, line: bytes) -> None:
         """Take a progress report that the engine wrote."""
 
-
-class _Tokens(msgspec.Struct, rename="camel"):
-    """The part of any work params that a job cares for, as raw JSON."""
-
-    progress_token: msgspec.Raw = msgspec.Raw(b"null")
-    partial_result_token: msgspec.Raw = msgspec.Raw(b"null")
+    def report(self, report: ProgressReport) -> None:
+        """Tell how far the work is."""
 
 
-_decode_tokens = msgspec.json.Decoder(_Tokens).decode
+class Cancellable:
+    """Work that somebody may ask to stop. Its methods may be called from any thread."""
 
-
-class Job:
-    """State of one work request. Its methods may be called from any thread.
-
-    `finish` takes effect once: whoever comes second, a late result or a late cancel, changes
-    nothing, and no notification follows the reply.
-    """
-
-    def __init__(self, call: Call, writer: Writer, answer: Answer) -> None:
-        self.id = call.id
-        self.method = call.method
-        self.params = call.params
-        self.accepted_at = time.monotonic()
-        self._writer = writer
-        self._answer = answer
-        # Re-entrant: a cancel hook may finish the job.
+    def __init__(self) -> None:
+        # Re-entrant: a hook may ask about, or end, the very work.
         self._lock = threading.RLock()
         self._cancelled = False
-        self._finished = False
-        self._begun = False
         self._on_cancel: Callable[[], None] | None = None
-        # As raw JSON; empty where the client gave none.
-        self.progress_token, self.partial_token = self._tokens()
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked to stop."""
         return self._cancelled
-
-    @property
-    def finished(self) -> bool:
-        """Whether the reply is out."""
-        return self._finished
 
     def raise_if_cancelled(self) -> None:
         """Raise the error that answers a cancelled request."""
@@ -108,17 +82,60 @@ class Job:
         if late and hook:
             hook()
 
-    def cancel(self, *, answer: bool) -> None:
-        """Ask the job to stop; with `answer`, reply now and let the work end by itself."""
+    def stop(self) -> None:
+        """Ask to stop."""
         with self._lock:
-            if self._finished or self._cancelled:
+            if self._cancelled:
                 return
             self._cancelled = True
             hook = self._on_cancel
-            if answer:
-                self.fail(RpcError("cancelled"))
         if hook:
             hook()
+
+
+class _Tokens(msgspec.Struct, rename="camel"):
+    """The part of any work params that a job cares for, as raw JSON."""
+
+    progress_token: msgspec.Raw = msgspec.Raw(b"null")
+    partial_result_token: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decode_tokens = msgspec.json.Decoder(_Tokens).decode
+
+
+class Job(Cancellable):
+    """State of one work request. Its methods may be called from any thread.
+
+    `finish` takes effect once: whoever comes second, a late result or a late cancel, changes
+    nothing, and no notification follows the reply.
+    """
+
+    def __init__(self, call: Call, writer: Writer, answer: Answer) -> None:
+        super().__init__()
+        self.id = call.id
+        self.method = call.method
+        self.params = call.params
+        self.accepted_at = time.monotonic()
+        self._writer = writer
+        self._answer = answer
+        self._finished = False
+        self._begun = False
+        # As raw JSON; empty where the client gave none.
+        self.progress_token, self.partial_token = self._tokens()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the reply is out."""
+        return self._finished
+
+    def cancel(self, *, answer: bool) -> None:
+        """Ask the job to stop; with `answer`, reply now and let the work end by itself."""
+        if self._finished:
+            return
+        with self._lock:
+            self.stop()
+            if answer:
+                self.fail(RpcError("cancelled"))
 
     def begin(self, title: str) -> None:
         """Tell that the job was taken up."""

@@ -54,15 +54,15 @@ class Server:
         log: Log,
         *,
         finish_at_end_of_input: bool,
-        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.writer = Writer(output_fd, self._lost_reader)
         self.framer = LineFramer()
         self.log = log
         self.dispatcher: Dispatcher
+        self.on_stop: Callable[[], None] = lambda: None
+        """Called last, when what could be answered was."""
         self._input_fd = input_fd
         self._finish_at_end_of_input = finish_at_end_of_input
-        self._on_stop = on_stop
         self._stops: queue.SimpleQueue[Stop] = queue.SimpleQueue()
 
     def stop(self, stop: Stop) -> None:
@@ -91,7 +91,7 @@ class Server:
             drain = threading.Thread(target=self._drain, daemon=True)
             drain.start()
             drain.join(DRAIN_SECONDS)
-        self._on_stop()
+        self.on_stop()
         return stop.code
 
     def _drain(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
@@ -29,7 +29,7 @@ class AudioEngine:
         """Decode to files of mono float32 samples at 16 kHz; memory is bounded by a block."""
         if params.split and params.channel is not None:
             raise RpcError("invalid_params", "A channel was asked for, and all of them.", path="$")
-        channel = "all" if params.split else "mix" if params.channel is None else params.channel
+        channel: audio.Channels = "mix" if params.channel is None else params.channel
         audio.check_file(params.audio)
         whole = audio.about_duration(params.audio) or params.end
         total = min(whole, params.end or whole) - params.start if whole else None
@@ -39,9 +39,12 @@ class AudioEngine:
         job.report(ProgressReport(stage="decode"))
         try:
             with ExitStack() as stack:
-                files = []
+                files: list[IO[bytes]] = []
                 for block in audio.stream(
-                    params.audio, channel=channel, start=params.start, end=params.end
+                    params.audio,
+                    channel="all" if params.split else channel,
+                    start=params.start,
+                    end=params.end,
                 ):
                     job.raise_if_cancelled()
                     if not files:

@@ -1,0 +1,69 @@
+"""All model managers, by the kind of their engine."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+from worker.log import Log
+from worker.managers.manager import ModelManager
+
+if TYPE_CHECKING:
+    from worker.channel import Writer
+    from worker.engines.process import EngineProcess
+
+_TORCH_KINDS = ("alignment", "diarization")
+
+
+class Managers:
+    """Makes a manager when it is first asked for; each has an engine process of its own."""
+
+    def __init__(self, writer: Writer, log: Log, cancel_grace: float | None = None) -> None:
+        self._writer = writer
+        self._log = log
+        self._cancel_grace = cancel_grace
+        self._token: str | None = None
+        self._lock = threading.Lock()
+        self._managers: dict[str, ModelManager] = {}
+
+    def __getitem__(self, kind: str) -> ModelManager:
+        with self._lock:
+            if kind not in self._managers:
+                self._managers[kind] = ModelManager(partial(self._start, kind), self._log)
+            return self._managers[kind]
+
+    def use_token(self, token: str) -> None:
+        """Give the hub's token to the engines; in their environment, which others cannot read."""
+        with self._lock:
+            self._token = token
+            for manager in self._managers.values():
+                manager.restart()
+
+    def close(self) -> None:
+        """End all engines; from any thread."""
+        with self._lock:
+            managers = list(self._managers.values())
+        for manager in managers:
+            manager.close()
+
+    def _start(self, kind: str) -> EngineProcess:
+        from worker.engines.process import DEFAULT_CANCEL_GRACE, EngineProcess, engine_command
+
+        grace = DEFAULT_CANCEL_GRACE if self._cancel_grace is None else self._cancel_grace
+        return EngineProcess(
+            kind,
+            engine_command(kind),
+            self._writer,
+            self._log,
+            cancel_grace=grace,
+            environment=self._environment(kind),
+        )
+
+    def _environment(self, kind: str) -> dict[str, str]:
+        environment = {"HF_TOKEN": self._token} if self._token else {}
+        if kind in _TORCH_KINDS and "OMP_WAIT_POLICY" not in os.environ:
+            # Threads that spin while they wait take the cores from the engines beside them.
+            environment["OMP_WAIT_POLICY"] = "PASSIVE"
+        return environment

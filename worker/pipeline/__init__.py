@@ -1,0 +1,1 @@
+"""The whole job: recognition, alignment and speakers side by side, made into one transcript."""

@@ -1,0 +1,63 @@
+"""A stage of a job, in the place of the job towards an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from protocol.progress import ProgressReport
+from worker.jobs import Cancellable
+
+TOKENS = {"progressToken": 0, "partialResultToken": 1}
+"""What a part asks its engine for."""
+
+
+class _Params(msgspec.Struct):
+    token: int
+    value: msgspec.Raw
+
+
+class _Notification(msgspec.Struct):
+    params: _Params
+
+
+_decode = msgspec.json.Decoder(_Notification).decode
+_decode_report = msgspec.json.Decoder(ProgressReport).decode
+
+
+class Part(Cancellable):
+    """Hands on what the engine tells of progress, and the parts of its result, as JSON."""
+
+    def __init__(
+        self,
+        on_report: Callable[[ProgressReport], None],
+        on_partial: Callable[[bytes], None] = lambda value: None,
+    ) -> None:
+        super().__init__()
+        self._on_report = on_report
+        self._on_partial = on_partial
+
+    def report(self, report: ProgressReport) -> None:
+        """Tell how far the work is."""
+        self._on_report(report)
+
+    def forward(self, lines: bytes) -> None:
+        """Take notifications that the engine wrote."""
+        for token, value in _values(lines):
+            if self.cancelled:
+                return
+            if token == TOKENS["progressToken"]:
+                self._on_report(_decode_report(value))
+            else:
+                self._on_partial(value)
+
+    def forward_report(self, token: bytes, line: bytes) -> None:
+        """Take a progress report that the engine wrote."""
+        self.forward(line)
+
+
+def _values(lines: bytes) -> Iterator[tuple[int, bytes]]:
+    for line in lines.splitlines():
+        params = _decode(line).params
+        yield params.token, bytes(params.value)

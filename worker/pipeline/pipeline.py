@@ -1,0 +1,517 @@
+"""One `transcribe` with alignment, speakers or files: its stages, side by side.
+
+Each stage runs in the engine process of its manager, and waits for it on a thread here:
+
+- decode: once, to a file that all engines map into memory (one a channel for `channelSpeakers`);
+- recognition: the segments go out as they come, and on to
+- alignment, which follows recognition some segments behind;
+- diarization, beside both;
+- assignment of speakers to words and segments, then the files.
+
+Models are loaded while the audio is decoded.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from protocol.alignment import AlignmentOptions, AlignResult, SegmentText
+from protocol.diarization import DiarizationOptions, DiarizeResult, SpeakerOptions
+from protocol.errors import RpcError
+from protocol.params import given_names
+from protocol.progress import ProgressReport, Stage
+from protocol.transcription import PartialTranscript, Segment, TranscribeResult
+from protocol.values import Notice
+from worker import speakers
+from worker.cpu import available_threads
+from worker.engines.contract import (
+    DecodeParams,
+    DecodeResult,
+    EngineAlignParams,
+    EngineDiarizeParams,
+    Source,
+)
+from worker.engines.stages import StageClock
+from worker.handler import failure
+from worker.jobs import Json
+from worker.managers.models import alignment_model, diarization_model, recognition_model
+from worker.pipeline import files
+from worker.pipeline.draft import Draft, order_of_appearance
+from worker.pipeline.part import TOKENS, Part
+from worker.pipeline.progress import Progress
+from worker.scratch import Scratch
+
+if TYPE_CHECKING:
+    from protocol.transcription import TranscribeParams
+    from worker.jobs import Job
+    from worker.log import Log
+    from worker.managers.managers import Managers
+
+_SEGMENTS_A_CALL: Final = 64
+"""How many segments alignment takes at once, when it has fallen behind that far."""
+
+
+class _Recognition(msgspec.Struct, rename="camel"):
+    """What is kept of the recognition engine's result; its segments have come before."""
+
+    text: str
+    language: str
+    language_probability: float
+    duration_after_vad: float
+    model: str
+    engine: str
+    device: str
+    compute_type: str
+    warnings: list[Notice]
+
+
+class _Track:
+    """Audio that is recognised by itself: the mix, or a channel."""
+
+    def __init__(self, source: Source, speaker: str | None) -> None:
+        self.source = source
+        self.speaker = speaker
+        self.recognition: _Recognition
+
+
+class _Decoded:
+    """What came of decoding: the tracks, and what a diarization model is given."""
+
+    def __init__(self, tracks: list[_Track], duration: float) -> None:
+        self.tracks = tracks
+        self.source = tracks[0].source
+        self.duration = duration
+
+
+class Pipeline:
+    """A job under way. `run` may be called once."""
+
+    def __init__(self, job: Job, params: TranscribeParams, managers: Managers, log: Log) -> None:
+        self._job = job
+        self._params = params
+        self._managers = managers
+        self._log = log
+        self._lock = threading.Lock()
+        self._parts: list[Part] = []
+        self._notices: list[Notice] = files.ignored(params, given_names(job.params))
+        self._alignment = self._alignment_options()
+        self._diarization: SpeakerOptions | None = _options(params.diarize, SpeakerOptions)
+        for options in (self._alignment, self._diarization):
+            if options:
+                options.threads = options.threads or max(1, available_threads() // 2)
+        self._error: RpcError | None = None
+        self._clock = StageClock(time.monotonic() - job.accepted_at)
+        stages: list[Stage] = ["decode", "recognition"]
+        stages += ["alignment"] if self._alignment else []
+        stages += ["diarization", "assignment"] if self._diarization else []
+        self._progress = Progress(job.report, stages)
+        self._draft = Draft(job.partial)
+        self._decoded: _Decoded | None = None
+        self._ended: dict[Stage, threading.Event] = {stage: threading.Event() for stage in stages}
+        self._recognised: queue.SimpleQueue[tuple[_Track, PartialTranscript] | None]
+        self._recognised = queue.SimpleQueue()
+        self._turns: DiarizeResult | None = None
+        self._scratch: Scratch | None = None
+
+    def run(self) -> Json:
+        """Do it all; return the result. Raises `RpcError`."""
+        self._job.on_cancel(self._stop)
+        self._job.begin(f"Transcribing {os.path.basename(self._params.audio)}")
+        try:
+            files.refuse_taken(self._params)
+            with Scratch() as self._scratch:
+                return self._transcribe(self._scratch.path)
+        finally:
+            self._job.on_cancel(None)
+
+    def abandon(self) -> None:
+        """Remove what a worker that ends would leave; from any thread."""
+        if self._scratch:
+            self._scratch.remove()
+
+    def _transcribe(self, directory: Path) -> Json:
+        stages: list[tuple[Stage, str | None, Callable[[], None]]] = [
+            ("decode", None, lambda: self._decode(directory)),
+            ("recognition", None, self._recognise),
+        ]
+        if self._alignment:
+            stages.append(("alignment", "align", self._align))
+        if self._diarization:
+            stages.append(("diarization", "diarize", self._diarize))
+        threads = [
+            threading.Thread(target=self._guard, args=stage, name=stage[0], daemon=True)
+            for stage in stages
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._raise_if_over()
+        return Json([msgspec.json.encode(self._assemble())])
+
+    # The stages. Each runs on a thread of its own.
+
+    def _decode(self, directory: Path) -> None:
+        params = self._params
+        part = self._part()
+        manager = self._managers["audio"]
+        request = DecodeParams(
+            audio=params.audio,
+            channel=params.channel,
+            start=params.start,
+            end=params.end,
+            split=bool(params.channel_speakers),
+            directory=str(directory),
+            progress_token=TOKENS["progressToken"],
+        )
+
+        def decode() -> Json:
+            with self._clock.stage("decode"):
+                return manager.call(part, "decode", msgspec.json.encode(request))
+
+        decoded = _read(manager.run(part, decode), DecodeResult)
+        self._decoded = _Decoded(self._tracks(decoded), decoded.duration)
+        self._progress.finish("decode")
+
+    def _recognise(self) -> None:
+        model = recognition_model(self._params)
+        manager = self._managers[model.kind]
+        current: list[_Track] = []
+        part = self._part(
+            lambda report: self._progress.take(self._share(report, len(current))),
+            lambda value: self._take_segments(current[-1], value),
+        )
+
+        def load() -> float:
+            with self._clock.stage("load"):
+                return manager.load(part, model)
+
+        def recognise() -> Json:
+            loading = load()
+            request = {
+                "request": msgspec.Raw(self._job.params),
+                "given": sorted(given_names(self._job.params)),
+                "source": current[-1].source,
+                "firstId": len(self._draft),
+                "speaker": current[-1].speaker,
+                "queueSeconds": 0.0,
+                "loadSeconds": loading,
+                **TOKENS,
+            }
+            with self._clock.stage("recognition"):
+                return manager.call(part, "transcribe", msgspec.json.encode(request))
+
+        try:
+            manager.run(part, load)
+            for track in self._wait_for_audio().tracks:
+                current.append(track)
+                track.recognition = _read(manager.run(part, recognise), _Recognition)
+            self._progress.finish("recognition")
+        finally:
+            self._recognised.put(None)
+
+    def _align(self) -> None:
+        assert self._alignment
+        options = self._alignment
+        manager = self._managers["alignment"]
+        part = self._part(lambda report: self._take_load(report))
+        language = self._params.language
+
+        def load(language: str) -> float:
+            with self._clock.stage("load"):
+                model = alignment_model(options, language.lower(), self._params.download)
+                return manager.load(part, model)
+
+        def align(track: _Track, language: str, segments: list[Segment]) -> Json:
+            load(language)
+            request = EngineAlignParams(
+                source=track.source,
+                segments=[
+                    SegmentText(id=each.id, text=each.text, start=each.start, end=each.end)
+                    for each in segments
+                ],
+                language=language,
+                options=options,
+            )
+            with self._clock.stage("alignment"):
+                return manager.call(part, "align", msgspec.json.encode(request))
+
+        if language:
+            manager.run(part, lambda: load(language))
+        for track, spoken, segments in self._follow_recognition():
+            done = manager.run(part, partial(align, track, spoken, segments))
+            aligned = _read(done, AlignResult)
+            self._draft.align(aligned.segments)
+            self._note(aligned.warnings)
+            assert self._decoded
+            reached = (segments[-1].end - self._params.start) / self._decoded.duration
+            tracks = self._decoded.tracks
+            share = (tracks.index(track) + min(1.0, reached)) / len(tracks)
+            self._progress.take(ProgressReport(stage="alignment", percentage=100 * share))
+        self._progress.finish("alignment")
+
+    def _diarize(self) -> None:
+        assert self._diarization
+        options = self._diarization
+        manager = self._managers["diarization"]
+        part = self._part()
+        model = diarization_model(options, self._params.download)
+
+        def load() -> float:
+            with self._clock.stage("load"):
+                return manager.load(part, model)
+
+        def diarize() -> Json:
+            load()
+            assert self._decoded
+            request = EngineDiarizeParams(
+                source=self._decoded.source,
+                options=_plain(options),
+                progress_token=TOKENS["progressToken"],
+            )
+            with self._clock.stage("diarization"):
+                return manager.call(part, "diarize", msgspec.json.encode(request))
+
+        manager.run(part, load)
+        self._wait_for_audio()
+        self._turns = _read(manager.run(part, diarize), DiarizeResult)
+        self._note(self._turns.warnings)
+        self._progress.finish("diarization")
+
+    def _assemble(self) -> TranscribeResult:
+        """The result, when all stages have ended."""
+        assert self._decoded
+        tracks = self._decoded.tracks
+        with self._clock.stage("assignment"):
+            segments = self._draft.segments()
+            if self._turns and self._diarization:
+                speakers.assign(
+                    segments,
+                    self._turns.turns,
+                    self._turns.exclusive_turns,
+                    self._diarization.assignment,
+                )
+                self._draft.tell_all()
+        if self._turns:
+            self._progress.finish("assignment")
+        # What most was said in stands for all.
+        main = max((track.recognition for track in tracks), key=lambda each: len(each.text))
+        single = len(tracks) == 1
+        text = main.text if single else " ".join(segment.text for segment in segments)
+        result = TranscribeResult(
+            text=text,
+            language=main.language,
+            language_probability=main.language_probability,
+            duration=self._decoded.duration,
+            duration_after_vad=max(track.recognition.duration_after_vad for track in tracks),
+            segments=segments,
+            model=main.model,
+            engine=main.engine,
+            device=main.device,
+            compute_type=main.compute_type,
+            warnings=[],
+            timings=self._clock.timings(),
+            real_time_factor=self._clock.seconds(
+                "decode", "recognition", "alignment", "diarization", "assignment"
+            )
+            / self._decoded.duration,
+        )
+        if self._turns:
+            result.turns = self._turns.turns
+            result.speaker_embeddings = self._turns.embeddings
+        if self._turns or any(track.speaker for track in tracks):
+            result.speakers = order_of_appearance(segments)
+        for track in tracks:
+            self._note(track.recognition.warnings)
+        result.warnings = self._notices
+        files.add_files(
+            self._job,
+            self._params,
+            result,
+            self._log,
+            lambda error: self._fail_stage(None, "formats", error),
+        )
+        self._raise_if_over()
+        return result
+
+    # What holds them together.
+
+    def _guard(self, stage: Stage, option: str | None, work: Callable[[], None]) -> None:
+        """Run a stage; one that a param asked for by `option` may fail without the rest."""
+        try:
+            work()
+        except BaseException as error:
+            told = failure(error, self._job.method, self._log)
+            if option is None:
+                self._end(told)
+            else:
+                self._fail_stage(stage, option, told)
+        finally:
+            self._ended[stage].set()
+
+    def _fail_stage(self, stage: Stage | None, option: str, error: RpcError) -> None:
+        """A part of the job that was asked for by `option` has failed."""
+        refused = error.kind in ("cancelled", "invalid_params")
+        if refused or self._params.on_stage_error == "fail":
+            error.data.setdefault("option", option)
+            self._end(error)
+            return
+        self._note(
+            [
+                Notice(
+                    kind="stage_failed",
+                    option=option,
+                    message=error.message,
+                    error=msgspec.to_builtins(error.to_object()),
+                )
+            ]
+        )
+        if stage:
+            self._progress.finish(stage)
+
+    def _end(self, error: RpcError) -> None:
+        """The job fails: the first error is its answer."""
+        with self._lock:
+            self._error = self._error or error
+        self._stop()
+
+    def _stop(self) -> None:
+        """End all stages."""
+        with self._lock:
+            self._error = self._error or RpcError("cancelled")
+            parts = list(self._parts)
+        for part in parts:
+            part.stop()
+
+    def _raise_if_over(self) -> None:
+        if self._error:
+            raise self._error
+
+    def _part(
+        self,
+        on_report: Callable[[ProgressReport], None] | None = None,
+        on_partial: Callable[[bytes], None] = lambda value: None,
+    ) -> Part:
+        part = Part(on_report or self._progress.take, on_partial)
+        with self._lock:
+            self._parts.append(part)
+            over = self._error is not None
+        if over:
+            part.stop()
+        return part
+
+    def _wait_for_audio(self) -> _Decoded:
+        self._ended["decode"].wait()
+        if not self._decoded:
+            raise RpcError("cancelled")  # what was wrong with it is the job's answer by now
+        return self._decoded
+
+    def _take_segments(self, track: _Track, value: bytes) -> None:
+        """Take segments that were just recognised."""
+        found = msgspec.json.decode(value, type=PartialTranscript)
+        self._draft.add(found.language, found.segments)
+        if self._alignment:
+            self._recognised.put((track, found))
+
+    def _follow_recognition(self) -> Iterable[tuple[_Track, str, list[Segment]]]:
+        """Yield recognised segments, as many at once as wait; those of one track and language."""
+        waiting: tuple[_Track, PartialTranscript] | None = None
+        while True:
+            first = waiting or self._recognised.get()
+            waiting = None
+            if first is None:
+                return
+            track, found = first
+            segments = list(found.segments)
+            while len(segments) < _SEGMENTS_A_CALL:
+                try:
+                    following = self._recognised.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    self._recognised.put(None)
+                    break
+                if following[0] is not track or following[1].language != found.language:
+                    waiting = following
+                    break
+                segments += following[1].segments
+            yield track, found.language, segments
+
+    def _share(self, report: ProgressReport, number: int) -> ProgressReport:
+        """Progress of recognition over all tracks, from that of track `number` (from 1)."""
+        if self._decoded and report.percentage is not None:
+            done = number - 1 + report.percentage / 100
+            report.percentage = 100 * done / len(self._decoded.tracks)
+        return report
+
+    def _take_load(self, report: ProgressReport) -> None:
+        """Alignment is told of by the segments that are done; its engine sees a few at a time."""
+        if report.stage == "load":
+            self._progress.take(report)
+
+    def _note(self, notices: Iterable[Notice]) -> None:
+        with self._lock:
+            self._notices += [each for each in notices if each not in self._notices]
+
+    def _alignment_options(self) -> AlignmentOptions | None:
+        params = self._params
+        options: AlignmentOptions | None = _options(params.align, AlignmentOptions)
+        if options and params.task == "translate":
+            message = "align changes nothing here: a translation is not what is heard."
+            self._note([Notice(kind="option_ignored", option="align", message=message)])
+            return None
+        return options
+
+    def _tracks(self, decoded: DecodeResult) -> list[_Track]:
+        """The tracks of what was decoded, with a speaker each where channels stand for them."""
+        sources = [Source(path=path, raw=True, start=self._params.start) for path in decoded.paths]
+        wanted = self._params.channel_speakers
+        if not wanted:
+            return [_Track(sources[0], None)]
+        names = wanted if isinstance(wanted, list) else None
+        if names is not None and len(names) != len(sources):
+            raise RpcError(
+                "invalid_params",
+                f"channelSpeakers names {len(names)} speakers; the recording has "
+                f"{len(sources)} channels.",
+                path="$.channelSpeakers",
+                channels=len(sources),
+            )
+        if len(sources) == 1:
+            self._note([_no_channels("mono", "The recording has one channel")])
+        elif decoded.alike:
+            self._note([_no_channels("dual_mono", "The channels of the recording are the same")])
+        else:
+            names = names or [f"CHANNEL_{number:02}" for number in range(len(sources))]
+            return [_Track(*pair) for pair in zip(sources, names, strict=True)]
+        return [_Track(sources[decoded.loudest], None)]
+
+
+def _no_channels(kind: str, why: str) -> Notice:
+    return Notice(
+        kind=kind, option="channelSpeakers", message=f"{why}: it does not tell speakers apart."
+    )
+
+
+def _options(given: Any, type_: type) -> Any:
+    """The options of a stage that is asked for with them, or with `true`."""
+    return type_() if given is True else given or None
+
+
+def _plain(options: SpeakerOptions) -> DiarizationOptions:
+    """Without what the engine does not know."""
+    names = DiarizationOptions.__struct_fields__
+    return DiarizationOptions(**{name: getattr(options, name) for name in names})
+
+
+def _read(chunks: Json, type_: type) -> Any:
+    return msgspec.json.decode(b"".join(chunks), type=type_)

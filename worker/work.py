@@ -1,0 +1,180 @@
+"""The work methods: what each asks of the model managers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from protocol import methods
+from protocol.errors import RpcError
+from worker.handler import Method, typed
+from worker.managers.managers import Managers
+
+if TYPE_CHECKING:
+    from protocol.alignment import AlignParams
+    from protocol.diarization import DiarizeParams
+    from protocol.transcript import ExportParams, ExportResult
+    from protocol.transcription import TranscribeParams
+    from worker.engines.contract import Source
+    from worker.jobs import Job, Json, Later
+    from worker.log import Log
+    from worker.managers.manager import Model, ModelManager
+    from worker.pipeline.pipelines import Pipelines
+
+# Any of these makes `transcribe` more than one engine's work.
+_PIPELINE_PARAMS = frozenset(
+    {"align", "diarize", "channelSpeakers", "formats"}
+    | {"outputDir", "name", "overwrite", "formatOptions"}
+)
+
+
+class Work:
+    """Serves requests that take long. Each method looks at its params and leaves the rest to a
+    manager's thread, so that none stands behind another's work."""
+
+    def __init__(self, managers: Managers, log: Log) -> None:
+        self._managers = managers
+        self._log = log
+        self._pipelines: Pipelines | None = None
+        self._lock = threading.Lock()
+
+    def engine_methods(self) -> dict[str, Method]:
+        """For a lane that they leave at once: engines do the work."""
+        return {
+            name: typed(function, partial(_params_type, name))
+            for name, function in {
+                "transcribe": self.transcribe,
+                "align": self.align,
+                "diarize": self.diarize,
+            }.items()
+        }
+
+    def export_methods(self) -> dict[str, Method]:
+        """For a lane of their own, because they work on it."""
+        return {"export": typed(_export, partial(_params_type, "export"))}
+
+    def transcribe(self, job: Job, params: TranscribeParams) -> Later:
+        """Serve `transcribe`: by the engine alone, or by a pipeline of several."""
+        from protocol.params import given_names
+        from worker.audio import check_file
+        from worker.managers.models import recognition_model
+
+        check_file(params.audio)
+        given = given_names(job.params)
+        if given & _PIPELINE_PARAMS:
+            _refuse_contradictions(params)
+            return self._start_pipeline(job, params)
+
+        request = {"request": msgspec.Raw(job.params), "given": sorted(given)}
+        return self._ask(job, recognition_model(params), f"Transcribing {_name(params)}", request)
+
+    def align(self, job: Job, params: AlignParams) -> Later:
+        """Serve `align`."""
+        from protocol.alignment import AlignmentOptions, SegmentText
+        from worker.audio import check_file
+        from worker.managers.models import alignment_model
+
+        check_file(params.audio)
+        if (params.segments is None) == (params.text is None):
+            raise RpcError("invalid_params", "Give either segments or text.", path="$.segments")
+        options = _narrowed(params, AlignmentOptions)
+        language = params.language.lower()
+        segments = params.segments
+        if segments is None:
+            segments = [SegmentText(text=params.text or "")]
+
+        request = {
+            "source": _source(params),
+            "segments": segments,
+            "language": language,
+            "options": options,
+        }
+        model = alignment_model(options, language, download=False)
+        return self._ask(job, model, f"Aligning {_name(params)}", request)
+
+    def diarize(self, job: Job, params: DiarizeParams) -> Later:
+        """Serve `diarize`."""
+        from protocol.diarization import DiarizationOptions
+        from worker.audio import check_file
+        from worker.managers.models import diarization_model
+
+        check_file(params.audio)
+        options = _narrowed(params, DiarizationOptions)
+
+        request = {"source": _source(params), "options": options}
+        model = diarization_model(options, download=False)
+        return self._ask(job, model, f"Diarizing {_name(params)}", request)
+
+    def close(self) -> None:
+        """End the engines, and remove what their work would leave behind."""
+        self._managers.close()
+        if self._pipelines:
+            self._pipelines.close()
+
+    def _ask(self, job: Job, model: Model, title: str, request: dict[str, Any]) -> Later:
+        """Have the engine of `model` answer."""
+        manager: ModelManager = self._managers[model.kind]
+
+        def work() -> Json:
+            queued = time.monotonic() - job.accepted_at
+            job.begin(title)
+            params = {
+                **request,
+                "loadSeconds": manager.load(job, model),
+                "queueSeconds": queued,
+                "progressToken": msgspec.Raw(job.progress_token or b"null"),
+                "partialResultToken": msgspec.Raw(job.partial_token or b"null"),
+            }
+            return manager.call(job, job.method, msgspec.json.encode(params))
+
+        return manager.answer(job, work)
+
+    def _start_pipeline(self, job: Job, params: TranscribeParams) -> Later:
+        from worker.pipeline.pipelines import Pipelines
+
+        with self._lock:
+            self._pipelines = self._pipelines or Pipelines(self._managers, self._log)
+        return self._pipelines.start(job, params)
+
+
+def _export(job: Job, params: ExportParams) -> ExportResult:
+    """Serve `export`, which needs no engine."""
+    from worker.formats.export import export  # with the first of them
+
+    return export(job, params)
+
+
+def _params_type(name: str) -> type:
+    return methods.REQUESTS[name].params_type
+
+
+def _refuse_contradictions(params: TranscribeParams) -> None:
+    if not params.channel_speakers:
+        return
+    for name, given in (("diarize", params.diarize), ("channel", params.channel is not None)):
+        if given:
+            raise RpcError(
+                "invalid_params",
+                f"channelSpeakers takes each channel for a speaker: it cannot go with {name}.",
+                path=f"$.{name}",
+            )
+
+
+def _narrowed(params: Any, type_: Any) -> Any:
+    """The fields of `params` that `type_` has, as such."""
+    return type_(**{name: getattr(params, name) for name in type_.__struct_fields__})
+
+
+def _source(params: AlignParams | DiarizeParams) -> Source:
+    from worker.engines.contract import Source
+
+    return Source(path=params.audio, channel=params.channel, start=params.start, end=params.end)
+
+
+def _name(params: TranscribeParams | AlignParams | DiarizeParams) -> str:
+    return os.path.basename(params.audio)
