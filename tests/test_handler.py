@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -11,10 +12,10 @@ import pytest
 
 from protocol.conformance import Session as ConformanceSession
 from protocol.conformance import Vector, load_vectors
-from protocol.envelope import Call
 from protocol.errors import RpcError
 from tests.support import Session
 from worker.channel import Writer
+from worker.dispatcher import Dispatcher
 from worker.handler import HandlerLane
 from worker.jobs import Job
 from worker.log import Log
@@ -68,34 +69,39 @@ def test_more_jobs_than_the_limit_are_refused_as_busy_and_cancelled_ones_take_no
     writer = Writer(write_end, lambda: None)
     log = Log("test", "error")
     gate = threading.Event()
-    started = threading.Event()
 
     def wait(job: Job) -> str:
-        started.set()
         gate.wait()
         return "done"
 
-    lane = HandlerLane({"wait": wait}, log, max_queued=2)
+    dispatcher = Dispatcher(
+        writer,
+        log,
+        requests={},
+        notifications={},
+        lanes={"wait": HandlerLane({"wait": wait}, log)},
+        answer_cancelled=True,
+        max_open=3,
+    )
 
-    def submit() -> Job:
-        job = Job(Call("wait", b"1", b""), writer, lambda reply: writer.write(*reply))
-        lane.submit(job)
-        return job
+    def send(id_: int) -> bytes:
+        return dispatcher.receive(b'{"jsonrpc":"2.0","id":%d,"method":"wait"}' % id_)
 
-    submit()
-    started.wait()
-    waiting = [submit(), submit()]
-    with pytest.raises(RpcError) as caught:
-        submit()
-    assert (caught.value.kind, caught.value.data["limit"]) == ("busy", 2)
-    waiting[0].cancel(answer=True)
-    submit()
+    assert [send(id_) for id_ in (1, 2, 3)] == [b"", b"", b""]
+    refused = json.loads(send(4))["error"]["data"]
+    assert (refused["kind"], refused["limit"]) == ("busy", 3)
+    dispatcher.receive(b'{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":2}}')
+    assert send(5) == b""
     gate.set()
-    expected = [b"cancelled", b"done", b"done", b"done"]
-    replies = b""
-    while replies.count(b"\n") < len(expected):
-        replies += os.read(read_end, 4096)
-    for line, word in zip(replies.splitlines(), expected, strict=True):
-        assert word in line
+    assert dispatcher.wait_idle(10)
+    writer.flush()
+    replies = {each["id"]: each for each in map(json.loads, os.read(read_end, 65536).splitlines())}
+    assert {id_: reply.get("result") for id_, reply in replies.items()} == {
+        1: "done",
+        2: None,
+        3: "done",
+        5: "done",
+    }
+    assert replies[2]["error"]["data"]["kind"] == "cancelled"
     os.close(read_end)
     os.close(write_end)

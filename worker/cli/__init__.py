@@ -79,7 +79,21 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--compute-type", default="default", metavar="TYPE")
     parser.add_argument("--batch-size", type=int, metavar="N", help="use the batched mode")
+    parser.add_argument("--engine", choices=["faster-whisper", "whisperx"])
     parser.add_argument("--word-timestamps", action="store_true")
+    parser.add_argument("--align", action="store_true", help="exact times of words")
+    parser.add_argument(
+        "--align-model", metavar="MODEL", help="the model that does it; the usual one by default"
+    )
+    parser.add_argument(
+        "--diarize",
+        action="store_true",
+        help="who says what; the model may want a token: HF_TOKEN, or the hub's own login",
+    )
+    parser.add_argument("--diarize-model", metavar="MODEL", help="a hub id or a directory")
+    for name in ("num", "min", "max"):
+        parser.add_argument(f"--{name}-speakers", type=int, metavar="N")
+    parser.add_argument("--channel-speakers", action="store_true", help="each channel is a speaker")
     parser.add_argument(
         "--option",
         action="append",

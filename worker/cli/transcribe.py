@@ -43,18 +43,36 @@ def _transcribe(
 ) -> None:
     params = {
         "audio": str(Path(file).absolute()),
-        "model": _model(options.model),
+        "model": options.model,
         "download": not options.offline,
         "task": options.task,
         "device": options.device,
         "computeType": options.compute_type,
         "wordTimestamps": options.word_timestamps,
         "progressToken": "progress",
-        **({} if options.json else {"partialResultToken": "segments"}),
-        **({"language": options.language} if options.language else {}),
-        **({"batchSize": options.batch_size} if options.batch_size else {}),
+        **_optional(
+            engine=options.engine,
+            language=options.language,
+            batchSize=options.batch_size,
+            align=_stage(options.align, model=options.align_model),
+            diarize=_stage(
+                options.diarize,
+                model=options.diarize_model,
+                numSpeakers=options.num_speakers,
+                minSpeakers=options.min_speakers,
+                maxSpeakers=options.max_speakers,
+            ),
+            channelSpeakers=options.channel_speakers or None,
+        ),
         **extra,
     }
+    if options.formats:
+        params["formats"] = options.formats.split(",")
+        params["outputDir"] = str(Path(options.output_dir).absolute())
+    # What is refined later is printed when it is final.
+    live = not (options.json or "align" in params or "diarize" in params)
+    if live:
+        params["partialResultToken"] = "segments"
     with _Bar(Path(file).name) as bar:
 
         def show(method: str, notification: dict[str, Any]) -> None:
@@ -65,30 +83,35 @@ def _transcribe(
                 bar.update(value)
             else:
                 for segment in value["segments"]:
-                    bar.write(
-                        f"[{clock(segment['start'])} - {clock(segment['end'])}] {segment['text']}"
-                    )
+                    bar.write(_line(segment))
 
         result = client.result(client.send("transcribe", params), show)
-    warnings = result["warnings"]
-    if options.formats:
-        exported = client.call(
-            "export",
-            {
-                "transcript": result,
-                "formats": options.formats.split(","),
-                "outputDir": str(Path(options.output_dir).absolute()),
-                "name": Path(file).stem,
-            },
-        )
-        warnings = warnings + exported["warnings"]
-    for warning in warnings:
+    for warning in result["warnings"]:
         sys.stderr.write(f"{file}: {warning['message']}\n")
     if options.json:
         sys.stdout.buffer.write(orjson.dumps({"file": file, **result}) + b"\n")
         sys.stdout.buffer.flush()
     elif not result["segments"]:
         sys.stderr.write(f"{file}: no speech found\n")
+    elif not live:
+        for segment in result["segments"]:
+            print(_line(segment), flush=True)
+
+
+def _optional(**params: Any) -> dict[str, Any]:
+    """Those that were given."""
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _stage(wanted: bool, **options: Any) -> dict[str, Any] | None:
+    """A stage with its options: any of them asks for it."""
+    given = _optional(**options)
+    return given if wanted or given else None
+
+
+def _line(segment: dict[str, Any]) -> str:
+    speaker = f"{segment['speaker']}: " if "speaker" in segment else ""
+    return f"[{clock(segment['start'])} - {clock(segment['end'])}] {speaker}{segment['text']}"
 
 
 class _Bar:
@@ -134,11 +157,6 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest // 1000:02}.{rest % 1000:03}"
-
-
-def _model(name: str) -> str:
-    """A directory as an absolute path; any other name as it is."""
-    return str(Path(name).absolute()) if Path(name).is_dir() else name
 
 
 def _parse_option(text: str) -> tuple[str, Any]:

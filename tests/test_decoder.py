@@ -1,0 +1,106 @@
+"""The audio engine: what is decoded once is what every stage would have decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protocol.envelope import Call
+from protocol.errors import RpcError
+from tests.support import RECORDINGS, samples_of, write_wav
+from worker import audio
+from worker.engines.contract import DecodeParams, DecodeResult, Source
+from worker.engines.decoder import AudioEngine
+from worker.jobs import Job
+
+
+class Reports(Job):
+    """A job without a client, which keeps what is reported."""
+
+    def __init__(self) -> None:
+        super().__init__(Call("decode", b"1", b""), None, lambda reply: None)  # type: ignore[arg-type]
+        self.percentages: list[float] = []
+
+    def report(self, report: Any) -> None:
+        if report.percentage is not None:
+            self.percentages.append(report.percentage)
+
+
+def decode(directory: Path, path: Path, **options: Any) -> DecodeResult:
+    params = DecodeParams(audio=str(path), directory=str(directory), **options)
+    return AudioEngine().decode(Reports(), params)
+
+
+def stereo(path: Path, left: Any, right: Any) -> Path:
+    return write_wav(path, np.stack([left, right], axis=1), channels=2)
+
+
+@pytest.mark.parametrize("clip", [{}, {"start": 1.25}, {"start": 0.5, "end": 2.0}])
+def test_mapped_samples_are_those_of_the_file(tmp_path: Path, clip: dict[str, float]) -> None:
+    path = RECORDINGS / "en-05.flac"
+    result = decode(tmp_path, path, **clip)
+    (raw,) = result.paths
+    mapped = audio.read(Source(path=raw, raw=True))
+    expected = audio.decode(str(path), **clip)  # type: ignore[arg-type]
+    assert np.array_equal(mapped, expected)
+    assert not mapped.flags.writeable
+    assert result.duration == len(expected) / audio.SAMPLE_RATE
+
+
+def test_each_channel_gets_a_file_of_its_own(tmp_path: Path) -> None:
+    left, right = samples_of("en-01.flac"), samples_of("en-02.flac")
+    length = min(len(left), len(right))
+    path = stereo(tmp_path / "call.wav", left[:length], right[:length])
+    result = decode(tmp_path, path, split=True)
+    assert not result.alike
+    for raw, samples in zip(result.paths, (left, right), strict=True):
+        mapped = audio.read(Source(path=raw, raw=True))
+        assert np.array_equal(mapped, audio.to_float(samples[:length]))
+
+
+@pytest.mark.parametrize("copy", ["same", "quieter and noisy", "inverted", "silent"])
+def test_one_recording_in_two_channels_is_noticed(tmp_path: Path, copy: str) -> None:
+    samples = samples_of("en-03.flac")
+    noise = np.random.default_rng(1).normal(0, 20, len(samples))
+    second = {
+        "same": samples,
+        "quieter and noisy": (samples * 0.5 + noise).astype(np.int16),
+        "inverted": -samples,
+        "silent": np.zeros_like(samples),
+    }[copy]
+    path = stereo(tmp_path / "call.wav", second, samples)
+    result = decode(tmp_path, path, split=True)
+    assert result.alike
+    assert result.loudest == (0 if copy in ("same", "inverted") else 1)
+
+
+def test_speakers_who_hear_each_other_faintly_are_not_one_recording(tmp_path: Path) -> None:
+    left, right = samples_of("en-04.flac"), samples_of("en-05.flac")
+    length = min(len(left), len(right))
+    echo = (left[:length] * 0.2 + right[:length]).astype(np.int16)
+    path = stereo(tmp_path / "call.wav", left[:length], echo)
+    assert not decode(tmp_path, path, split=True).alike
+
+
+def test_progress_goes_up_to_the_whole(tmp_path: Path, long_file: Path) -> None:
+    job = Reports()
+    AudioEngine().decode(job, DecodeParams(audio=str(long_file), directory=str(tmp_path)))
+    assert job.percentages == sorted(job.percentages)
+    assert len(job.percentages) > 5
+    assert job.percentages[-1] == 100
+
+
+def test_a_place_that_cannot_be_written_is_a_typed_error(tmp_path: Path) -> None:
+    with pytest.raises(RpcError) as caught:
+        decode(tmp_path / "none", RECORDINGS / "en-01.flac")
+    assert caught.value.kind == "storage_failed"
+
+
+def test_what_is_wrong_with_the_recording_is_told_as_everywhere(tmp_path: Path) -> None:
+    for path, kind in ((tmp_path / "none", "audio_not_found"), (tmp_path, "audio_not_readable")):
+        with pytest.raises(RpcError) as caught:
+            decode(tmp_path, path)
+        assert caught.value.kind == kind
