@@ -177,3 +177,19 @@ def word_bank(path: Path, language: str, voices: Sequence[Voice]) -> WordBank:
         path.parent.mkdir(parents=True, exist_ok=True)
         WordBank.synthesise(language, voices).save(path)
     return WordBank.load(path)
+
+
+TRAINING_VOICES = {"en": (260, 1), "de": (100, 2)}
+"""How many voices the models are trained on, by language, and the seed that draws them."""
+
+
+def training_banks(work: Path) -> dict[str, WordBank]:
+    """The voices of training, by language."""
+    return {
+        language: word_bank(
+            work / "words" / f"{language}-training.npz",
+            language,
+            draw_voices(language, count, seed),
+        )
+        for language, (count, seed) in TRAINING_VOICES.items()
+    }

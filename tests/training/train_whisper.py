@@ -16,13 +16,10 @@ import torch
 
 from tests.training import training
 from tests.training.export_whisper import write_ctranslate2, write_hugging_face
-from tests.training.speech import draw_voices, word_bank
+from tests.training.speech import training_banks
 from tests.training.tokenizer import read_vocabulary, write_tokenizer
 from tests.training.whisper_decoder import train_decoder
 from tests.training.whisper_encoder import train_encoder
-
-ENGLISH_VOICES = 260
-GERMAN_VOICES = 100
 
 
 def main() -> None:
@@ -42,14 +39,7 @@ def main() -> None:
     def done(step: str) -> None:
         training.log.info("%s: done after %.1f min", step, (time.monotonic() - started) / 60)
 
-    voices = {
-        "en": draw_voices("en", ENGLISH_VOICES, seed=1),
-        "de": draw_voices("de", GERMAN_VOICES, seed=2),
-    }
-    banks = {
-        language: word_bank(work / "words" / f"{language}-training.npz", language, drawn)
-        for language, drawn in voices.items()
-    }
+    banks = training_banks(work)
     done("words")
     tokenizer = work / "tokenizer"
     if not (tokenizer / "tokenizer.json").exists():
