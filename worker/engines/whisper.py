@@ -1,124 +1,49 @@
-"""The whisper engine: one faster-whisper model, and recordings transcribed with it."""
+"""The whisper engine: faster-whisper, a window after another or batched."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from protocol.errors import RpcError
-from protocol.progress import ProgressReport
-from protocol.transcription import (
-    Notice,
-    PartialTranscript,
-    Segment,
-    Timings,
-    TranscribeResult,
-    Word,
-)
+from protocol.alignment import Word
+from protocol.transcription import Segment
+from protocol.values import Notice
 from worker import audio
 from worker.engines import whisper_model, whisper_options
-from worker.engines.contract import EngineTranscribeParams, LoadParams, LoadResult
+from worker.engines.recognition import Recognition, Recognizer, report_recognition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from protocol.transcription import TranscribeParams
+    from worker.engines.contract import LoadParams
     from worker.jobs import Job
 
 
-class WhisperEngine:
-    """Methods of the engine's process, called one at a time."""
+class WhisperEngine(Recognizer):
+    """Methods of the engine's process."""
 
-    def __init__(self) -> None:
-        self._model: Any = None  # faster_whisper.WhisperModel, which has no types
-        self._warnings: list[Notice] = []
+    def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:
+        return whisper_model.load(params)
 
-    def load(self, job: Job, params: LoadParams) -> LoadResult:
-        """Load the model, for good: another model is for another process."""
-        if self._model is not None:
-            raise RpcError("invalid_request", "This engine has its model already.")
-        self._model, self._warnings = whisper_model.load(params)
-        return LoadResult(
-            device=self._model.model.device,
-            compute_type=self._model.model.compute_type,
-            warnings=self._warnings,
-        )
+    def _ignored(
+        self, request: TranscribeParams, given: Collection[str], language: str | None
+    ) -> Iterator[Notice]:
+        return whisper_options.ignored(request, given, language is not None)
 
-    def transcribe(self, job: Job, params: EngineTranscribeParams) -> TranscribeResult:
-        """Transcribe a recording; segments go out as they are decoded."""
-        request = params.request
-        began = time.monotonic()
-        job.report(ProgressReport(stage="decode"))
-        samples = audio.decode(
-            request.audio,
-            channel=request.channel,
-            start=request.start,
-            end=request.end,
-            check=job.raise_if_cancelled,
-        )
-        decoded = time.monotonic()
-        duration = len(samples) / audio.SAMPLE_RATE
-        language, warnings = self._language(request)
-        warnings += whisper_options.ignored(request, params.given, language is not None)
-        kwargs = whisper_options.arguments(request, language, duration)
-        segments: list[Segment] = []
-        texts: list[str] = []
-        try:
-            found, info = self._start(job, request, samples, kwargs)
-            for each in found:
-                job.raise_if_cancelled()
-                segment = _segment(len(segments), each, request.start)
-                segments.append(segment)
-                texts.append(each.text)
-                job.partial(PartialTranscript(segments=[segment]))
-        except ValueError as error:  # what only faster-whisper knows, such as too long a prompt
-            raise RpcError("invalid_params", f"{str(error).rstrip('.')}.", path="$") from None
-        except RuntimeError as error:
-            raise whisper_model.native_error(
-                error, "internal_error", "Recognition failed"
-            ) from None
-        ended = time.monotonic()
-        return TranscribeResult(
-            text="".join(texts).strip(),
-            language=info.language,
-            language_probability=info.language_probability,
-            duration=duration,
-            duration_after_vad=info.duration_after_vad,
-            segments=segments,
-            model=request.model,
-            engine=request.engine,
-            device=self._model.model.device,
-            compute_type=self._model.model.compute_type,
-            warnings=self._warnings + warnings,
-            timings=Timings(
-                queue=params.queue_seconds,
-                load=params.load_seconds,
-                decode=decoded - began,
-                recognition=ended - decoded,
-                total=params.queue_seconds + params.load_seconds + ended - began,
-            ),
-            real_time_factor=(ended - began) / duration,
-        )
-
-    def _start(
-        self, job: Job, request: TranscribeParams, samples: audio.Samples, kwargs: dict[str, Any]
-    ) -> tuple[Iterable[Any], Any]:
-        """Begin to decode: faster-whisper's lazy segments, and its `TranscriptionInfo`."""
+    def _recognise(
+        self,
+        job: Job,
+        request: TranscribeParams,
+        samples: audio.Samples,
+        language: str | None,
+    ) -> Recognition:
         import faster_whisper.transcribe
 
         total = len(samples) / audio.SAMPLE_RATE
+        kwargs = whisper_options.arguments(request, language, total)
 
         def window_done(fraction: float) -> None:
-            job.raise_if_cancelled()
-            job.report(
-                ProgressReport(
-                    stage="recognition",
-                    percentage=round(100 * fraction, 2),
-                    audio_done=round(fraction * total, 3),
-                    audio_total=total,
-                )
-            )
+            report_recognition(job, fraction, total)
 
         window_done(0.0)
         # The library tells of windows without speech to its progress bar alone.
@@ -127,43 +52,12 @@ class WhisperEngine:
         if request.batch_size is not None:
             pipeline = faster_whisper.transcribe.BatchedInferencePipeline(self._model)
         segments, info = pipeline.transcribe(samples, **kwargs)
-        return segments, info
-
-    def _language(self, request: TranscribeParams) -> tuple[str | None, list[Notice]]:
-        """The language to decode, None where it is to be detected."""
-        multilingual = self._model.model.is_multilingual
-        language = request.language.lower() if request.language else None
-        if not multilingual:
-            reason = "the model knows English only"
-            ignored = {
-                "language": language not in (None, "en"),
-                "task": request.task == "translate",
-                "multilingual": request.multilingual,
-            }
-            return "en", [
-                Notice(
-                    kind="option_ignored",
-                    option=name,
-                    message=f"{name} changes nothing here: {reason}.",
-                )
-                for name, given in ignored.items()
-                if given
-            ]
-        if language is not None:
-            known = self._languages()
-            if language not in known:
-                raise RpcError(
-                    "language_unsupported",
-                    f"The model does not know the language {request.language}.",
-                    remedy="Leave language out to have it detected, or give one of those known.",
-                    known=known,
-                )
-        return language, []
-
-    def _languages(self) -> list[str]:
-        token_of = self._model.hf_tokenizer.token_to_id
-        codes = self._model.supported_languages
-        return sorted(code for code in codes if token_of(f"<|{code}|>") is not None)
+        return Recognition(
+            language=info.language,
+            language_probability=info.language_probability,
+            duration_after_vad=info.duration_after_vad,
+            segments=_segments(segments),
+        )
 
 
 class _Meter:
@@ -183,25 +77,26 @@ class _Meter:
         """Nothing is left to draw."""
 
 
-def _segment(id_: int, segment: Any, offset: float) -> Segment:
-    """Our segment from faster-whisper's, whose times count from the start of the clip."""
-    words = segment.words and [
-        Word(
-            start=round(float(word.start) + offset, 3),
-            end=round(float(word.end) + offset, 3),
-            word=word.word,
-            probability=float(word.probability),
+def _segments(found: Iterable[Any]) -> Iterator[Segment]:
+    """Our segments from faster-whisper's."""
+    for segment in found:
+        words = segment.words and [
+            Word(
+                start=float(word.start),
+                end=float(word.end),
+                word=word.word,
+                probability=float(word.probability),
+            )
+            for word in segment.words
+        ]
+        yield Segment(
+            id=0,
+            start=float(segment.start),
+            end=float(segment.end),
+            text=segment.text,
+            avg_logprob=float(segment.avg_logprob),
+            compression_ratio=float(segment.compression_ratio),
+            no_speech_prob=float(segment.no_speech_prob),
+            temperature=float(segment.temperature or 0),
+            words=words,
         )
-        for word in segment.words
-    ]
-    return Segment(
-        id=id_,
-        start=round(float(segment.start) + offset, 3),
-        end=round(float(segment.end) + offset, 3),
-        text=segment.text.strip(),
-        avg_logprob=float(segment.avg_logprob),
-        compression_ratio=float(segment.compression_ratio),
-        no_speech_prob=float(segment.no_speech_prob),
-        temperature=float(segment.temperature or 0),
-        words=words,
-    )

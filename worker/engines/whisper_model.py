@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import RpcError
 from protocol.values import Notice
+from worker.cpu import available_threads
 from worker.engines.contract import LoadParams
 
 _NEEDED_FILES: Final = ("config.json", "model.bin", "tokenizer.json")
@@ -17,10 +18,11 @@ _VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def load(params: LoadParams) -> tuple[Any, list[Notice]]:
-    """Load the model; return faster-whisper's `WhisperModel` and what was done otherwise.
+def load(params: LoadParams, make: Callable[..., Any] | None = None) -> tuple[Any, list[Notice]]:
+    """Load the model; return it, and what was done otherwise than asked.
 
-    With device `auto`, a CUDA device that fails gives way to the CPU, with a warning.
+    It is made by `make`, or is faster-whisper's `WhisperModel`. With device `auto`, a CUDA device
+    that fails gives way to the CPU, with a warning.
     """
     path = resolve(params)
     device = params.device
@@ -41,14 +43,14 @@ def load(params: LoadParams) -> tuple[Any, list[Notice]]:
             device = "cpu"
     if device != "cpu":
         try:
-            return _load_on("cuda", path, params), warnings
+            return _load_on("cuda", path, params, make), warnings
         except RpcError as error:
             if params.device == "cuda" or error.kind != "device_unavailable":
                 raise
             warnings.append(
                 Notice(kind="device_fallback", message=f"Running on the CPU: {error.message}")
             )
-    return _load_on("cpu", path, params), warnings
+    return _load_on("cpu", path, params, make), warnings
 
 
 def resolve(params: LoadParams) -> str:
@@ -154,7 +156,7 @@ def _download(name: str, repository: str, revision: str | None) -> str:
         ) from None
 
 
-def _load_on(device: str, path: str, params: LoadParams) -> Any:
+def _load_on(device: str, path: str, params: LoadParams, make: Callable[..., Any] | None) -> Any:
     import ctranslate2
     from faster_whisper import WhisperModel
 
@@ -167,7 +169,7 @@ def _load_on(device: str, path: str, params: LoadParams) -> Any:
             supported=sorted(supported),
         )
     try:
-        return WhisperModel(
+        return (make or WhisperModel)(
             path,
             device=device,
             device_index=params.device_index,
@@ -179,15 +181,6 @@ def _load_on(device: str, path: str, params: LoadParams) -> Any:
         raise native_error(
             error, "model_invalid", f"The model in {path} cannot be loaded"
         ) from None
-
-
-def available_threads() -> int:
-    """CPU threads that this process may run on."""
-    if sys.platform == "linux":
-        threads = len(os.sched_getaffinity(0))
-    else:
-        threads = os.cpu_count() or 1
-    return threads
 
 
 def native_error(error: Exception, kind: str, what: str) -> RpcError:

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from protocol.errors import RpcError
-from protocol.transcription import Notice, TranscribeParams, VadParameters
+from protocol.transcription import TranscribeParams, VadParameters
+from protocol.values import Notice
+from worker.engines.recognition import option_ignored
 
 # The same name in both pipelines of faster-whisper.
 _COMMON: Final = (
@@ -113,11 +115,7 @@ def ignored(
     if request.vad_parameters and request.vad_parameters.max_speech_duration is not None:
         written.add("vadParameters.maxSpeechDuration")
     for name in sorted(written.intersection(reasons)):
-        yield Notice(
-            kind="option_ignored",
-            option=name,
-            message=f"{name} changes nothing here: {reasons[name]}.",
-        )
+        yield option_ignored(name, reasons[name])
 
 
 def _vad(parameters: VadParameters, batched: bool) -> dict[str, Any]:
