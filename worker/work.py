@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from functools import partial
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -46,17 +46,14 @@ class Work:
     def engine_methods(self) -> dict[str, Method]:
         """For a lane that they leave at once: engines do the work."""
         return {
-            name: typed(function, partial(_params_type, name))
-            for name, function in {
-                "transcribe": self.transcribe,
-                "align": self.align,
-                "diarize": self.diarize,
-            }.items()
+            "transcribe": _method("transcribe", self.transcribe),
+            "align": _method("align", self.align),
+            "diarize": _method("diarize", self.diarize),
         }
 
     def export_methods(self) -> dict[str, Method]:
         """For a lane of their own, because they work on it."""
-        return {"export": typed(_export, partial(_params_type, "export"))}
+        return {"export": _method("export", _export)}
 
     def transcribe(self, job: Job, params: TranscribeParams) -> Later:
         """Serve `transcribe`: by the engine alone, or by a pipeline of several."""
@@ -149,8 +146,8 @@ def _export(job: Job, params: ExportParams) -> ExportResult:
     return export(job, params)
 
 
-def _params_type(name: str) -> type:
-    return methods.REQUESTS[name].params_type
+def _method(name: str, function: Callable[[Job, Any], Any]) -> Method:
+    return typed(function, lambda: methods.REQUESTS[name].params_type)
 
 
 def _refuse_contradictions(params: TranscribeParams) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +10,11 @@ from typing import Any, Final
 from protocol.errors import RpcError
 from protocol.values import Notice
 from worker.cpu import available_threads
+from worker.engines import hub
 from worker.engines.contract import LoadParams
 
 _NEEDED_FILES: Final = ("config.json", "model.bin", "tokenizer.json")
 _VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")
-_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def load(params: LoadParams, make: Callable[..., Any] | None = None) -> tuple[Any, list[Notice]]:
@@ -69,13 +68,9 @@ def resolve(params: LoadParams) -> str:
             if not params.download:
                 raise
     if not params.download:
-        raise RpcError(
-            "model_not_cached",
-            f"The model {name} is not on this machine, and downloading was not asked for.",
-            model=name,
-            repository=repository,
-        )
-    path = _download(name, repository, params.revision)
+        raise hub.not_cached(name, repository)
+    with hub.hub_errors(name, repository):
+        path = _download(repository, params.revision)
     check_directory(path)
     return path
 
@@ -105,7 +100,7 @@ def _repository(name: str) -> str:
     if name in _MODELS:
         return str(_MODELS[name])
     # A name with a single slash that is no directory could be either; the hub id is likelier.
-    if _HUB_ID.fullmatch(name) and not name.startswith("."):
+    if hub.is_hub_id(name):
         return name
     if "/" in name or os.sep in name:
         raise RpcError("model_not_found", f"There is no model directory {name}.", model=name)
@@ -131,29 +126,10 @@ def _cached(repository: str, revision: str | None) -> str | None:
         return None
 
 
-def _download(name: str, repository: str, revision: str | None) -> str:
+def _download(repository: str, revision: str | None) -> str:
     from faster_whisper import download_model
-    from huggingface_hub import errors
 
-    try:
-        return str(download_model(repository, revision=revision))
-    except errors.GatedRepoError:
-        raise RpcError(
-            "model_download_failed",
-            f"Access to the model {name} must be asked for on its page.",
-            remedy=f"Accept the terms on https://huggingface.co/{repository} and set HF_TOKEN.",
-            model=name,
-        ) from None
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
-        raise RpcError(
-            "model_not_found", f"The hub has no model {repository} at that revision.", model=name
-        ) from None
-    except Exception as error:  # whatever the HTTP stack raises
-        raise RpcError(
-            "model_download_failed",
-            f"The model {name} could not be downloaded ({type(error).__name__}).",
-            model=name,
-        ) from None
+    return str(download_model(repository, revision=revision))
 
 
 def _load_on(device: str, path: str, params: LoadParams, make: Callable[..., Any] | None) -> Any:

@@ -1,0 +1,187 @@
+"""Loading an alignment model: wav2vec2 with a CTC head, from torchaudio or Hugging Face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from protocol.errors import RpcError
+from worker.engines import hub, torch_device
+from worker.engines.contract import LoadAlignmentParams
+
+if TYPE_CHECKING:
+    import torch
+
+_PROCESSOR_FILES: Final = ("config.json", "preprocessor_config.json", "vocab.json")
+_WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
+_OTHER_FRAMEWORKS: Final = ["*.h5", "*.msgpack", "*.onnx", "*.tflite", "language_model/*"]
+
+HOP: Final = 320
+"""Samples between two frames: 20 ms, in every wav2vec2 model."""
+SHORTEST: Final = 400
+"""Samples that give one frame."""
+
+
+class AlignmentModel:
+    """A model, what its labels are called, and how audio becomes scores."""
+
+    def __init__(
+        self,
+        name: str,
+        language: str,
+        model: Any,
+        dictionary: dict[str, int],
+        device: torch.device,
+        *,
+        kind: str,
+        normalize: bool,
+    ) -> None:
+        self.name = name
+        self.language = language
+        self.model = model
+        self.dictionary = dictionary
+        """Label of each character, in lower case; `|` stands for the space."""
+        self.device = device
+        self.kind = kind
+        """`torchaudio` or `huggingface`, as whisperx calls them."""
+        self.blank = max(
+            (label for char, label in dictionary.items() if char in ("[pad]", "<pad>")), default=0
+        )
+        self._normalize = normalize
+
+    def emissions(self, samples: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities (batch, frames, labels) of samples (batch, n) of equal length."""
+        import torch
+
+        with torch.inference_mode():
+            batch = samples.to(self.device)
+            if self._normalize:  # as the model's own feature extractor does
+                mean, variance = batch.mean(-1, keepdim=True), batch.var(-1, keepdim=True)
+                batch = (batch - mean) / (variance + 1e-7).sqrt()
+            if self.kind == "torchaudio":
+                scores, _ = self.model(batch)
+            else:
+                scores = self.model(batch).logits
+            return torch.log_softmax(scores.float(), dim=-1).cpu()
+
+
+def load(params: LoadAlignmentParams) -> AlignmentModel:
+    """Load the model; raises `RpcError` of the kinds model_*, language_unsupported and others."""
+    import torchaudio
+
+    language = params.language
+    name = params.model or default_model(language)
+    device = torch_device.choose(params.device, params.device_index)
+    if name in torchaudio.pipelines.__all__:
+        return _load_torchaudio(name, params, device)
+    return _load_hugging_face(name, params, device)
+
+
+def default_model(language: str) -> str:
+    """whisperX's choice for a language; raises `RpcError` of kind language_unsupported."""
+    from whisperx.alignment import DEFAULT_ALIGN_MODELS_HF, DEFAULT_ALIGN_MODELS_TORCH
+
+    models: dict[str, str] = {**DEFAULT_ALIGN_MODELS_HF, **DEFAULT_ALIGN_MODELS_TORCH}
+    if language not in models:
+        raise RpcError(
+            "language_unsupported",
+            f"There is no usual alignment model for the language {language}.",
+            remedy="Give a wav2vec2 CTC model of the language, as a hub id or a directory: "
+            '"align": {"model": …} in transcribe, "model" in align.',
+            language=language,
+            known=sorted(models),
+        )
+    return models[language]
+
+
+def _load_torchaudio(
+    name: str, params: LoadAlignmentParams, device: torch.device
+) -> AlignmentModel:
+    import torch
+    import torchaudio
+
+    bundle = getattr(torchaudio.pipelines, name)
+    if not hasattr(bundle, "get_labels"):
+        raise RpcError(
+            "model_invalid", f"torchaudio's {name} does not know letters: it cannot align."
+        )
+    # torch.hub's cache, which torchaudio keeps its weights in.
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(bundle._path).name)
+    if not file.is_file() and not params.download:
+        raise hub.not_cached(name, f"torchaudio/{name}")
+    try:
+        model = bundle.get_model(dl_kwargs={"progress": False}).eval().to(device)
+    except OSError as error:
+        raise RpcError(
+            "model_download_failed",
+            f"The model {name} could not be downloaded ({type(error).__name__}).",
+            model=name,
+        ) from None
+    except Exception as error:
+        raise _invalid(str(file), error) from None
+    dictionary = {char.lower(): label for label, char in enumerate(bundle.get_labels())}
+    return AlignmentModel(
+        name,
+        params.language,
+        model,
+        dictionary,
+        device,
+        kind="torchaudio",
+        normalize=False,  # the bundle's model does it
+    )
+
+
+def _load_hugging_face(
+    name: str, params: LoadAlignmentParams, device: torch.device
+) -> AlignmentModel:
+    directory = _resolve(name, params)
+    from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
+
+    try:
+        with hub.offline():
+            processor: Any = Wav2Vec2Processor
+            processor = processor.from_pretrained(directory, local_files_only=True)
+            model = Wav2Vec2ForCTC.from_pretrained(directory, local_files_only=True)
+    except Exception as error:  # a damaged file raises whatever its bytes lead to
+        raise _invalid(directory, error) from None
+    vocabulary: dict[str, int] = processor.tokenizer.get_vocab()
+    return AlignmentModel(
+        name,
+        params.language,
+        model.eval().to(device),
+        {char.lower(): label for char, label in vocabulary.items()},
+        device,
+        kind="huggingface",
+        normalize=bool(processor.feature_extractor.do_normalize),
+    )
+
+
+def _resolve(name: str, params: LoadAlignmentParams) -> str:
+    if Path(name).is_dir():
+        directory = name
+    elif hub.is_hub_id(name):
+        directory = hub.snapshot(
+            name, params.revision, download=bool(params.download), ignore=_OTHER_FRAMEWORKS
+        )
+    else:
+        raise RpcError("model_not_found", f"There is no model directory {name}.", model=name)
+    present = {file.name for file in Path(directory).iterdir()}
+    missing = [file for file in _PROCESSOR_FILES if file not in present]
+    if not present.intersection(_WEIGHTS):
+        missing.append(_WEIGHTS[0])
+    if missing:
+        raise RpcError(
+            "model_invalid",
+            f"The model directory {directory} lacks {', '.join(missing)}.",
+            path=directory,
+            missing=missing,
+        )
+    return directory
+
+
+def _invalid(path: str, error: Exception) -> RpcError:
+    return RpcError(
+        "model_invalid",
+        f"The model in {path} cannot be loaded: {type(error).__name__}: {error}.",
+        path=path,
+    )

@@ -1,0 +1,78 @@
+"""whisperx's own aligner, for whoever wants just its numbers.
+
+One segment at a time, as the package does it. Its sentence splitter needs data that nltk would
+fetch; one without that data stands in for it, which splits sentences less well and words not at
+all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from worker.engines.alignment_model import AlignmentModel
+from worker.engines.alignment_text import TimedWord
+
+if TYPE_CHECKING:
+    from worker.audio import Samples
+
+
+def align(
+    model: AlignmentModel,
+    samples: Samples,
+    text: str,
+    words: Sequence[TimedWord],
+    start: float,
+    end: float,
+    interpolation: str,
+) -> bool:
+    """Set the times of the words of `text`, said between two times in seconds of `samples`.
+
+    Returns whether it could be aligned.
+    """
+    import numpy as np
+    from nltk.tokenize.punkt import PunktSentenceTokenizer
+    from whisperx import alignment
+
+    splitter = PunktSentenceTokenizer()
+    alignment.nltk_load = lambda _: splitter
+    result = alignment.align(
+        [{"start": start, "end": end, "text": text.strip()}],
+        model.model,
+        {"language": model.language, "dictionary": model.dictionary, "type": model.kind},
+        np.asarray(samples).copy() if not samples.flags.writeable else samples,
+        str(model.device),
+        interpolate_method=interpolation,
+        return_char_alignments=True,
+    )
+    found = [word for segment in result["segments"] for word in segment["words"]]
+    chars = [char for segment in result["segments"] for char in segment.get("chars") or ()]
+    _take_words(words, found)
+    _take_characters(words, [char for char in chars if not char["char"].isspace()])
+    return bool(found)
+
+
+def _take_words(words: Sequence[TimedWord], found: Sequence[dict[str, Any]]) -> None:
+    """Times and scores; whisperx's words are ours, unless a sentence ends within one."""
+    waiting = iter(found)
+    for word in words:
+        match = next((each for each in waiting if each["word"] == word.text.strip()), None)
+        if match is None:
+            return
+        if "start" in match and "end" in match:
+            word.start, word.end = float(match["start"]), float(match["end"])
+        word.score = match.get("score")
+
+
+def _take_characters(words: Sequence[TimedWord], found: Sequence[dict[str, Any]]) -> None:
+    waiting = iter(found)
+    for word in words:
+        for place, char in enumerate(word.text):
+            if char.isspace():
+                continue
+            match = next(waiting, None)
+            if match is None or match["char"] != char:
+                return
+            word.starts[place] = match.get("start")
+            word.ends[place] = match.get("end")
+            word.scores[place] = match.get("score")

@@ -1,0 +1,107 @@
+"""Loading a pyannote.audio pipeline, from the hub or a directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from protocol.errors import RpcError
+from worker.engines import hub, torch_device
+from worker.engines.contract import LoadDiarizationParams
+
+_CONFIG: Final = "config.yaml"
+_MODEL: Final = "$model/"
+_WEIGHTS: Final = {
+    "segmentation": ("pytorch_model.bin",),
+    "embedding": ("pytorch_model.bin",),
+    "plda": ("plda.npz", "xvec_transform.npz"),
+}
+"""Files that each part of a pipeline is made of."""
+
+
+def load(params: LoadDiarizationParams) -> Any:
+    """Load the pipeline; return pyannote's, on its device. Raises `RpcError`."""
+    _silence_telemetry()
+    directory = _resolve(params)
+    device = torch_device.choose(params.device, params.device_index)
+    config = _read_config(directory)
+    for repository, revision in _other_models(config):
+        hub.snapshot(repository, revision, download=bool(params.download))
+    from pyannote.audio import Pipeline
+
+    try:
+        with hub.offline():
+            pipeline: Any = Pipeline.from_pretrained(directory)
+        return pipeline.to(device)
+    except Exception as error:  # a damaged checkpoint raises whatever its bytes lead to
+        raise RpcError(
+            "model_invalid",
+            f"The pipeline in {directory} cannot be loaded: {type(error).__name__}: {error}.",
+            path=directory,
+        ) from None
+
+
+def _silence_telemetry() -> None:
+    """pyannote.audio 4 tells its makers what it is used for, unless told not to."""
+    os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
+    from pyannote.audio.telemetry import set_telemetry_metrics
+
+    set_telemetry_metrics(False)
+
+
+def _resolve(params: LoadDiarizationParams) -> str:
+    """The directory of the pipeline."""
+    name = params.model
+    if Path(name).is_dir():
+        return name
+    if not hub.is_hub_id(name):
+        raise RpcError("model_not_found", f"There is no model directory {name}.", model=name)
+    return hub.snapshot(name, params.revision, download=bool(params.download))
+
+
+def _read_config(directory: str) -> dict[str, Any]:
+    """The pipeline's configuration; raises model_invalid when it, or a file it names, is not
+    there."""
+    import yaml
+
+    path = Path(directory, _CONFIG)
+    try:
+        config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        parts: dict[str, Any] = config["pipeline"]["params"]
+    except FileNotFoundError:
+        raise _lacking(directory, [_CONFIG]) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        raise RpcError(
+            "model_invalid", f"{path} does not describe a pyannote pipeline.", path=str(path)
+        ) from None
+    missing = [
+        str(Path(value.removeprefix(_MODEL), file))
+        for part, value in parts.items()
+        if isinstance(value, str) and value.startswith(_MODEL)
+        for file in _WEIGHTS.get(part, ())
+        if not Path(directory, value.removeprefix(_MODEL), file).is_file()
+    ]
+    if missing:
+        raise _lacking(directory, missing)
+    return config
+
+
+def _lacking(directory: str, missing: list[str]) -> RpcError:
+    return RpcError(
+        "model_invalid",
+        f"The model directory {directory} lacks {', '.join(missing)}.",
+        path=directory,
+        missing=missing,
+    )
+
+
+def _other_models(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """Hub ids, with revisions, of the models that a pipeline of version 3 is made of."""
+    for part in _WEIGHTS:
+        value = config["pipeline"]["params"].get(part)
+        if isinstance(value, str):
+            repository, _, revision = value.partition("@")
+            if hub.is_hub_id(repository) and not value.startswith(_MODEL):
+                yield repository, revision or None
