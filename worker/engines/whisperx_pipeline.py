@@ -95,8 +95,6 @@ class WhisperxEngine(Recognizer):
                 f"The package {missing[0]} is not installed here.",
                 missing=missing,
             )
-        from whisperx.asr import WhisperModel
-
         import ctranslate2
         from whisperx.asr import WhisperModel
 
