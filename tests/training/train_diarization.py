@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="where results of steps are kept")
     parser.add_argument("--whole-steps", type=int, default=300)
     parser.add_argument("--frozen-steps", type=int, default=1500)
-    parser.add_argument("--embedding-steps", type=int, default=1200)
+    parser.add_argument("--embedding-steps", type=int, default=6000)
     parser.add_argument("--threshold", type=float, default=0.7)
     parser.add_argument("--min-cluster-size", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="more than one is slower if shared")
