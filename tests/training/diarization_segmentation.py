@@ -1,4 +1,4 @@
-"""A small PyanNet: which of up to three speakers are heard in each frame of ten seconds.
+"""A small PyanNet: which of up to three speakers are heard in each frame.
 
 After pyannote.audio's powerset training (Plaquet and Bredin, "Powerset multi-class cross entropy
 loss for neural speaker diarization", Interspeech 2023), permutation-invariant. First the whole
@@ -24,12 +24,16 @@ from tests.training.conversation import ConversationOptions, converse, pick_voic
 from tests.training.speech import SAMPLE_RATE, WordBank
 
 SECONDS = 10.0
+"""Of an example of training."""
+WINDOW = 3.0
+"""Seconds that the pipeline looks at at once. So small a network confuses voices within ten
+seconds; in three there are rarely more than two, and the embeddings tell them apart."""
 SPEAKERS, AT_ONCE = 3, 2
 POWERSET = Powerset(SPEAKERS, AT_ONCE)
 SPECIFICATIONS = Specifications(
     problem=Problem.MONO_LABEL_CLASSIFICATION,
     resolution=Resolution.FRAME,
-    duration=SECONDS,
+    duration=WINDOW,
     warm_up=(0.0, 0.0),
     classes=[f"speaker#{number}" for number in range(1, SPEAKERS + 1)],
     powerset_max_classes=AT_ONCE,

@@ -32,7 +32,7 @@ pipeline:
     clustering: AgglomerativeClustering
     segmentation: $model/segmentation
     segmentation_batch_size: 8
-    segmentation_step: 0.2
+    segmentation_step: 0.25
     embedding: $model/embedding
     embedding_batch_size: 8
     embedding_exclude_overlap: true
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--whole-steps", type=int, default=300)
     parser.add_argument("--frozen-steps", type=int, default=1500)
     parser.add_argument("--embedding-steps", type=int, default=6000)
-    parser.add_argument("--threshold", type=float, default=0.7)
+    parser.add_argument("--threshold", type=float, default=0.8)
     parser.add_argument("--min-cluster-size", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="more than one is slower if shared")
     args = parser.parse_args()

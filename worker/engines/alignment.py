@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _WITHOUT_SPACES: Final = frozenset({"ja", "zh", "th", "lo", "my", "km", "yue"})
 
+_MARGIN: Final = 0.2
+"""Seconds around a segment in which its words are looked for: Whisper's times are rough."""
+
 
 class AlignmentEngine:
     """Methods of the engine's process, called one at a time."""
@@ -116,8 +119,8 @@ class _Alignment:
             return self._align_by_whisperx()
         stretches = [
             Stretch(
-                self._sample(unit.start),
-                self._sample(unit.end),
+                self._sample(unit.start - _MARGIN),
+                self._sample(unit.end + _MARGIN),
                 self._words_of(unit),
                 self._spaced,
             )

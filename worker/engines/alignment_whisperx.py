@@ -61,7 +61,7 @@ def _take_words(words: Sequence[TimedWord], found: Sequence[dict[str, Any]]) -> 
             return
         if "start" in match and "end" in match:
             word.start, word.end = float(match["start"]), float(match["end"])
-        word.score = match.get("score")
+        word.score = _number(match.get("score"))
 
 
 def _take_characters(words: Sequence[TimedWord], found: Sequence[dict[str, Any]]) -> None:
@@ -73,6 +73,11 @@ def _take_characters(words: Sequence[TimedWord], found: Sequence[dict[str, Any]]
             match = next(waiting, None)
             if match is None or match["char"] != char:
                 return
-            word.starts[place] = match.get("start")
-            word.ends[place] = match.get("end")
-            word.scores[place] = match.get("score")
+            word.starts[place] = _number(match.get("start"))
+            word.ends[place] = _number(match.get("end"))
+            word.scores[place] = _number(match.get("score"))
+
+
+def _number(value: Any) -> float | None:
+    """numpy's as Python's."""
+    return None if value is None else float(value)
