@@ -20,6 +20,9 @@ from worker.client import Client
 HERE = Path(__file__).parent
 RECORDINGS = HERE / "recordings"
 MODEL = Path(os.environ.get("TEST_WHISPER_MODEL", HERE / "models" / "whisper"))
+MIXTURES = HERE / "mixtures"
+ALIGNMENT_MODEL = HERE / "models" / "alignment"
+DIARIZATION_MODEL = HERE / "models" / "diarization"
 WORKER = [sys.executable, "-m", "worker"]
 """The worker under test; TEST_WORKER names another program, such as the frozen one."""
 if os.environ.get("TEST_WORKER"):
@@ -90,9 +93,20 @@ class Session(Client):
             self.stderr += data
 
 
-def load_truth() -> dict[str, Any]:
-    """What is said in each recording, by file name."""
-    loaded: dict[str, Any] = json.loads((RECORDINGS / "truth.json").read_text("utf-8"))
+class Engine(Session):
+    """A session with an engine's process alone, as the front has it."""
+
+    def __init__(self, kind: str, **kwargs: Any) -> None:
+        super().__init__([*WORKER, "engine", kind], **kwargs)
+
+    def ask(self, method: str, **params: Any) -> Any:
+        """Call a method; keep the notifications that come meanwhile."""
+        return self.result(self.send(method, params), self._keep)
+
+
+def load_truth(directory: Path = RECORDINGS) -> dict[str, Any]:
+    """What is said in each recording of a directory, by file name."""
+    loaded: dict[str, Any] = json.loads((directory / "truth.json").read_text("utf-8"))
     return loaded
 
 

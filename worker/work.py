@@ -143,6 +143,7 @@ def _export(job: Job, params: ExportParams) -> ExportResult:
     """Serve `export`, which needs no engine."""
     from worker.formats.export import export  # with the first of them
 
+    job.begin("Exporting")
     return export(job, params)
 
 

@@ -34,6 +34,10 @@ MFCC = {
 
 MARGIN, SCALE = 0.2, 20.0
 
+SPEEDS = (0.88, 1.0, 1.13)
+"""Every voice also counts as two others: faster and higher, slower and lower (Ko et al., "Audio
+augmentation for speech recognition", 2015)."""
+
 
 def specifications(bank: WordBank) -> Specifications:
     """What the network was trained to do."""
@@ -41,7 +45,7 @@ def specifications(bank: WordBank) -> Specifications:
         problem=Problem.REPRESENTATION,
         resolution=Resolution.CHUNK,
         duration=2.5,
-        classes=[str(number) for number in range(len(bank.voices))],
+        classes=[str(number) for number in range(count_voices(bank))],
     )
 
 
@@ -86,6 +90,21 @@ def widened(narrow: XVectorMFCC) -> XVectorMFCC:
     return wide.eval()
 
 
+def count_voices(bank: WordBank) -> int:
+    """All voices, those of other speeds included."""
+    return len(bank.voices) * len(SPEEDS)
+
+
+def _clip(bank: WordBank, voice: int, word: int) -> NDArray[np.float32]:
+    """A word of one of all the voices."""
+    voice, speed = divmod(voice, len(SPEEDS))
+    clip = bank.clip(voice, word)
+    if SPEEDS[speed] == 1.0:
+        return clip
+    places = np.arange(0, len(clip) - 1, SPEEDS[speed])
+    return np.interp(places, np.arange(len(clip)), clip).astype(np.float32)
+
+
 def utterance(
     rng: np.random.Generator, bank: WordBank, voice: int, seconds: float
 ) -> NDArray[np.float32]:
@@ -94,7 +113,7 @@ def utterance(
     samples = np.zeros(length, np.float32)
     place = 0
     while place < length:
-        clip = bank.clip(voice, int(rng.integers(len(bank.words))))[: length - place]
+        clip = _clip(bank, voice, int(rng.integers(len(bank.words))))[: length - place]
         samples[place : place + len(clip)] = clip
         place += len(clip) + int(rng.uniform(0.01, 0.25) * SAMPLE_RATE)
     samples *= decibels(rng.uniform(-15, 0))
@@ -110,20 +129,20 @@ def train(path: Path, bank: WordBank, schedule: training.Schedule) -> XVectorMFC
         model.load_state_dict(state["model"])
         return model.eval()
     model.train()
-    centres = nn.Parameter(torch.randn(len(bank.voices), DIMENSION) * 0.1)
+    centres = nn.Parameter(torch.randn(count_voices(bank), DIMENSION) * 0.1)
     parameters: list[nn.Parameter] = [*model.parameters(), centres]
     optimizer = training.new_optimizer(parameters, schedule)
     figures = training.Figures()
     for step in range(schedule.steps):
         rng = np.random.default_rng((schedule.seed, step))
-        voices = rng.choice(len(bank.voices), size=schedule.batch, replace=False)
+        voices = rng.choice(count_voices(bank), size=schedule.batch, replace=False)
         seconds = float(rng.choice((0.8, 1.2, 2.0, 3.0)))
         spoken = [utterance(rng, bank, int(voice), seconds) for voice in voices]
         vectors = functional.normalize(model(torch.from_numpy(np.stack(spoken))[:, None]), dim=-1)
         cosines = vectors @ functional.normalize(centres, dim=-1).T
         targets = torch.from_numpy(voices)
         margin = MARGIN * min(1.0, 3 * step / schedule.steps)
-        logits = SCALE * (cosines - margin * functional.one_hot(targets, len(bank.voices)))
+        logits = SCALE * (cosines - margin * functional.one_hot(targets, count_voices(bank)))
         loss = functional.cross_entropy(logits, targets)
         training.update(optimizer, parameters, loss, schedule.rate(step))
         right = (cosines.argmax(-1) == targets).float().mean().item()
@@ -144,8 +163,8 @@ def fit_plda(model: XVectorMFCC, bank: WordBank, seed: int) -> dict[str, dict[st
 
     rng = np.random.default_rng(seed)
     vectors, labels = [], []
-    for voice in range(len(bank.voices)):
-        for _ in range(6):
+    for voice in range(count_voices(bank)):
+        for _ in range(3):
             samples = utterance(rng, bank, voice, float(rng.uniform(1.0, 4.0)))
             with torch.inference_mode():
                 vectors.append(model(torch.from_numpy(samples)[None, None])[0].numpy())

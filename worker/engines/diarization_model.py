@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +47,8 @@ def load(params: LoadDiarizationParams) -> Any:
 def _silence_telemetry() -> None:
     """pyannote.audio 4 tells its makers what it is used for, unless told not to."""
     os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
+    # That it cannot open files by itself is well: it is given samples.
+    warnings.filterwarnings("ignore", message=r"\s*torchcodec is not installed correctly")
     from pyannote.audio.telemetry import set_telemetry_metrics
 
     set_telemetry_metrics(False)

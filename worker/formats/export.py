@@ -1,4 +1,4 @@
-"""The `export` method."""
+"""A transcript in every format that was asked for."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 
 def export(job: Job, params: ExportParams) -> ExportResult:
-    """Serve `export`: the transcript in each format, as texts or as files."""
-    job.begin("Exporting")
+    """The transcript in each format, as texts or as files; `job` may be cancelled meanwhile."""
     timeline = build_timeline(params.transcript)
     contents: dict[Format, str] = {}
     for each in dict.fromkeys(params.formats):

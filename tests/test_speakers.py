@@ -1,0 +1,180 @@
+"""Who says which word."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from protocol.alignment import Word
+from protocol.diarization import Turn
+from protocol.transcription import Segment
+from worker.speakers import assign
+
+
+def segment(start: float, end: float, *words: tuple[float, float]) -> Segment:
+    return Segment(
+        id=0,
+        start=start,
+        end=end,
+        text="x",
+        avg_logprob=None,
+        compression_ratio=None,
+        no_speech_prob=None,
+        temperature=None,
+        words=[Word(start=a, end=b, word="x", probability=None) for a, b in words] or None,
+    )
+
+
+def turns(*given: tuple[float, float, str]) -> list[Turn]:
+    return [Turn(start=start, end=end, speaker=speaker) for start, end, speaker in given]
+
+
+def speakers_of(each: Segment) -> list[Any]:
+    return [word.speaker for word in each.words or ()]
+
+
+def test_a_word_goes_to_the_turn_it_falls_into() -> None:
+    said = segment(0, 4, (0, 1), (1, 2), (2.9, 3.9))
+    spoken = turns((0, 2.1, "A"), (2.5, 4, "B"))
+    assign([said], spoken, spoken, "nearest")
+    assert speakers_of(said) == ["A", "A", "B"]
+    assert said.speaker == "A"
+
+
+def test_an_interjection_does_not_take_words_from_whoever_goes_on() -> None:
+    said = segment(0, 3, (0, 1), (1.2, 1.8), (2, 3))
+    both = turns((0, 3, "A"), (1.1, 1.9, "B"))
+    exclusive = turns((0, 3, "A"))
+    assign([said], both, exclusive, "nearest")
+    assert speakers_of(said) == ["A", "A", "A"]
+
+
+@pytest.mark.parametrize(
+    ("word", "speaker"), [((2.1, 2.3), "A"), ((4.6, 4.8), "B"), ((0.0, 0.1), "A"), ((9, 9.5), "B")]
+)
+def test_a_word_in_no_turn_goes_to_the_nearest(word: tuple[float, float], speaker: str) -> None:
+    spoken = turns((1, 2, "A"), (5, 6, "B"))
+    said = segment(0, 10, word)
+    assign([said], spoken, spoken, "nearest")
+    assert speakers_of(said) == [speaker]
+
+
+def test_as_whisperx_does_it_a_word_in_no_turn_stays_without_a_speaker() -> None:
+    spoken = turns((1, 2, "A"), (5, 6, "B"))
+    said = segment(0, 10, (1.5, 1.8), (3, 4))
+    assign([said], spoken, spoken, "whisperx")
+    assert speakers_of(said) == ["A", UNSET]
+
+
+def test_a_segment_belongs_to_whoever_says_most_of_its_words() -> None:
+    said = segment(0, 10, (0, 0.2), (1, 1.2), (5, 8))
+    spoken = turns((0, 4, "A"), (4.5, 9, "B"))
+    assign([said], spoken, spoken, "nearest")
+    assert said.speaker == "B"
+
+
+@pytest.mark.parametrize("way", ["nearest", "whisperx"])
+def test_without_words_a_segment_goes_by_its_own_times(way: Any) -> None:
+    said = segment(2, 6)
+    spoken = turns((0, 3, "A"), (3, 9, "B"))
+    assign([said], spoken, spoken, way)
+    assert said.speaker == "B"
+
+
+@pytest.mark.parametrize("way", ["nearest", "whisperx"])
+def test_where_nobody_speaks_nobody_is_named(way: Any) -> None:
+    said = segment(0, 1, (0, 1))
+    assign([said], [], [], way)
+    assert (said.speaker, speakers_of(said)) == (UNSET, [UNSET])
+
+
+times = st.floats(0, 100, allow_nan=False).map(lambda x: round(x, 2))
+spans = st.tuples(times, times).map(lambda pair: (min(pair), max(pair)))
+
+
+@given(
+    st.lists(spans, min_size=1, max_size=20),
+    st.lists(st.tuples(spans, st.sampled_from("ABC")), min_size=1, max_size=20),
+)
+def test_every_word_gets_a_speaker_when_anybody_speaks(
+    words: list[tuple[float, float]], spoken: list[tuple[tuple[float, float], str]]
+) -> None:
+    all_turns = turns(*((start, end, speaker) for (start, end), speaker in spoken))
+    said = segment(0, 100, *words)
+    assign([said], all_turns, all_turns, "nearest")
+    assert set(speakers_of(said)) <= {turn.speaker for turn in all_turns}
+    assert said.speaker in speakers_of(said)
+
+
+WHISPERX = """
+import json, sys
+import pandas
+from whisperx.diarize import assign_word_speakers
+cases = json.load(sys.stdin)
+for case in cases:
+    frame = pandas.DataFrame(case["turns"], columns=["start", "end", "speaker"])
+    assign_word_speakers(frame, {"segments": case["segments"]})
+json.dump([case["segments"] for case in cases], sys.stdout)
+"""
+
+
+def test_the_same_as_the_whisperx_package_on_random_conversations() -> None:
+    rng = random.Random(7)
+
+    def span(longest: float) -> tuple[float, float]:
+        start = round(rng.uniform(0, 60), 2)
+        return start, round(start + rng.uniform(0.05, longest), 2)
+
+    cases = [
+        {
+            "turns": [(*span(8), rng.choice("ABC")) for _ in range(rng.randint(1, 25))],
+            "segments": [
+                {
+                    "start": start,
+                    "end": end,
+                    "words": [
+                        dict(zip(("start", "end"), span(1), strict=True))
+                        for _ in range(rng.randint(0, 8))
+                    ],
+                }
+                for start, end in (span(10) for _ in range(10))
+            ],
+        }
+        for _ in range(60)
+    ]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WHISPERX],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    theirs = json.loads(done.stdout.splitlines()[-1])
+    for case, expected in zip(cases, theirs, strict=True):
+        segments = [
+            segment(each["start"], each["end"], *((w["start"], w["end"]) for w in each["words"]))
+            for each in case["segments"]  # type: ignore[union-attr]
+        ]
+        assign(segments, turns(*case["turns"]), [], "whisperx")  # type: ignore[arg-type]
+        ours = [
+            {
+                "speaker": each.speaker if each.speaker is not UNSET else None,
+                "words": [None if who is UNSET else who for who in speakers_of(each)],
+            }
+            for each in segments
+        ]
+        assert ours == [
+            {
+                "speaker": each.get("speaker"),
+                "words": [word.get("speaker") for word in each["words"]],
+            }
+            for each in expected
+        ]
