@@ -218,7 +218,6 @@ def test_what_a_request_does_with_a_model_does_not_make_it_another(
 def test_a_token_is_in_the_engines_environment_and_not_on_its_command_line(rig: Rig) -> None:
     managers = Managers(rig.writer, LOG)
     managers.use_token("hf_secretsecret")
-    assert managers._environment("diarization")["HF_TOKEN"] == "hf_secretsecret"
     engine = managers._start("audio")
     try:
         assert b"secret" not in Path(f"/proc/{engine.pid}/cmdline").read_bytes()

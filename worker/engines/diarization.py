@@ -99,7 +99,7 @@ class DiarizationEngine:
             begin, end = _STEPS.get(step, (reached, reached))
             share = min(1.0, completed / total) if total else 0.0
             reached = max(reached, begin + share * (end - begin))
-            job.report(ProgressReport(stage="diarization", percentage=round(reached, 2)))
+            job.report(ProgressReport(stage="diarization", percentage=round(float(reached), 2)))
 
         # Mapped samples are read-only, which torch cannot express; nothing writes to them.
         with warnings.catch_warnings():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from protocol.errors import RpcError
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     import torch
 
     from protocol.values import TorchDevice
+
+# Before torch is imported: threads that spin while they wait take the cores from the engines
+# beside this one, and make all of them several times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def choose(device: TorchDevice, index: int) -> torch.device:

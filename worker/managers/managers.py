@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,8 +12,6 @@ from worker.managers.manager import ModelManager
 if TYPE_CHECKING:
     from worker.channel import Writer
     from worker.engines.process import EngineProcess
-
-_TORCH_KINDS = ("alignment", "diarization")
 
 
 class Managers:
@@ -58,12 +55,5 @@ class Managers:
             self._writer,
             self._log,
             cancel_grace=grace,
-            environment=self._environment(kind),
+            environment={"HF_TOKEN": self._token} if self._token else {},
         )
-
-    def _environment(self, kind: str) -> dict[str, str]:
-        environment = {"HF_TOKEN": self._token} if self._token else {}
-        if kind in _TORCH_KINDS and "OMP_WAIT_POLICY" not in os.environ:
-            # Threads that spin while they wait take the cores from the engines beside them.
-            environment["OMP_WAIT_POLICY"] = "PASSIVE"
-        return environment

@@ -1,0 +1,269 @@
+"""The diarization engine: who speaks when, and nobody told of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protocol.errors import RpcError
+from tests.hub import Hub, serving
+from tests.measures import diarization_error
+from tests.support import (
+    DIARIZATION_MODEL,
+    MIXTURES,
+    RECORDINGS,
+    Engine,
+    Session,
+    load_truth,
+    samples_of,
+    write_wav,
+)
+
+TRUTH = {name: said for name, said in load_truth(MIXTURES).items() if said["channels"] == 1}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with Engine("diarization") as session:
+        session.ask("load", model=str(DIARIZATION_MODEL))
+        yield session
+
+
+def diarize(engine: Session, path: Path, **options: Any) -> dict[str, Any]:
+    source = {"path": str(path), **options.pop("source", {})}
+    params = {"source": source, "options": options, "progressToken": 1}
+    result: dict[str, Any] = engine.result(engine.send("diarize", params), engine._keep)
+    return result
+
+
+@pytest.fixture(scope="module")
+def found(engine: Engine) -> dict[str, dict[str, Any]]:
+    """The result for every mixture."""
+    assert len(TRUTH) >= 20
+    return {name: diarize(engine, MIXTURES / name, embeddings=True) for name in TRUTH}
+
+
+def test_the_error_rate_over_the_mixtures(found: dict[str, dict[str, Any]]) -> None:
+    total = wrong = 0.0
+    for name, said in TRUTH.items():
+        error, length = diarization_error(said["turns"], found[name]["turns"])
+        wrong += error
+        total += length
+    assert wrong / total < 0.15
+
+
+def test_the_number_of_speakers_is_mostly_right(found: dict[str, dict[str, Any]]) -> None:
+    off = [
+        len(found[name]["speakers"]) - len({turn["speaker"] for turn in said["turns"]})
+        for name, said in TRUTH.items()
+    ]
+    assert all(abs(each) <= 1 for each in off)
+    assert off.count(0) >= len(off) / 2
+
+
+def test_speakers_are_numbered_in_the_order_of_their_first_turn(
+    found: dict[str, dict[str, Any]],
+) -> None:
+    for result in found.values():
+        order = list(dict.fromkeys(turn["speaker"] for turn in result["turns"]))
+        assert result["speakers"] == order
+        assert order == [f"SPEAKER_{number:02}" for number in range(len(order))]
+        starts = [turn["start"] for turn in result["turns"]]
+        assert starts == sorted(starts)
+
+
+def test_exclusive_turns_never_overlap(found: dict[str, dict[str, Any]]) -> None:
+    for result in found.values():
+        turns = result["exclusiveTurns"]
+        assert turns
+        assert all(a["end"] <= b["start"] + 1e-3 for a, b in pairwise(turns))
+        assert {turn["speaker"] for turn in turns} <= set(result["speakers"])
+
+
+def test_an_embedding_for_each_speaker_tells_them_apart(
+    found: dict[str, dict[str, Any]], engine: Engine
+) -> None:
+    for result in found.values():
+        assert set(result["embeddings"]) <= set(result["speakers"])
+        unit = [np.array(v) / np.linalg.norm(v) for v in result["embeddings"].values()]
+        for i, a in enumerate(unit):
+            assert all(float(a @ b) < 0.95 for b in unit[:i])
+    assert "embeddings" not in diarize(engine, MIXTURES / "mixture-01.flac")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_number_of_speakers_is_kept_to(engine: Engine, count: int) -> None:
+    result = diarize(engine, MIXTURES / "mixture-09.flac", numSpeakers=count)
+    assert len(result["speakers"]) == count
+    assert result["warnings"] == []
+
+
+def test_bounds_of_the_number_of_speakers_are_kept_to(engine: Engine) -> None:
+    most = diarize(engine, MIXTURES / "mixture-09.flac", maxSpeakers=1)
+    least = diarize(engine, MIXTURES / "mixture-10.flac", minSpeakers=3)
+    assert (len(most["speakers"]), len(least["speakers"])) == (1, 3)
+
+
+def test_more_speakers_than_can_be_are_an_error_or_said(engine: Engine) -> None:
+    path = MIXTURES / "mixture-01.flac"
+    try:
+        result = diarize(engine, path, numSpeakers=500)
+    except RpcError as error:
+        assert error.kind == "speakers_unsatisfiable"
+    else:
+        assert [warning["kind"] for warning in result["warnings"]] == ["fewer_speakers"]
+    assert diarize(engine, path)["turns"]
+
+
+def test_progress_never_goes_back(engine: Engine) -> None:
+    engine.notifications.clear()
+    diarize(engine, MIXTURES / "mixture-24.flac", batchSize=2)
+    done = [note["params"]["value"]["percentage"] for note in engine.notifications]
+    assert len(done) > 3
+    assert done == sorted(done)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.3, 1.0])
+def test_audio_shorter_than_one_window(engine: Engine, tmp_path: Path, seconds: float) -> None:
+    samples = samples_of("en-01.flac")[8000 : 8000 + int(16000 * seconds)]
+    result = diarize(engine, write_wav(tmp_path / "short.wav", samples))
+    assert all(0 <= turn["start"] <= turn["end"] <= 3 for turn in result["turns"])
+    assert len(result["speakers"]) <= 1
+
+
+def test_silence_has_no_turns(engine: Engine, tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "silence.wav", np.zeros(80_000, np.int16))
+    result = diarize(engine, path, numSpeakers=2, embeddings=True)
+    assert (result["turns"], result["speakers"], result["embeddings"]) == ([], [], {})
+    assert [warning["kind"] for warning in result["warnings"]] == ["fewer_speakers"]
+
+
+def test_times_are_those_of_the_recording(engine: Engine) -> None:
+    path = MIXTURES / "mixture-10.flac"
+    whole = diarize(engine, path)
+    cut = whole["turns"][1]["start"] - 0.2
+    part = diarize(engine, path, source={"start": cut})
+    assert part["turns"][0]["start"] == pytest.approx(whole["turns"][1]["start"], abs=0.1)
+
+
+def test_a_job_is_cancelled_between_batches(engine: Engine, long_file: Path) -> None:
+    id_ = engine.send(
+        "diarize", {"source": {"path": str(long_file)}, "options": {}, "progressToken": 1}
+    )
+    engine.wait_for(lambda m: m.get("params", {}).get("value", {}).get("percentage", 0) > 1)
+    engine.cancel(id_)
+    with pytest.raises(RpcError) as caught:
+        engine.result(id_, engine._keep)
+    assert caught.value.kind == "cancelled"
+    assert diarize(engine, RECORDINGS / "en-01.flac")["speakers"] == ["SPEAKER_00"]
+
+
+def test_nothing_goes_over_the_network(tmp_path: Path) -> None:
+    """pyannote.audio would tell its makers of each use."""
+    script = (
+        "import sys\n"
+        "def audit(event, args):\n"
+        "    if event.startswith('socket.') and event != 'socket.__new__':\n"
+        f"        open({str(tmp_path / 'used')!r}, 'a').write(f'{{event}} {{args}}\\n')\n"
+        "sys.addaudithook(audit)\n"
+        "from worker.engines.host import main\n"
+        "main('diarization', None)\n"
+    )
+    environment = {**os.environ, "PYANNOTE_METRICS_ENABLED": "1"}
+    with Session([sys.executable, "-c", script], env=environment) as hooked:
+        hooked.call("load", {"model": str(DIARIZATION_MODEL)})
+        assert diarize(hooked, MIXTURES / "mixture-01.flac")["turns"]
+    used = tmp_path / "used"
+    # asyncio's own pair of sockets, made by a library, leads nowhere.
+    assert not used.exists() or "connect" not in used.read_text()
+    assert not used.exists() or "getaddrinfo" not in used.read_text()
+
+
+# Models
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    with serving() as serving_hub:
+        yield serving_hub
+
+
+SECRET = "hf_thisIsATokenThatNobodyMaySee"
+
+
+@pytest.fixture(scope="module")
+def loader(hub: Hub) -> Iterator[Engine]:
+    """An engine whose loads fail, with a hub that refuses and a token."""
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": SECRET}
+    session = Engine("diarization", env=environment)
+    yield session
+    session.close()
+    assert SECRET.encode() not in session.stderr
+
+
+def refusal(engine: Engine, **params: Any) -> RpcError:
+    with pytest.raises(RpcError) as caught:
+        engine.ask("load", **params)
+    assert SECRET not in f"{caught.value.message} {caught.value.data}"
+    return caught.value
+
+
+def test_a_gated_model_names_the_page_whose_terms_to_accept(loader: Engine, hub: Hub) -> None:
+    error = refusal(loader, model="pyannote/gated-pipeline", download=True)
+    assert error.kind == "model_gated"
+    assert error.data["page"] == "https://huggingface.co/pyannote/gated-pipeline"
+    assert error.data["page"] in error.message
+    assert f"Bearer {SECRET}" in hub.tokens
+
+
+def test_a_pipeline_of_version_3_asks_for_the_models_it_is_made_of(
+    loader: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "pipeline:\n"
+        "  name: pyannote.audio.pipelines.SpeakerDiarization\n"
+        "  params:\n"
+        "    segmentation: pyannote/gated-segmentation\n"
+        "    embedding: pyannote/embedding\n"
+    )
+    error = refusal(loader, model=str(tmp_path), download=True)
+    assert error.data["page"] == "https://huggingface.co/pyannote/gated-segmentation"
+    assert refusal(loader, model=str(tmp_path)).kind == "model_not_cached"
+
+
+@pytest.mark.parametrize(
+    ("params", "kind"),
+    [
+        ({}, "model_not_cached"),
+        ({"model": "no/such", "download": True}, "model_not_found"),
+        ({"model": "nonsense"}, "model_not_found"),
+        ({"model": str(DIARIZATION_MODEL), "device": "mps"}, "device_unavailable"),
+    ],
+)
+def test_a_model_that_is_not_there_is_a_typed_error(
+    loader: Engine, params: dict[str, Any], kind: str
+) -> None:
+    assert refusal(loader, **params).kind == kind
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "segmentation/pytorch_model.bin", "plda/plda.npz"])
+def test_a_directory_that_lacks_a_file_is_told(loader: Engine, tmp_path: Path, file: str) -> None:
+    copy = shutil.copytree(DIARIZATION_MODEL, tmp_path / "pipeline")
+    (copy / file).unlink()
+    error = refusal(loader, model=str(copy))
+    assert (error.kind, error.data["missing"]) == ("model_invalid", [file])
+
+
+def test_damaged_files_are_told(loader: Engine, tmp_path: Path) -> None:
+    for file in ("config.yaml", "embedding/pytorch_model.bin"):
+        copy = shutil.copytree(DIARIZATION_MODEL, tmp_path / file)
+        (copy / file).write_bytes(b"\x00rubbish: [")
+        assert refusal(loader, model=str(copy)).kind == "model_invalid"
