@@ -1,0 +1,562 @@
+"""The whole job: words with times, speakers, files; side by side, and cancelled as one."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocol.errors import RpcError
+from tests.measures import diarization_error, word_errors
+from tests.support import (
+    ALIGNMENT_MODEL,
+    DIARIZATION_MODEL,
+    MIXTURES,
+    MODEL,
+    RECORDINGS,
+    Session,
+    alive,
+    children,
+    load_truth,
+    wait_until_gone,
+)
+
+Start = Callable[..., Session]
+TRUTH = load_truth(MIXTURES)
+MIXED = [name for name, said in TRUTH.items() if said["channels"] == 1]
+ALIGN = {"model": str(ALIGNMENT_MODEL)}
+DIARIZE = {"model": str(DIARIZATION_MODEL)}
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Session]:
+    """A worker whose models are loaded after the first job."""
+    with Session() as session:
+        yield session
+
+
+def whole_job(session: Session, name: str, **options: Any) -> dict[str, Any]:
+    result: dict[str, Any] = session.transcribe(
+        MIXTURES / name, **{"language": "en", "align": ALIGN, "diarize": DIARIZE, **options}
+    )
+    return result
+
+
+def words_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [word for segment in result["segments"] for word in segment["words"]]
+
+
+@pytest.fixture(scope="module")
+def jobs(warm: Session) -> dict[str, dict[str, Any]]:
+    """The whole job on every mixture, several at a time."""
+    assert len(MIXED) >= 20
+    ids = {
+        name: warm.send_transcribe(MIXTURES / name, language="en", align=ALIGN, diarize=DIARIZE)
+        for name in MIXED
+    }
+    return {name: warm.result(id_) for name, id_ in ids.items()}
+
+
+def test_the_words_are_those_that_were_said(jobs: dict[str, dict[str, Any]]) -> None:
+    wrong = total = 0
+    for name, result in jobs.items():
+        said = [word["word"] for word in TRUTH[name]["words"]]
+        wrong += word_errors(said, result["text"].split())
+        total += len(said)
+    assert wrong / total < 0.1
+
+
+def test_word_boundaries_against_the_truth(jobs: dict[str, dict[str, Any]]) -> None:
+    errors: list[float] = []
+    for name, result in jobs.items():
+        said, found = TRUTH[name]["words"], words_of(result)
+        if [word["word"] for word in said] != [word["word"].strip() for word in found]:
+            continue  # a word misheard says nothing of alignment
+        errors += [
+            abs(a[edge] - b[edge])
+            for a, b in zip(said, found, strict=True)
+            for edge in ("start", "end")
+        ]
+    assert len(errors) > 100
+    assert statistics.mean(errors) < 0.03
+    assert statistics.median(errors) < 0.015
+
+
+def test_the_diarization_error_rate_against_the_truth(jobs: dict[str, dict[str, Any]]) -> None:
+    parts = [diarization_error(TRUTH[name]["turns"], jobs[name]["turns"]) for name in jobs]
+    assert sum(wrong for wrong, _ in parts) / sum(length for _, length in parts) < 0.15
+
+
+def test_every_word_has_a_speaker_and_most_the_right_one(jobs: dict[str, dict[str, Any]]) -> None:
+    right = total = 0
+    for name, result in jobs.items():
+        said = [{**word, "speaker": word["speaker"]} for word in TRUTH[name]["words"]]
+        found = words_of(result)
+        assert all("speaker" in word for word in found)
+        assert result["speakers"] == list(dict.fromkeys(word["speaker"] for word in found))
+        if [word["word"] for word in said] != [word["word"].strip() for word in found]:
+            continue
+        pairs = [(a["speaker"], b["speaker"]) for a, b in zip(said, found, strict=True)]
+        for speaker in {b for _, b in pairs}:
+            mine = [a for a, b in pairs if b == speaker]
+            right += max(map(mine.count, set(mine)))
+        total += len(pairs)
+    assert total > 100
+    assert right / total > 0.85
+
+
+def test_words_join_to_their_segment_and_lie_in_it(jobs: dict[str, dict[str, Any]]) -> None:
+    for result in jobs.values():
+        for segment in result["segments"]:
+            assert "".join(word["word"] for word in segment["words"]) == segment["text"]
+            assert segment["words"][0]["start"] == segment["start"]
+            assert segment["words"][-1]["end"] == segment["end"]
+            assert segment["speaker"] in {word["speaker"] for word in segment["words"]}
+
+
+def test_the_same_job_alone_gives_the_same(warm: Session, jobs: dict[str, dict[str, Any]]) -> None:
+    alone = whole_job(warm, "mixture-09.flac")
+    beside = jobs["mixture-09.flac"]
+    assert alone["turns"] == beside["turns"]
+    assert [word["word"] for word in words_of(alone)] == [word["word"] for word in words_of(beside)]
+    for word, same in zip(words_of(alone), words_of(beside), strict=True):
+        assert word["start"] == pytest.approx(same["start"], abs=0.025)
+
+
+def test_stages_run_side_by_side(warm: Session, jobs: dict[str, dict[str, Any]]) -> None:
+    long = whole_job(warm, "mixture-24.flac", beamSize=10)
+    stages = long["timings"]["stages"]
+    assert set(stages) == {
+        *("queue", "load", "decode", "recognition", "alignment", "diarization", "assignment")
+    }
+    assert stages["diarization"]["begin"] < stages["recognition"]["end"]
+    assert stages["alignment"]["begin"] < stages["diarization"]["end"]
+    assert all(0 <= span["begin"] <= span["end"] for span in stages.values())
+    assert stages["assignment"]["end"] <= long["timings"]["total"]
+    assert long["realTimeFactor"] > 0
+
+
+def test_partial_results_are_refined_under_stable_ids_and_progress_never_goes_back(
+    warm: Session, jobs: dict[str, dict[str, Any]]
+) -> None:
+    warm.notifications.clear()
+    result = whole_job(warm, "mixture-24.flac", progressToken="p", partialResultToken="s")
+    values = [(note["params"]["token"], note["params"]["value"]) for note in warm.notifications]
+    assert [value["kind"] for token, value in values if token == "p"][:: len(values)] == ["begin"]
+    assert values[-1] == ("p", {"kind": "end"})
+    reports = [value for token, value in values if value.get("kind") == "report"]
+    percentages = [report["percentage"] for report in reports]
+    assert percentages == sorted(percentages)
+    assert percentages[-1] == 100
+    for stage in ("decode", "recognition", "alignment", "diarization", "assignment"):
+        assert reports[-1]["stages"][stage] == 100
+    seen: dict[int, list[dict[str, Any]]] = {}
+    for token, value in values:
+        if token == "s":
+            assert value["language"] == "en"
+            for segment in value["segments"]:
+                seen.setdefault(segment["id"], []).append(segment)
+    assert sorted(seen) == list(range(len(result["segments"])))
+    for segment in result["segments"]:
+        versions = seen[segment["id"]]
+        assert versions[0]["words"] is None
+        assert versions[-1] == segment
+        assert len({version["text"] for version in versions}) == 1
+        words = [version for version in versions if version["words"]]
+        assert "speaker" not in words[0] or len(words) == 1
+        assert "speaker" in words[-1]
+
+
+def test_each_refinement_by_itself(warm: Session) -> None:
+    aligned = whole_job(warm, "mixture-02.flac", diarize=False)
+    assert "turns" not in aligned and "speakers" not in aligned
+    assert all("speaker" not in word for word in words_of(aligned))
+    diarized = whole_job(warm, "mixture-02.flac", align=False)
+    assert all(segment["words"] is None for segment in diarized["segments"])
+    assert all("speaker" in segment for segment in diarized["segments"])
+    assert aligned["text"] == diarized["text"]
+
+
+def test_options_of_the_stages_arrive(warm: Session) -> None:
+    result = whole_job(
+        warm,
+        "mixture-03.flac",
+        align={**ALIGN, "aligner": "whisperx", "characters": True},
+        diarize={**DIARIZE, "numSpeakers": 1, "embeddings": True, "assignment": "whisperx"},
+    )
+    assert result["speakers"] == ["SPEAKER_00"]
+    assert list(result["speakerEmbeddings"]) == ["SPEAKER_00"]
+    assert all("characters" in word for word in words_of(result))
+
+
+def test_a_clip_keeps_the_times_of_the_recording(warm: Session) -> None:
+    whole = whole_job(warm, "mixture-10.flac")
+    turn = whole["segments"][2]
+    part = whole_job(warm, "mixture-10.flac", start=turn["start"] - 0.4)
+    assert part["segments"][0]["start"] == pytest.approx(turn["start"], abs=0.1)
+    assert part["turns"][0]["start"] == pytest.approx(turn["start"], abs=0.3)
+
+
+def test_the_language_may_be_found_out(warm: Session) -> None:
+    result = whole_job(warm, "mixture-08.flac", language=None, diarize=False)
+    assert result["language"] == "en"
+    assert all(segment["words"] for segment in result["segments"])
+
+
+def test_silence_has_no_words_and_no_speakers(warm: Session, tmp_path: Path) -> None:
+    import numpy as np
+
+    from tests.support import write_wav
+
+    path = write_wav(tmp_path / "silence.wav", np.zeros(48_000, np.int16))
+    result = warm.transcribe(
+        path, language="en", align=ALIGN, diarize=DIARIZE, formats=["srt", "rttm"]
+    )
+    assert (result["segments"], result["turns"], result["speakers"]) == ([], [], [])
+    assert result["contents"] == {"srt": "", "rttm": ""}
+
+
+# Files
+
+
+def test_files_are_written_with_speakers(warm: Session, tmp_path: Path) -> None:
+    result = whole_job(
+        warm,
+        "mixture-02.flac",
+        formats=["srt", "vtt", "rttm", "json"],
+        outputDir=str(tmp_path / "out"),
+        formatOptions={"highlightWords": True},
+    )
+    assert "contents" not in result
+    names = sorted(Path(each["path"]).name for each in result["files"])
+    assert names == [f"mixture-02.{suffix}" for suffix in ("json", "rttm", "srt", "vtt")]
+    assert "<v SPEAKER_00>" in (tmp_path / "out" / "mixture-02.vtt").read_text()
+    assert "<u>" in (tmp_path / "out" / "mixture-02.srt").read_text()
+    rttm = (tmp_path / "out" / "mixture-02.rttm").read_text()
+    assert rttm.count("SPEAKER mixture-02 1") == len(result["turns"])
+
+
+def test_a_file_that_is_there_is_refused_before_any_work(warm: Session, tmp_path: Path) -> None:
+    (tmp_path / "talk.srt").write_text("mine")
+    with pytest.raises(RpcError) as caught:
+        whole_job(
+            warm,
+            "mixture-02.flac",
+            formats=["srt"],
+            outputDir=str(tmp_path),
+            name="talk",
+            overwrite=False,
+        )
+    assert caught.value.kind == "export_exists"
+    assert (tmp_path / "talk.srt").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_costs_not_the_transcript(
+    warm: Session, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    where = {"formats": ["srt"], "outputDir": str(tmp_path / "file" / "below")}
+    result = whole_job(warm, "mixture-02.flac", diarize=False, **where)
+    assert result["segments"] and "files" not in result
+    (warning,) = result["warnings"]
+    assert (warning["kind"], warning["option"]) == ("stage_failed", "formats")
+    assert warning["error"]["data"]["kind"] == "export_failed"
+    with pytest.raises(RpcError) as caught:
+        whole_job(warm, "mixture-02.flac", diarize=False, onStageError="fail", **where)
+    assert caught.value.kind == "export_failed"
+
+
+def test_options_of_files_without_formats_are_reported(warm: Session) -> None:
+    result = warm.transcribe(RECORDINGS / "en-01.flac", outputDir="x", name="y")
+    assert [warning["option"] for warning in result["warnings"]] == ["outputDir", "name"]
+
+
+# Channels as speakers
+
+
+@pytest.mark.parametrize("name", ["call-1.flac", "call-2.flac"])
+def test_each_channel_of_a_call_is_a_speaker(warm: Session, name: str) -> None:
+    result = whole_job(warm, name, diarize=False, channelSpeakers=["agent", "caller"])
+    said = TRUTH[name]
+    names = {f"voice-{channel}": who for channel, who in enumerate(("agent", "caller"))}
+    for voice, who in names.items():
+        spoken = [word["word"] for word in said["words"] if word["speaker"] == voice]
+        found = [word["word"].strip() for word in words_of(result) if word["speaker"] == who]
+        assert word_errors(spoken, found) <= len(spoken) * 0.2
+    starts = [segment["start"] for segment in result["segments"]]
+    assert starts == sorted(starts)
+    assert sorted(segment["id"] for segment in result["segments"]) == list(range(len(starts)))
+    first = min(said["turns"], key=lambda turn: turn["start"])
+    assert result["speakers"][0] == names[first["speaker"]]
+
+
+def test_channels_are_numbered_where_no_names_are_given(warm: Session) -> None:
+    result = warm.transcribe(MIXTURES / "call-1.flac", channelSpeakers=True)
+    assert set(result["speakers"]) == {"CHANNEL_00", "CHANNEL_01"}
+    assert all(segment["speaker"] in result["speakers"] for segment in result["segments"])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("dual-mono.flac", "dual_mono"), ("mixture-01.flac", "mono")]
+)
+def test_one_recording_in_all_channels_is_transcribed_once_and_said(
+    warm: Session, name: str, kind: str
+) -> None:
+    result = warm.transcribe(MIXTURES / name, channelSpeakers=True)
+    assert [warning["kind"] for warning in result["warnings"]] == [kind]
+    assert "speakers" not in result
+    said = [word["word"] for word in TRUTH[name]["words"]]
+    assert word_errors(said, result["text"].split()) <= len(said) * 0.2
+
+
+# What contradicts itself, or cannot be
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        ({"channelSpeakers": True, "diarize": True}, "$.diarize"),
+        ({"channelSpeakers": True, "channel": 0}, "$.channel"),
+        ({"channelSpeakers": ["only"]}, "$.channelSpeakers"),
+        ({"diarize": {"minSpeakers": 3, "maxSpeakers": 2}}, "$.diarize"),
+        ({"diarize": {"numSpeakers": 5, "maxSpeakers": 2}}, "$.diarize"),
+        ({"diarize": {"numSpeakers": 0}}, "$.diarize.numSpeakers"),
+        ({"align": {"batchsize": 1}}, "$.align.batchsize"),
+        ({"formats": ["doc"]}, "$.formats[0]"),
+        ({"formats": []}, "$.formats"),
+        ({"onStageError": "ignore"}, "$.onStageError"),
+    ],
+)
+def test_contradictions_are_refused_with_their_place(
+    warm: Session, options: dict[str, Any], path: str
+) -> None:
+    with pytest.raises(RpcError) as caught:
+        warm.transcribe(MIXTURES / "call-1.flac", **options)
+    assert caught.value.kind == "invalid_params"
+    assert caught.value.data["path"] == path
+
+
+def test_a_translation_is_not_aligned_and_that_is_said(warm: Session) -> None:
+    result = warm.transcribe(
+        RECORDINGS / "de-01.flac", language="de", task="translate", align=ALIGN
+    )
+    assert [warning["option"] for warning in result["warnings"]] == ["align"]
+    assert result["segments"]
+
+
+FAILURES = [
+    ({"diarize": {"model": "pyannote/not-here"}}, "diarize", "model_not_cached"),
+    ({"diarize": {"model": "./not-here"}}, "diarize", "model_not_found"),
+    ({"align": {"model": "not/here"}}, "align", "model_not_cached"),
+    ({"align": {"model": str(MODEL)}}, "align", "model_invalid"),
+]
+
+
+@pytest.mark.parametrize(("options", "option", "kind"), FAILURES)
+def test_a_stage_that_fails_leaves_the_transcript_with_a_warning(
+    start: Start, options: dict[str, Any], option: str, kind: str
+) -> None:
+    result = start().transcribe(RECORDINGS / "en-02.flac", **options)
+    assert result["segments"]
+    (warning,) = result["warnings"]
+    assert (warning["kind"], warning["option"]) == ("stage_failed", option)
+    assert warning["error"]["data"]["kind"] == kind
+    assert warning["message"] == warning["error"]["message"]
+
+
+@pytest.mark.parametrize(("options", "option", "kind"), FAILURES[:3:2])
+def test_a_stage_that_fails_fails_the_job_where_that_is_wanted(
+    start: Start, options: dict[str, Any], option: str, kind: str
+) -> None:
+    session = start()
+    with pytest.raises(RpcError) as caught:
+        session.transcribe(RECORDINGS / "en-02.flac", onStageError="fail", **options)
+    assert (caught.value.kind, caught.value.data["option"]) == (kind, option)
+    assert session.transcribe(RECORDINGS / "en-01.flac")["segments"]
+
+
+def test_a_language_without_an_alignment_model_says_which_have_one(start: Start) -> None:
+    result = start().transcribe(RECORDINGS / "en-02.flac", language="de", align=True)
+    (warning,) = result["warnings"]
+    assert warning["error"]["data"]["kind"] == "model_not_cached"
+
+
+def test_what_is_wrong_with_the_audio_is_the_answer(warm: Session, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF this is no audio")
+    with pytest.raises(RpcError) as caught:
+        warm.transcribe(broken, align=ALIGN, diarize=DIARIZE)
+    assert caught.value.kind == "audio_invalid"
+
+
+# Cancelled, killed, and what is left behind
+
+
+def scratch_directories(place: Path) -> list[Path]:
+    return [path for path in place.iterdir() if path.name.startswith("transcription-worker-")]
+
+
+@pytest.mark.parametrize("stage", ["load", "decode", "recognition", "alignment", "diarization"])
+def test_cancel_reaches_every_stage(
+    start: Start, long_file: Path, tmp_path: Path, stage: str
+) -> None:
+    session = start("serve", "--cancel-grace", "0.3", env={**os.environ, "TMPDIR": str(tmp_path)})
+    id_ = session.send_transcribe(
+        long_file, language="en", align=ALIGN, diarize=DIARIZE, progressToken=1
+    )
+    session.wait_for(
+        lambda m: (
+            m.get("params", {}).get("value", {}).get("stage") == stage
+            and (stage in ("load", "decode") or m["params"]["value"]["stages"].get(stage, 0) > 0)
+        )
+    )
+    asked = time.monotonic()
+    session.cancel(id_)
+    with pytest.raises(RpcError) as caught:
+        session.result(id_, session._keep)
+    assert caught.value.kind == "cancelled"
+    assert time.monotonic() - asked < 2
+    assert session.notifications[-1]["params"]["value"] == {"kind": "end"}
+    deadline = time.monotonic() + 10
+    while scratch_directories(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert scratch_directories(tmp_path) == []
+    result = session.transcribe(MIXTURES / "mixture-01.flac", language="en", align=ALIGN)
+    assert words_of(result)
+
+
+def test_an_engine_killed_in_its_stage_is_a_warning_and_the_rest_goes_on(
+    start: Start, long_file: Path
+) -> None:
+    session = start()
+    id_ = session.send_transcribe(long_file, language="en", diarize=DIARIZE, progressToken=1)
+    session.wait_for(
+        lambda m: m.get("params", {}).get("value", {}).get("stages", {}).get("diarization", 0) > 0
+    )
+    for pid in children(session.process.pid):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"diarization" in command.split(b"\0"):
+            os.kill(pid, signal.SIGKILL)
+    result = session.result(id_, session._keep)
+    assert result["segments"]
+    (warning,) = result["warnings"]
+    assert warning["option"] == "diarize"
+    assert warning["error"]["data"]["kind"] == "engine_crashed"
+    assert warning["error"]["data"]["signal"] == "SIGKILL"
+
+
+def test_a_killed_client_leaves_no_process_and_a_later_worker_sweeps_up(
+    start: Start, long_file: Path, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    session = start(env=environment)
+    session.send_transcribe(long_file, language="en", align=ALIGN, progressToken=1)
+    session.wait_for(lambda m: m.get("params", {}).get("value", {}).get("stage") == "recognition")
+    engines = children(session.process.pid)
+    assert len(engines) == 3
+    session.process.kill()
+    assert wait_until_gone(engines, 2) == []
+    assert not any(map(alive, engines))
+    assert len(scratch_directories(tmp_path)) == 1
+    start(env=environment).transcribe(MIXTURES / "mixture-01.flac", formats=["txt"])
+    assert scratch_directories(tmp_path) == []
+
+
+def test_shutdown_during_a_job_answers_it_and_leaves_nothing(
+    start: Start, long_file: Path, tmp_path: Path
+) -> None:
+    session = start(env={**os.environ, "TMPDIR": str(tmp_path)})
+    id_ = session.send_transcribe(long_file, language="en", align=ALIGN, progressToken=1)
+    session.wait_for(lambda m: m.get("params", {}).get("value", {}).get("stage") == "recognition")
+    engines = children(session.process.pid)
+    session.process.send_signal(signal.SIGTERM)
+    with pytest.raises(RpcError) as caught:
+        session.result(id_)
+    assert caught.value.kind == "cancelled"
+    assert session.process.wait(10) == 128 + signal.SIGTERM
+    assert wait_until_gone(engines, 2) == []
+    assert scratch_directories(tmp_path) == []
+
+
+# `align` and `diarize` by themselves
+
+
+def test_align_takes_a_transcript_that_the_caller_brings(warm: Session) -> None:
+    said = TRUTH["mixture-04.flac"]
+    text = " ".join(word["word"] for word in said["words"])
+    result = warm.call(
+        "align",
+        {
+            "audio": str(MIXTURES / "mixture-04.flac"),
+            "text": text,
+            "language": "EN",
+            "model": str(ALIGNMENT_MODEL),
+        },
+    )
+    found = words_of(result)
+    late = [abs(a["start"] - b["start"]) for a, b in zip(said["words"], found, strict=True)]
+    assert statistics.median(late) < 0.02
+    assert result["aligner"] == "batched"
+    assert set(result["timings"]["stages"]) == {"queue", "load", "decode", "alignment"}
+
+
+@pytest.mark.parametrize("params", [{}, {"text": "a", "segments": []}])
+def test_align_wants_either_segments_or_text(warm: Session, params: dict[str, Any]) -> None:
+    with pytest.raises(RpcError) as caught:
+        warm.call("align", {"audio": str(RECORDINGS / "en-01.flac"), "language": "en", **params})
+    assert caught.value.kind == "invalid_params"
+
+
+def test_what_transcribe_returns_can_be_aligned_later(warm: Session) -> None:
+    path = MIXTURES / "mixture-06.flac"
+    transcript = warm.transcribe(path, language="en")
+    result = warm.call(
+        "align",
+        {
+            "audio": str(path),
+            "segments": transcript["segments"],
+            "language": transcript["language"],
+            "model": str(ALIGNMENT_MODEL),
+        },
+    )
+    assert [s["text"] for s in result["segments"]] == [s["text"] for s in transcript["segments"]]
+    assert [s["id"] for s in result["segments"]] == [s["id"] for s in transcript["segments"]]
+
+
+def test_diarize_by_itself(warm: Session) -> None:
+    path = MIXTURES / "mixture-10.flac"
+    result = warm.call("diarize", {"audio": str(path), **DIARIZE, "numSpeakers": 2})
+    wrong, length = diarization_error(TRUTH[path.name]["turns"], result["turns"])
+    assert wrong / length < 0.2
+    assert re.fullmatch(r"SPEAKER_\d\d", result["speakers"][0])
+
+
+def test_a_token_from_initialize_reaches_the_hub_and_nothing_else(start: Start) -> None:
+    from tests.hub import serving
+
+    secret = "hf_tokenOfInitialize"
+    with serving() as hub:
+        session = start("--log-level", "debug", env={**os.environ, "HF_ENDPOINT": hub.url})
+        session.call("initialize", {"hfToken": secret, "logLevel": "debug"})
+        with pytest.raises(RpcError) as caught:
+            session.call(
+                "diarize",
+                {
+                    "audio": str(RECORDINGS / "en-01.flac"),
+                    "model": "pyannote/gated",
+                    "download": True,
+                },
+            )
+        assert caught.value.kind == "model_gated"
+        assert f"Bearer {secret}" in hub.tokens
+    notes = list(session.notifications)
+    session.close()
+    assert secret not in f"{caught.value.data} {notes}"
+    assert secret.encode() not in session.stderr
