@@ -130,7 +130,8 @@ class TranscribeParams(ModelParams, kw_only=True):
     append_punctuations: str = "\"'.。,，!！?？:：”)]}、"
     multilingual: bool = False
     vad_filter: bool | None = None
-    """Skip what Silero VAD takes for silence. Null: on in batched mode, off otherwise."""
+    """Skip what Silero VAD takes for silence. Null: on in batched mode and with
+    `channelSpeakers`, off otherwise."""
     vad_parameters: VadParameters | None = None
     max_new_tokens: Count | None = None
     chunk_length: Annotated[int, Meta(ge=1, le=30)] | None = None

@@ -115,13 +115,10 @@ class DiarizationEngine:
                 )
             except torch.OutOfMemoryError:
                 raise RpcError("out_of_memory") from None
-            except ValueError as error:
-                # pyannote's clustering refuses more clusters than there are stretches of speech.
-                if "num_speakers" in str(error) or "clusters" in str(error):
-                    raise RpcError(
-                        "speakers_unsatisfiable",
-                        f"So many speakers cannot be told apart in this audio: {error}.",
-                    ) from None
+            except (ValueError, OverflowError) as error:
+                # More speakers than its clustering, or an array of counts, can hold.
+                if isinstance(error, OverflowError) or "clusters" in str(error):
+                    raise RpcError("speakers_unsatisfiable") from None
                 raise
 
 

@@ -198,7 +198,7 @@ class Pipeline:
         def recognise() -> Json:
             loading = load()
             request = {
-                "request": msgspec.Raw(self._job.params),
+                "request": self._request(),
                 "given": sorted(given_names(self._job.params)),
                 "source": current[-1].source,
                 "firstId": len(self._draft),
@@ -421,6 +421,15 @@ class Pipeline:
         self._draft.add(found.language, found.segments)
         if self._alignment:
             self._recognised.put((track, found))
+
+    def _request(self) -> dict[str, msgspec.Raw]:
+        """The client's params, as the recognition engine is to have them."""
+        request = msgspec.json.decode(self._job.params, type=dict[str, msgspec.Raw])
+        assert self._decoded
+        if len(self._decoded.tracks) > 1 and self._params.vad_filter is None:
+            # Who listens is silent for long, and Whisper invents words in silence.
+            request["vadFilter"] = msgspec.Raw(b"true")
+        return request
 
     def _follow_recognition(self) -> Iterable[tuple[_Track, str, list[Segment]]]:
         """Yield recognised segments, as many at once as wait; those of one track and language."""
