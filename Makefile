@@ -38,8 +38,7 @@ types: setup ## mypy, strict, as for each system that the worker runs on
 
 check: lint types test ## everything that CI runs
 
-$(BUNDLE): $(VENV)/.stamp requirements/bundle.txt worker.spec $(wildcard hooks/*.py) $(SOURCES)
-	$(PIP) install --require-hashes --no-deps -r requirements/bundle.txt
+$(BUNDLE): $(VENV)/.stamp worker.spec $(wildcard hooks/*.py) $(SOURCES)
 	$(BIN)/pyinstaller --noconfirm --log-level WARN worker.spec
 	@du -sh $(dir $(BUNDLE))
 
@@ -54,16 +53,17 @@ bundle-test: bundle ## the frozen program, in an empty environment, against the 
 bundle-clean: ## remove what freezing made
 	rm -rf build dist
 
-benchmark: setup ## the front and recognition against peers and floors
+benchmark: setup ## the front, recognition and alignment against peers and floors
 	$(BIN)/python -m benchmarks.protocol
 	$(BIN)/python -m benchmarks.recognition
+	$(BIN)/python -m benchmarks.alignment
 
 lock: ## resolve the locks anew (needs uv)
-	@for extras in test test+bundle full+test+bundle test+benchmark; do \
-	  case $$extras in test) name=test;; full*) name=full;; *) name=$${extras#*+};; esac; \
+	@for name in full benchmark; do \
+	  case $$name in full) extras="full test bundle";; *) extras="test benchmark";; esac; \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --no-header --no-emit-index-url --no-emit-find-links \
-	    $$(echo $$extras | tr + '\n' | sed 's/^/--extra /') \
+	    $$(printf ' --extra %s' $$extras) \
 	    pyproject.toml --output-file requirements/$$name.txt $(UPGRADE) >/dev/null; \
 	done
 

@@ -1,9 +1,9 @@
-"""Transcribe a recording through the worker, and show what goes over the pipe.
+"""The whole job through the worker, and what goes over the pipe: words, speakers, subtitles.
 
-    python -m examples.quickstart [FILE] [--model NAME]
+    python -m examples.quickstart [FILE] [--model NAME] [--align] [--diarize]
 
-Without arguments: the demo recording and the small test model of this repository, which knows
-some forty words. A real model (`--model small`) is fetched from the hub once.
+Without arguments: a recording of three voices and the small test models of this repository, which
+know some forty words. Real models (`--model small`) are fetched from the hub once.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ import orjson
 from protocol.errors import RpcError
 from worker.client import Client
 
-TESTS = Path(__file__).parent.parent / "tests"
-TEST_MODEL = TESTS / "models" / "whisper"
-DEMO = TESTS / "recordings" / "demo.flac"
+ROOT = Path(__file__).parent.parent
+MODELS = ROOT / "tests" / "models"
+DEMO = ROOT / "tests" / "mixtures" / "mixture-15.flac"
+OUTPUT = ROOT / "build" / "quickstart"
+TEST_MODELS = {
+    "model": str(MODELS / "whisper"),
+    "align": {"model": str(MODELS / "alignment")},
+    "diarize": {"model": str(MODELS / "diarization")},
+}
 MAX_WIDTH = 200
 
 
@@ -39,7 +45,12 @@ class Screen:
 
     def segment(self, segment: dict[str, Any]) -> None:
         """A segment, as a person reads it."""
-        self._print("1", f"    {segment['start']:7.2f} - {segment['end']:6.2f}  {segment['text']}")
+        speaker = f"{segment['speaker']}: " if "speaker" in segment else ""
+        times = f"{segment['start']:7.2f} - {segment['end']:6.2f}"
+        self._print("1", f"    {times}  {speaker}{segment['text']}")
+        if segment["words"]:
+            words = (f"{word['word'].strip()} {word['start']:.2f}" for word in segment["words"])
+            self._print("90", f"                      {', '.join(words)}")
 
     def say(self, text: str = "") -> None:
         """Plain text."""
@@ -53,7 +64,9 @@ def main() -> int:
     """Run the example; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("audio", nargs="?", default=str(DEMO), metavar="FILE")
-    parser.add_argument("--model", default=str(TEST_MODEL))
+    parser.add_argument("--model", metavar="NAME", help="the test models without it")
+    parser.add_argument("--align", action="store_true", help="exact times of words")
+    parser.add_argument("--diarize", action="store_true", help="who speaks; wants a hub token")
     options = parser.parse_args()
     screen = Screen()
     shown: list[bytes] = []
@@ -76,8 +89,9 @@ def main() -> int:
         screen.line("<", shown[-1])
         params = {
             "audio": options.audio,
-            "model": options.model,
-            "download": options.model != str(TEST_MODEL),
+            **_models(options),
+            "formats": ["srt"],
+            "outputDir": str(OUTPUT),
             "progressToken": "progress",
             "partialResultToken": "segments",
         }
@@ -91,22 +105,45 @@ def main() -> int:
         client.call("shutdown")
         screen.line("<", shown[-1])
         client.notify("exit")
+    _summarize(screen, result, test=options.model is None)
+    return 0
+
+
+def _models(options: argparse.Namespace) -> dict[str, Any]:
+    """The models to use, and what for."""
+    if options.model is None:
+        return TEST_MODELS
+    return {
+        "model": options.model,
+        "align": options.align,
+        "diarize": options.diarize,
+        "download": True,
+    }
+
+
+def _summarize(screen: Screen, result: dict[str, Any], *, test: bool) -> None:
+    """What came of it."""
     timings = result["timings"]
     screen.say()
-    screen.say(f"Language {result['language']}, {len(result['segments'])} segments.")
+    for warning in result["warnings"]:
+        screen.say(f"Warning: {warning['message']}")
+    speakers = f", speakers {', '.join(result['speakers'])}" if "speakers" in result else ""
     screen.say(
-        f"{result['duration']:.1f} s of audio: model loaded in {timings['load']:.2f} s, "
-        f"recognised in {timings['recognition']:.2f} s "
-        f"(real-time factor {result['realTimeFactor']:.3f}, {result['device']}, "
-        f"{result['computeType']})."
+        f"Language {result['language']}, {len(result['segments'])} segments{speakers}; "
+        f"{result['duration']:.1f} s of audio on {result['device']} ({result['computeType']})."
     )
-    if options.model == str(TEST_MODEL):
+    stages = timings["stages"].items()
+    spans = (f"{name} {span['begin']:.1f}-{span['end']:.1f}" for name, span in stages)
+    screen.say(f"Seconds since the request: {', '.join(spans)}.")
+    (written,) = result["files"]
+    screen.say(f"\n{written['path']}:\n")
+    screen.say(Path(written["path"]).read_text("utf-8").rstrip())
+    if test:
         screen.say()
-        screen.say("That was the test model, which knows some forty words. For real speech:")
-        screen.say("  .venv/bin/transcription-worker transcribe FILE --model small")
-        screen.say("  .venv/bin/python -m examples.quickstart FILE --model small")
-        screen.say("The first use fetches the model from the hub; after that no network is used.")
-    return 0
+        screen.say("Those were the test models, which know some forty words. For real speech:")
+        screen.say("  .venv/bin/transcription-worker transcribe FILE --model small --align")
+        screen.say("  .venv/bin/python -m examples.quickstart FILE --model small --align")
+        screen.say("The first use fetches the models from the hub; after that no network is used.")
 
 
 if __name__ == "__main__":

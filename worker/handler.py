@@ -74,6 +74,10 @@ def failure(error: BaseException, method: str, log: Log) -> RpcError:
         return error
     if isinstance(error, MemoryError):
         return RpcError("out_of_memory")
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        message = f"The package {package} is not installed here."
+        return RpcError("engine_unavailable", message, missing=[package])
     import traceback
 
     log.error(f"{method} failed: {''.join(traceback.format_exception(error))}")

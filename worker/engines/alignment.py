@@ -84,7 +84,10 @@ class _Alignment:
         self._options = params.options
         self._offset = params.source.start
         self._end = self._offset + len(samples) / audio.SAMPLE_RATE
-        self._spaced = params.language not in _WITHOUT_SPACES
+        if params.options.aligner == "whisperx":
+            self._spaced = alignment_whisperx.writes_spaces(model.language)
+        else:
+            self._spaced = params.language not in _WITHOUT_SPACES
         self._words = [split(each.text, self._spaced, model.dictionary) for each in params.segments]
         self._units, self.notices = place(params.segments, self._offset, self._end)
         if not self._units:
@@ -95,6 +98,7 @@ class _Alignment:
         """Align everything; return the segments in their order."""
         done: dict[int, AlignedSegment] = {}
         failed: list[int] = []
+        seconds = 0.0
         for number, aligned in self._align():
             unit = self._units[number]
             self._complete(unit)
@@ -103,7 +107,8 @@ class _Alignment:
             found = {index: self._aligned(index, unit) for index in unit.indices}
             done |= found
             self._job.partial(PartialAlignment(segments=list(found.values())))
-            self._report(len(done))
+            seconds += unit.end - unit.start
+            self._report(seconds)
         if failed:
             self.notices.append(_not_aligned(failed))
         for index, segment in enumerate(self._segments):
@@ -195,9 +200,16 @@ class _Alignment:
         given = self._segments[index].id
         return index if given is None else given
 
-    def _report(self, done: int) -> None:
+    def _report(self, done: float) -> None:
+        """Tell how many seconds of all segments are done."""
+        total = sum(unit.end - unit.start for unit in self._units)
         self._job.report(
-            ProgressReport(stage="alignment", percentage=round(100 * done / len(self._segments), 2))
+            ProgressReport(
+                stage="alignment",
+                percentage=round(100 * done / total, 2) if total else 100.0,
+                audio_done=round(done, 3),
+                audio_total=round(total, 3),
+            )
         )
 
 

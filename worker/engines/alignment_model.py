@@ -110,7 +110,9 @@ def _load_torchaudio(
     if not file.is_file() and not params.download:
         raise hub.not_cached(name, f"torchaudio/{name}")
     try:
-        model = bundle.get_model(dl_kwargs={"progress": False}).eval().to(device)
+        # Tensors alone: a pickle could run code.
+        how = {"progress": False, "weights_only": True}
+        model = bundle.get_model(dl_kwargs=how).eval().to(device)
     except OSError as error:
         raise RpcError(
             "model_download_failed",

@@ -7,6 +7,7 @@ all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,13 @@ from worker.engines.alignment_text import TimedWord
 
 if TYPE_CHECKING:
     from worker.audio import Samples
+
+
+def writes_spaces(language: str) -> bool:
+    """Whether whisperx takes spaces for what parts the words of a language."""
+    from whisperx.alignment import LANGUAGES_WITHOUT_SPACES
+
+    return language not in LANGUAGES_WITHOUT_SPACES
 
 
 def align(
@@ -28,7 +36,7 @@ def align(
 ) -> bool:
     """Set the times of the words of `text`, said between two times in seconds of `samples`.
 
-    Returns whether it could be aligned.
+    Returns whether any word could be aligned.
     """
     import numpy as np
     from nltk.tokenize.punkt import PunktSentenceTokenizer
@@ -37,7 +45,8 @@ def align(
     splitter = PunktSentenceTokenizer()
     alignment.nltk_load = lambda _: splitter
     result = alignment.align(
-        [{"start": start, "end": end, "text": text.strip()}],
+        # A line's end, or a space that does not break, would not part words for it.
+        [{"start": start, "end": end, "text": re.sub(r"\s", " ", text.strip())}],
         model.model,
         {"language": model.language, "dictionary": model.dictionary, "type": model.kind},
         np.asarray(samples).copy() if not samples.flags.writeable else samples,
@@ -49,16 +58,18 @@ def align(
     chars = [char for segment in result["segments"] for char in segment.get("chars") or ()]
     _take_words(words, found)
     _take_characters(words, [char for char in chars if not char["char"].isspace()])
-    return bool(found)
+    return any(word.start is not None for word in words)
 
 
 def _take_words(words: Sequence[TimedWord], found: Sequence[dict[str, Any]]) -> None:
     """Times and scores; whisperx's words are ours, unless a sentence ends within one."""
-    waiting = iter(found)
+    place = 0
     for word in words:
-        match = next((each for each in waiting if each["word"] == word.text.strip()), None)
-        if match is None:
-            return
+        text = word.text.strip()
+        at = next((at for at in range(place, len(found)) if found[at]["word"] == text), None)
+        if at is None:
+            continue
+        match, place = found[at], at + 1
         if "start" in match and "end" in match:
             word.start, word.end = float(match["start"]), float(match["end"])
         word.score = _number(match.get("score"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,13 +87,6 @@ class WhisperxEngine(Recognizer):
         self._vad: Any = None
 
     def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:
-        missing = [name for name in ("whisperx", "torch") if find_spec(name) is None]
-        if missing:
-            raise RpcError(
-                "engine_unavailable",
-                f"The package {missing[0]} is not installed here.",
-                missing=missing,
-            )
         import ctranslate2
         from whisperx.asr import WhisperModel
 
