@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
 import statistics
 import subprocess
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from protocol.alignment import SegmentText
 from protocol.errors import RpcError
+from tests.hub import serving
 from tests.support import (
     ALIGNMENT_MODEL,
     RECORDINGS,
@@ -169,6 +172,84 @@ def test_segments_come_as_partial_results_with_growing_progress(engine: Engine) 
     done = [value["percentage"] for value in values if value.get("stage") == "alignment"]
     assert done == sorted(done)
     assert done[-1] == 100
+
+
+def test_progress_is_of_audio_and_segments_without_text_do_not_hold_it_up(engine: Engine) -> None:
+    engine.notifications.clear()
+    segments = true_segments("en-20.flac")
+    align(engine, RECORDINGS / "en-20.flac", [*segments, {"text": ""}])
+    last = engine.notifications[-1]["params"]["value"]
+    seconds = sum(each["end"] - each["start"] for each in segments)
+    assert last["percentage"] == 100
+    assert last["audioDone"] == last["audioTotal"] == pytest.approx(seconds, abs=0.001)
+
+
+@pytest.mark.parametrize("aligner", ["batched", "whisperx"])
+def test_a_job_is_cancelled_between_batches(engine: Engine, long_file: Path, aligner: str) -> None:
+    said = load_truth()["demo.flac"]
+    segments = [
+        {
+            "text": segment["text"],
+            "start": segment["start"] + said["duration"] * turn,
+            "end": segment["end"] + said["duration"] * turn,
+        }
+        for turn in range(10)
+        for segment in said["segments"]
+    ]
+    id_ = engine.send(
+        "align",
+        {
+            "source": {"path": str(long_file)},
+            "segments": segments,
+            "language": "en",
+            "options": {"aligner": aligner, "batchSize": 1},
+            "progressToken": 1,
+        },
+    )
+    engine.wait_for(lambda m: m.get("params", {}).get("value", {}).get("stage") == "alignment")
+    engine.cancel(id_)
+    with pytest.raises(RpcError) as caught:
+        engine.result(id_, engine._keep)
+    assert caught.value.kind == "cancelled"
+    name = "en-01.flac"
+    assert align(engine, RECORDINGS / name, true_segments(name))["segments"]
+
+
+@pytest.mark.parametrize("space", ["\n", "\u00a0", "  ", "\u3000"])
+@pytest.mark.parametrize("aligner", ["batched", "whisperx"])
+def test_any_kind_of_space_parts_words(engine: Engine, aligner: str, space: str) -> None:
+    name = "en-06.flac"
+    plain = true_segments(name)[:1]
+    odd = [{**plain[0], "text": plain[0]["text"].replace(" ", space, 1)}]
+    ours, other = (
+        align(engine, RECORDINGS / name, each, aligner=aligner)["segments"][0]["words"]
+        for each in (plain, odd)
+    )
+    assert not any(word.get("interpolated") for word in other)
+    assert [word["start"] for word in other] == pytest.approx(
+        [word["start"] for word in ours], abs=0.03
+    )
+
+
+def test_a_word_that_whisperx_splits_costs_no_other_word_its_times(engine: Engine) -> None:
+    name = "en-06.flac"
+    segments = true_segments(name)[:1]
+    segments[0]["text"] = segments[0]["text"].replace(" ", '!"', 1)  # a sentence ends within
+    words = align(engine, RECORDINGS / name, segments, aligner="whisperx")["segments"][0]["words"]
+    assert [bool(word.get("interpolated")) for word in words] == [True] + [False] * (len(words) - 1)
+
+
+def test_whisperxs_aligner_has_its_own_mind_on_who_writes_spaces(engine: Engine) -> None:
+    name = "en-06.flac"
+    segments = true_segments(name)[:1]
+    words = {
+        aligner: align(engine, RECORDINGS / name, segments, language="th", aligner=aligner)
+        for aligner in ("batched", "whisperx")
+    }
+    letters, spaced = (words[each]["segments"][0]["words"] for each in ("batched", "whisperx"))
+    assert len(letters) == len(segments[0]["text"].replace(" ", ""))
+    assert len(spaced) == len(segments[0]["text"].split())
+    assert not any(word.get("interpolated") for word in letters + spaced)
 
 
 @pytest.mark.parametrize("aligner", ["batched", "whisperx"])
@@ -376,6 +457,33 @@ def test_a_model_that_is_not_there_is_a_typed_error(
 ) -> None:
     error = refusal(loader, **params)
     assert error.kind == kind
+
+
+def test_a_gated_model_names_the_page_to_visit() -> None:
+    with serving() as hub, Engine("alignment", env={**os.environ, "HF_ENDPOINT": hub.url}) as asked:
+        error = refusal(asked, model="some/gated", download=True)
+    assert error.kind == "model_gated"
+    assert error.data["page"] == "https://huggingface.co/some/gated"
+
+
+class _Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._path,)
+
+
+def test_no_code_runs_out_of_a_bundles_weights(tmp_path: Path) -> None:
+    weights = tmp_path / "hub" / "checkpoints" / "wav2vec2_fairseq_base_ls960_asr_ls960.pth"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(pickle.dumps(_Trap(tmp_path / "sprung")))
+    with Engine("alignment", env={**os.environ, "TORCH_HOME": str(tmp_path)}) as trapped:
+        error = refusal(trapped, model="WAV2VEC2_ASR_BASE_960H")
+    assert (error.kind, error.data["path"]) == ("model_invalid", str(weights))
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_no_network_is_asked_for_sentences(tmp_path: Path) -> None:

@@ -399,8 +399,8 @@ def test_what_is_wrong_with_the_audio_is_the_answer(warm: Session, tmp_path: Pat
 # Cancelled, killed, and what is left behind
 
 
-def scratch_directories(place: Path) -> list[Path]:
-    return [path for path in place.iterdir() if path.name.startswith("transcription-worker-")]
+def scratch_directories(place: Path, purpose: str = "job") -> list[Path]:
+    return list(place.glob(f"transcription-worker-{purpose}-*"))
 
 
 @pytest.mark.parametrize("stage", ["load", "decode", "recognition", "alignment", "diarization"])
@@ -465,8 +465,12 @@ def test_a_killed_client_leaves_no_process_and_a_later_worker_sweeps_up(
     assert wait_until_gone(engines, 2) == []
     assert not any(map(alive, engines))
     assert len(scratch_directories(tmp_path)) == 1
-    start(env=environment).transcribe(MIXTURES / "mixture-01.flac", formats=["txt"])
+    later = start(env=environment)
+    later.transcribe(MIXTURES / "mixture-01.flac", formats=["txt"])
     assert scratch_directories(tmp_path) == []
+    assert len(scratch_directories(tmp_path, "engine")) == 2  # its own: audio and whisper
+    later.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_shutdown_during_a_job_answers_it_and_leaves_nothing(
@@ -482,7 +486,7 @@ def test_shutdown_during_a_job_answers_it_and_leaves_nothing(
     assert caught.value.kind == "cancelled"
     assert session.process.wait(10) == 128 + signal.SIGTERM
     assert wait_until_gone(engines, 2) == []
-    assert scratch_directories(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 # `align` and `diarize` by themselves

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"numpy", "torch", "av", "ctranslate2", "faster_whisper", "onnxruntime", "tokenizers"}
+HEAVY = {
+    *("numpy", "torch", "av", "ctranslate2", "faster_whisper", "onnxruntime", "tokenizers"),
+    *("torchaudio", "transformers", "whisperx", "pyannote", "pandas"),
+}
 
 
 def imports_of(file: Path) -> set[str]:
@@ -48,6 +51,30 @@ def test_the_front_imports_nothing_heavy_and_jsonrpcserver_only_for_work() -> No
     assert not loaded & (
         HEAVY | {"jsonrpcserver", "subprocess", "argparse", "logging", "asyncio", "ctypes"}
     )
+
+
+def test_the_whole_job_brings_nothing_heavy_into_the_front() -> None:
+    script = (
+        "import sys, json\n"
+        "import worker.front, worker.formats.export, worker.pipeline.pipelines\n"
+        "import worker.engines.process, worker.managers.models\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert not set(ast.literal_eval(done.stdout.decode())) & HEAVY
+
+
+@pytest.mark.parametrize("kind", ["audio", "whisper"])
+def test_engines_that_need_no_torch_import_none(kind: str) -> None:
+    script = (
+        "import sys, json\n"
+        "from worker.engines import host\n"
+        f"host._methods({kind!r})\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    loaded = set(ast.literal_eval(done.stdout.decode()))
+    assert not loaded & {"torch", "torchaudio", "transformers", "whisperx", "pyannote"}
 
 
 def test_every_option_of_faster_whisper_can_be_given() -> None:

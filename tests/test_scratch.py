@@ -21,7 +21,7 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_private_and_gone_at_the_end(tmp_path: Path) -> None:
-    with Scratch() as scratch:
+    with Scratch("job") as scratch:
         assert stat.S_IMODE(scratch.path.stat().st_mode) == 0o700
         (scratch.path / "samples").write_bytes(b"secret")
         assert scratch.path.parent == tmp_path
@@ -31,7 +31,7 @@ def test_it_is_private_and_gone_at_the_end(tmp_path: Path) -> None:
 def test_sweeping_spares_what_is_in_use_and_what_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "transcription-worker-else").mkdir()  # no lock in it
     (tmp_path / "another").mkdir()
-    with Scratch() as scratch:
+    with Scratch("job") as scratch:
         sweep()
         assert scratch.path.exists()
         assert len(list(tmp_path.iterdir())) == 3
@@ -39,7 +39,7 @@ def test_sweeping_spares_what_is_in_use_and_what_is_not_ours(tmp_path: Path) -> 
 
 def test_sweeping_removes_what_a_killed_process_left(tmp_path: Path) -> None:
     script = (
-        "import os; from worker.scratch import Scratch; s = Scratch();"
+        "import os; from worker.scratch import Scratch; s = Scratch('job');"
         "(s.path / 'samples').write_bytes(b'0' * 1000); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", script], check=False)
@@ -51,5 +51,5 @@ def test_sweeping_removes_what_a_killed_process_left(tmp_path: Path) -> None:
 def test_no_place_for_it_is_a_typed_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(RpcError) as caught:
-        Scratch()
+        Scratch("job")
     assert caught.value.kind == "storage_failed"

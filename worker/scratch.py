@@ -18,12 +18,13 @@ _LOCK: Final = "lock"
 class Scratch:
     """A new directory that only this user can read; use it as a context manager.
 
-    While it is there, a file in it is held locked: so that others know it is in use.
+    `purpose` is part of its name. While it is there, a file in it is held locked: so that others
+    know it is in use. Raises `RpcError` of kind storage_failed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, purpose: str) -> None:
         try:
-            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{purpose}-"))
             self._lock = (self.path / _LOCK).open("wb")
         except OSError as error:
             raise RpcError(

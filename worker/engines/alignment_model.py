@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,6 +119,12 @@ def _load_torchaudio(
             "model_download_failed",
             f"The model {name} could not be downloaded ({type(error).__name__}).",
             model=name,
+        ) from None
+    except pickle.UnpicklingError:  # torch's own text advises to load it nevertheless
+        raise RpcError(
+            "model_invalid",
+            f"The weights in {file} are damaged, or hold more than tensors.",
+            path=str(file),
         ) from None
     except Exception as error:
         raise _invalid(str(file), error) from None

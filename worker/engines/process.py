@@ -25,6 +25,7 @@ from worker.channel import READ_SIZE, Writer
 from worker.jobs import Caller, Json
 from worker.log import LEVEL_VARIABLE, Log
 from worker.program import program
+from worker.scratch import Scratch
 
 STDERR_TAIL_LINES: Final = 20
 DEFAULT_CANCEL_GRACE: Final = 0.8
@@ -84,6 +85,9 @@ class EngineProcess:
         self._pending: _Pending | None = None
         self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         self._ended_for_cancel = False
+        # Libraries leave files behind in a process that is ended: these go with it.
+        self._scratch = Scratch("engine")
+        place = str(self._scratch.path)
         try:
             self._process = subprocess.Popen(
                 command,
@@ -91,10 +95,17 @@ class EngineProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, **_QUIET, **environment, LEVEL_VARIABLE: log.finest},
+                env={
+                    **os.environ,
+                    **_QUIET,
+                    **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place),
+                    **environment,
+                    LEVEL_VARIABLE: log.finest,
+                },
                 **_NEW_GROUP,
             )
         except OSError as error:
+            self._scratch.remove()
             raise RpcError("engine_start_failed", f"{name} could not start: {error}.") from None
         log.info(f"{name} started as process {self._process.pid}")
         self._ended = threading.Event()
@@ -139,10 +150,10 @@ class EngineProcess:
         if self._process.poll() is None:
             _kill_tree(self._process)
 
-    def stop(self) -> None:
-        """End the process and wait until its memory is free."""
+    def stop(self, timeout: float | None = None) -> None:
+        """End the process and wait, for `timeout` seconds at most, until its memory is free."""
         self.kill()
-        self._ended.wait()
+        self._ended.wait(timeout)
 
     def _send(self, line: bytes) -> None:
         assert self._process.stdin is not None
@@ -249,6 +260,7 @@ class EngineProcess:
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             assert stream is not None
             stream.close()
+        self._scratch.remove()
         self._log.info(f"{self.name} ended: {_cause_of_death(self._process.returncode)[0]}")
         self._ended.set()
         pending = self._pending

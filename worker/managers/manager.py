@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from worker.engines.process import EngineProcess
 
 T = TypeVar("T")
+
+_CLOSE_SECONDS: Final = 0.5
+"""How long an engine that was killed may take to be gone."""
 
 
 class Model(NamedTuple):
@@ -98,9 +101,9 @@ class ModelManager:
         self._stale = True
 
     def close(self) -> None:
-        """End the engine; from any thread."""
+        """End the engine and what it would leave behind; from any thread."""
         if self._engine:
-            self._engine.kill()
+            self._engine.stop(_CLOSE_SECONDS)
 
     def _ready(self) -> bool:
         return self._engine is not None and self._engine.alive

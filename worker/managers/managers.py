@@ -22,6 +22,7 @@ class Managers:
         self._log = log
         self._cancel_grace = cancel_grace
         self._token: str | None = None
+        self._swept = False
         self._lock = threading.Lock()
         self._managers: dict[str, ModelManager] = {}
 
@@ -42,11 +43,20 @@ class Managers:
         """End all engines; from any thread."""
         with self._lock:
             managers = list(self._managers.values())
-        for manager in managers:
-            manager.close()
+        closing = [threading.Thread(target=manager.close) for manager in managers]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
 
     def _start(self, kind: str) -> EngineProcess:
         from worker.engines.process import DEFAULT_CANCEL_GRACE, EngineProcess, engine_command
+        from worker.scratch import sweep
+
+        with self._lock:
+            swept, self._swept = self._swept, True
+        if not swept:
+            sweep()
 
         grace = DEFAULT_CANCEL_GRACE if self._cancel_grace is None else self._cancel_grace
         return EngineProcess(

@@ -128,7 +128,7 @@ class Pipeline:
         self._job.begin(f"Transcribing {os.path.basename(self._params.audio)}")
         try:
             files.refuse_taken(self._params)
-            with Scratch() as self._scratch:
+            with Scratch("job") as self._scratch:
                 return self._transcribe(self._scratch.path)
         finally:
             self._job.on_cancel(None)

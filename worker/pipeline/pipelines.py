@@ -10,7 +10,6 @@ from worker.handler import failure
 from worker.jobs import LATER, Job, Later
 from worker.log import Log
 from worker.pipeline.pipeline import Pipeline
-from worker.scratch import sweep
 
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams
@@ -30,7 +29,6 @@ class Pipelines:
         self._waiting: deque[tuple[Job, TranscribeParams]] = deque()
         self._running: set[Pipeline] = set()
         self._free = _SIDE_BY_SIDE
-        sweep()
 
     def start(self, job: Job, params: TranscribeParams) -> Later:
         """Answer `job` when its turn has come and its work is done."""
