@@ -466,6 +466,23 @@ def test_a_gated_model_names_the_page_to_visit() -> None:
     assert error.data["page"] == "https://huggingface.co/some/gated"
 
 
+def test_a_download_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None:
+    cache = tmp_path / "hub" / "models--some--partial"
+    snapshot = cache / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("0" * 40)
+    with serving() as hub:
+        environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path)}
+        with Engine("alignment", env=environment) as asked:
+            offline = refusal(asked, model="some/partial")
+            assert hub.tokens == []
+            assert offline.kind == "model_invalid"
+            refusal(asked, model="some/partial", download=True)
+            assert hub.tokens != []
+
+
 class _Trap:
     """Makes a file when it is unpickled."""
 

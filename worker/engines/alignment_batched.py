@@ -30,7 +30,9 @@ LONGEST: Final = 30 * SAMPLE_RATE
 """Samples of a forward pass; longer stretches are put together from several."""
 _CONTEXT: Final = SAMPLE_RATE
 """Samples beside each of those, whose scores are not used."""
-_LENGTHS: Final = sorted({round(2 ** (step / 4) * SAMPLE_RATE) for step in range(20)} | {LONGEST})
+_LENGTHS: Final = sorted(
+    {round(2 ** (step / 8) * SAMPLE_RATE) for step in range(-8, 40)} | {LONGEST}
+)
 """Lengths that forward passes have, up to `LONGEST`, so that many can share one."""
 _LARGEST: Final = 1_000_000_000
 """Frames times labels of one alignment: its memory in bytes."""

@@ -170,15 +170,15 @@ def _resolve(name: str, params: LoadAlignmentParams) -> str:
         directory = name
     elif hub.is_hub_id(name):
         directory = hub.snapshot(
-            name, params.revision, download=bool(params.download), ignore=_OTHER_FRAMEWORKS
+            name,
+            params.revision,
+            download=bool(params.download),
+            missing=_missing,
+            ignore=_OTHER_FRAMEWORKS,
         )
     else:
         raise RpcError("model_not_found", f"There is no model directory {name}.", model=name)
-    present = {file.name for file in Path(directory).iterdir()}
-    missing = [file for file in _PROCESSOR_FILES if file not in present]
-    if not present.intersection(_WEIGHTS):
-        missing.append(_WEIGHTS[0])
-    if missing:
+    if missing := _missing(directory):
         raise RpcError(
             "model_invalid",
             f"The model directory {directory} lacks {', '.join(missing)}.",
@@ -186,6 +186,14 @@ def _resolve(name: str, params: LoadAlignmentParams) -> str:
             missing=missing,
         )
     return directory
+
+
+def _missing(directory: str) -> list[str]:
+    present = {file.name for file in Path(directory).iterdir()}
+    missing = [file for file in _PROCESSOR_FILES if file not in present]
+    if not present.intersection(_WEIGHTS):
+        missing.append(_WEIGHTS[0])
+    return missing
 
 
 def _invalid(path: str, error: Exception) -> RpcError:

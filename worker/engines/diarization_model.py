@@ -61,7 +61,18 @@ def _resolve(params: LoadDiarizationParams) -> str:
         return name
     if not hub.is_hub_id(name):
         raise RpcError("model_not_found", f"There is no model directory {name}.", model=name)
-    return hub.snapshot(name, params.revision, download=bool(params.download))
+    return hub.snapshot(
+        name, params.revision, download=bool(params.download), missing=_missing_anything
+    )
+
+
+def _missing_anything(directory: str) -> list[str]:
+    try:
+        _read_config(directory)
+    except RpcError as error:
+        missing: list[str] = error.data.get("missing", [])
+        return missing
+    return []
 
 
 def _read_config(directory: str) -> dict[str, Any]:

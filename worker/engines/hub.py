@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -22,17 +22,21 @@ def snapshot(
     revision: str | None,
     *,
     download: bool,
+    missing: Callable[[str], list[str]] = lambda directory: [],
     ignore: list[str] | None = None,
 ) -> str:
     """The directory of a repository's files; fetched only with `download`.
 
-    Patterns of files to `ignore` are not fetched. Raises `RpcError` of the kinds model_*.
+    So is the rest of one that was cut off: `missing` tells which files a directory lacks. Patterns
+    of files to `ignore` are not fetched. Raises `RpcError` of the kinds model_*.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return snapshot_download(repository, revision=revision, local_files_only=True)
+        directory = snapshot_download(repository, revision=revision, local_files_only=True)
+        if not (download and missing(directory)):
+            return directory
     except LocalEntryNotFoundError:
         if not download:
             raise not_cached(repository, repository) from None
