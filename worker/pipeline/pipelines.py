@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from worker.handler import failure
-from worker.jobs import LATER, Job, Later
+from worker.jobs import LATER, Job, Json, Later
 from worker.log import Log
 from worker.pipeline.pipeline import Pipeline
 
@@ -56,12 +56,17 @@ class Pipelines:
                 job, params = self._waiting.popleft()
             if job.finished:
                 continue
-            pipeline = Pipeline(job, params, self._managers, self._log)
-            with self._lock:
-                self._running.add(pipeline)
             try:
-                job.succeed(pipeline.run())
+                job.succeed(self._run(job, params))
             except BaseException as error:
                 job.fail(failure(error, job.method, self._log))
+
+    def _run(self, job: Job, params: TranscribeParams) -> Json:
+        pipeline = Pipeline(job, params, self._managers, self._log)
+        with self._lock:
+            self._running.add(pipeline)
+        try:
+            return pipeline.run()
+        finally:
             with self._lock:
                 self._running.remove(pipeline)
