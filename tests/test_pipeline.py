@@ -383,9 +383,13 @@ def test_a_stage_that_fails_fails_the_job_where_that_is_wanted(
 
 
 def test_a_language_without_an_alignment_model_says_which_have_one(start: Start) -> None:
-    result = start().transcribe(RECORDINGS / "en-02.flac", language="de", align=True)
-    (warning,) = result["warnings"]
-    assert warning["error"]["data"]["kind"] == "model_not_cached"
+    with pytest.raises(RpcError) as caught:
+        start().call(
+            "align", {"audio": str(RECORDINGS / "en-01.flac"), "text": "x", "language": "tlh"}
+        )
+    assert caught.value.kind == "language_unsupported"
+    assert "en" in caught.value.data["known"]
+    assert "model" in caught.value.data["remedy"]
 
 
 def test_what_is_wrong_with_the_audio_is_the_answer(warm: Session, tmp_path: Path) -> None:
