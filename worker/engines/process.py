@@ -120,8 +120,8 @@ class EngineProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether calls can be made."""
-        return not self._ended.is_set()
+        """Whether calls can be made: asked of the system, not of the thread that mourns it."""
+        return self._process.poll() is None and not self._ended.is_set()
 
     def call(self, method: str, params: bytes, caller: Caller) -> Json:
         """Call `method` on behalf of `caller` and wait; return the result as JSON.

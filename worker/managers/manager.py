@@ -81,7 +81,7 @@ class ModelManager:
         began = time.monotonic()
         if self._engine and (self._stale or self._loaded not in (model.key, None)):
             self._engine.stop()
-        if not self._ready() or self._loaded != model.key:
+        if self._loaded != model.key or not self._answers(caller):
             caller.report(ProgressReport(stage="load", message=model.name))
             self.call(caller, "load", model.params)
             self._loaded = model.key
@@ -104,6 +104,18 @@ class ModelManager:
         """End the engine and what it would leave behind; from any thread."""
         if self._engine:
             self._engine.stop(_CLOSE_SECONDS)
+
+    def _answers(self, caller: Caller) -> bool:
+        """Whether the engine lives: the system takes a moment to tell of one that was killed."""
+        if not self._ready():
+            return False
+        try:
+            self.call(caller, "ping", b"{}")
+        except RpcError as error:
+            if error.kind != "engine_crashed":
+                raise
+            return False
+        return True
 
     def _ready(self) -> bool:
         return self._engine is not None and self._engine.alive
