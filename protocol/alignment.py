@@ -9,9 +9,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from protocol.control import Result
 from protocol.values import (
     Count,
+    KeepAlive,
     NonEmptyStr,
     NonNegativeInt,
     Notice,
+    Priority,
     Seconds,
     Timings,
     Token,
@@ -63,6 +65,8 @@ class AlignParams(AlignmentOptions, kw_only=True):
     """In place of segments: one text, said somewhere in the audio."""
     language: Annotated[str, Meta(min_length=2)]
     """Code such as `en`."""
+    priority: Priority = "interactive"
+    keep_alive: KeepAlive | None = None
     progress_token: Token | None = None
     partial_result_token: Token | None = None
 

@@ -9,9 +9,11 @@ from msgspec import UNSET, UnsetType, field
 from protocol.control import Result
 from protocol.values import (
     Count,
+    KeepAlive,
     NonEmptyStr,
     NonNegativeInt,
     Notice,
+    Priority,
     Seconds,
     Timings,
     Token,
@@ -63,6 +65,8 @@ class DiarizeParams(DiarizationOptions, kw_only=True):
     start: Seconds = 0.0
     end: Seconds | None = None
     """Only the part between `start` and `end`; times stay those of the recording."""
+    priority: Priority = "interactive"
+    keep_alive: KeepAlive | None = None
     progress_token: Token | None = None
     partial_result_token: Token | None = None
 

@@ -93,6 +93,19 @@ KINDS: Final = _table(
         "Memory ran out.",
         "Use a smaller model, a smaller batchSize, or computeType int8.",
     ),
+    ErrorKind(
+        "model_does_not_fit",
+        -32005,
+        "The model does not fit into the memory that is left for it.",
+        "Use a smaller model or computeType int8, end other programs, or start the worker with a "
+        "larger --memory-budget.",
+    ),
+    ErrorKind(
+        "model_busy",
+        -32006,
+        "The model is in use.",
+        'Wait for its jobs, cancel them, or ask with "whenBusy": "wait".',
+    ),
     # Audio
     ErrorKind("audio_not_found", -32010, "There is no file at the path.", "Check the path."),
     ErrorKind(
@@ -165,6 +178,42 @@ KINDS: Final = _table(
         "The model's makers want their terms accepted before it can be fetched.",
         "Accept the terms on the model's page and give a token of that account: hfToken in "
         "initialize, the variable HF_TOKEN, or the hub's own login.",
+    ),
+    ErrorKind(
+        "model_needs_pickle",
+        -32028,
+        "The model's weights are stored in a form that can run code while it is read.",
+        'If you trust its makers, ask with "allowPickle": true.',
+    ),
+    ErrorKind(
+        "model_not_loaded",
+        -32029,
+        "No such model is loaded.",
+        "models/list tells which are.",
+    ),
+    ErrorKind(
+        "disk_full",
+        -32063,
+        "There is not enough space on the disk for the model.",
+        "Free some space, remove models with models/remove, or set HF_HOME to another disk.",
+    ),
+    ErrorKind(
+        "hub_unreachable",
+        -32066,
+        "The hub cannot be reached.",
+        "Check the network, HF_ENDPOINT and the proxy settings, or try again later.",
+    ),
+    ErrorKind(
+        "token_missing",
+        -32064,
+        "There is no token for the hub.",
+        "Give one as hfToken in initialize, set the variable HF_TOKEN, or use the hub's own login.",
+    ),
+    ErrorKind(
+        "token_invalid",
+        -32065,
+        "The hub does not accept the token.",
+        "Make a new token on the hub's settings page.",
     ),
     # Alignment and speakers
     ErrorKind(

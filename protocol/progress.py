@@ -13,7 +13,16 @@ import msgspec
 
 from protocol.control import Result
 
-Stage = Literal["queue", "load", "decode", "recognition", "alignment", "diarization", "assignment"]
+Stage = Literal[
+    "queue",
+    "download",
+    "load",
+    "decode",
+    "recognition",
+    "alignment",
+    "diarization",
+    "assignment",
+]
 
 
 class ProgressBegin(Result, tag_field="kind", tag="begin"):
@@ -25,6 +34,8 @@ class ProgressBegin(Result, tag_field="kind", tag="begin"):
 class ProgressReport(Result, tag_field="kind", tag="report", omit_defaults=True):
     """How far the request is. Seconds are of audio; `percentage` (0-100) never goes back.
 
+    Bytes and files are of the model that is being downloaded, which `message` names.
+
     `percentage` is of the whole request. Where several stages run side by side, `stages` has the
     percentage of each one that has begun.
     """
@@ -33,6 +44,10 @@ class ProgressReport(Result, tag_field="kind", tag="report", omit_defaults=True)
     percentage: float | None = None
     audio_done: float | None = None
     audio_total: float | None = None
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+    files_done: int | None = None
+    files_total: int | None = None
     message: str | None = None
     stages: dict[str, float] | None = None
 

@@ -12,9 +12,11 @@ from protocol.diarization import SpeakerOptions, Turn
 from protocol.transcript import ExportedFile, ExportOptions, FileName, Format
 from protocol.values import (
     Count,
+    KeepAlive,
     NonEmptyStr,
     NonNegativeInt,
     Notice,
+    Priority,
     Probability,
     Seconds,
     Timings,
@@ -142,6 +144,9 @@ class TranscribeParams(ModelParams, kw_only=True):
     language_detection_threshold: Probability | None = 0.5
     language_detection_segments: Count = 1
 
+    priority: Priority = "interactive"
+    keep_alive: KeepAlive | None = None
+    """How long its models stay loaded afterwards, in seconds; the worker's default without it."""
     progress_token: Token | None = None
     partial_result_token: Token | None = None
 

@@ -14,6 +14,10 @@ Count = Annotated[int, Meta(ge=1)]
 NonNegativeInt = Annotated[int, Meta(ge=0)]
 NonEmptyStr = Annotated[str, Meta(min_length=1)]
 Token = int | str
+KeepAlive = Seconds | Literal["forever"]
+"""How long a model stays loaded when nobody uses it."""
+Priority = Literal["interactive", "batch"]
+"""Interactive requests overtake those of a batch."""
 
 TorchDevice = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -36,6 +40,8 @@ class TorchModelParams(Params, kw_only=True):
     device_index: NonNegativeInt = 0
     threads: NonNegativeInt = 0
     """CPU threads; 0 takes as many as this process may run on, less beside other stages."""
+    allow_pickle: bool = False
+    """Read weights that can run code while they are read. Only for makers whom you trust."""
 
 
 class Notice(Result, kw_only=True):

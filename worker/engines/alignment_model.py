@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from protocol.errors import RpcError
-from worker.engines import hub, torch_device
+from worker import catalogue
+from worker.engines import hub_cache, torch_device
 from worker.engines.contract import LoadAlignmentParams
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _PROCESSOR_FILES: Final = ("config.json", "preprocessor_config.json", "vocab.json")
 _WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
-_OTHER_FRAMEWORKS: Final = ["*.h5", "*.msgpack", "*.onnx", "*.tflite", "language_model/*"]
 
 HOP: Final = 320
 """Samples between two frames: 20 ms, in every wav2vec2 model."""
@@ -71,28 +71,11 @@ def load(params: LoadAlignmentParams) -> AlignmentModel:
     import torchaudio
 
     language = params.language
-    name = params.model or default_model(language)
+    name = params.model or catalogue.aligner(language)
     device = torch_device.choose(params.device, params.device_index)
     if name in torchaudio.pipelines.__all__:
         return _load_torchaudio(name, params, device)
     return _load_hugging_face(name, params, device)
-
-
-def default_model(language: str) -> str:
-    """whisperX's choice for a language; raises `RpcError` of kind language_unsupported."""
-    from whisperx.alignment import DEFAULT_ALIGN_MODELS_HF, DEFAULT_ALIGN_MODELS_TORCH
-
-    models: dict[str, str] = {**DEFAULT_ALIGN_MODELS_HF, **DEFAULT_ALIGN_MODELS_TORCH}
-    if language not in models:
-        raise RpcError(
-            "language_unsupported",
-            f"There is no usual alignment model for the language {language}.",
-            remedy="Give a wav2vec2 CTC model of the language, as a hub id or a directory: "
-            '"align": {"model": …} in transcribe, "model" in align.',
-            language=language,
-            known=sorted(models),
-        )
-    return models[language]
 
 
 def _load_torchaudio(
@@ -108,24 +91,13 @@ def _load_torchaudio(
         )
     # torch.hub's cache, which torchaudio keeps its weights in.
     file = Path(torch.hub.get_dir(), "checkpoints", Path(bundle._path).name)
-    if not file.is_file() and not params.download:
-        raise hub.not_cached(name, f"torchaudio/{name}")
+    if not file.is_file():
+        raise hub_cache.not_cached(name, f"{hub_cache.TORCHAUDIO}{name}")
     try:
-        # Tensors alone: a pickle could run code.
-        how = {"progress": False, "weights_only": True}
+        how = {"progress": False, "weights_only": not params.allow_pickle}
         model = bundle.get_model(dl_kwargs=how).eval().to(device)
-    except OSError as error:
-        raise RpcError(
-            "model_download_failed",
-            f"The model {name} could not be downloaded ({type(error).__name__}).",
-            model=name,
-        ) from None
     except pickle.UnpicklingError:  # torch's own text advises to load it nevertheless
-        raise RpcError(
-            "model_invalid",
-            f"The weights in {file} are damaged, or hold more than tensors.",
-            path=str(file),
-        ) from None
+        raise hub_cache.needs_pickle(str(file)) from None
     except Exception as error:
         raise _invalid(str(file), error) from None
     dictionary = {char.lower(): label for label, char in enumerate(bundle.get_labels())}
@@ -147,10 +119,13 @@ def _load_hugging_face(
     from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
 
     try:
-        with hub.offline():
-            processor: Any = Wav2Vec2Processor
-            processor = processor.from_pretrained(directory, local_files_only=True)
-            model = Wav2Vec2ForCTC.from_pretrained(directory, local_files_only=True)
+        processor: Any = Wav2Vec2Processor
+        processor = processor.from_pretrained(directory, local_files_only=True)
+        model = Wav2Vec2ForCTC.from_pretrained(
+            directory, local_files_only=True, weights_only=not params.allow_pickle
+        )
+    except pickle.UnpicklingError:  # its text advises to load it nevertheless
+        raise hub_cache.needs_pickle(directory) from None
     except Exception as error:  # a damaged file raises whatever its bytes lead to
         raise _invalid(directory, error) from None
     vocabulary: dict[str, int] = processor.tokenizer.get_vocab()
@@ -168,23 +143,10 @@ def _load_hugging_face(
 def _resolve(name: str, params: LoadAlignmentParams) -> str:
     if Path(name).is_dir():
         directory = name
-    elif hub.is_hub_id(name):
-        directory = hub.snapshot(
-            name,
-            params.revision,
-            download=bool(params.download),
-            missing=_missing,
-            ignore=_OTHER_FRAMEWORKS,
-        )
     else:
-        raise RpcError("model_not_found", f"There is no model directory {name}.", model=name)
+        directory = hub_cache.snapshot(catalogue.repository("alignment", name), params.revision)
     if missing := _missing(directory):
-        raise RpcError(
-            "model_invalid",
-            f"The model directory {directory} lacks {', '.join(missing)}.",
-            path=directory,
-            missing=missing,
-        )
+        raise hub_cache.incomplete(directory, missing)
     return directory
 
 

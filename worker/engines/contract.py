@@ -7,6 +7,7 @@ from msgspec import field
 from protocol.alignment import AlignmentOptions, SegmentText
 from protocol.control import Params, Result
 from protocol.diarization import DiarizationOptions
+from protocol.models import Task
 from protocol.transcription import ModelParams, TranscribeParams
 from protocol.values import JobParams, NonNegativeInt, Notice, Token
 
@@ -116,3 +117,34 @@ class DecodeResult(Result, kw_only=True):
     """The channels that were split differ in nothing but loudness."""
     loudest: int
     """The channel with the most energy."""
+
+
+class FetchParams(JobParams, kw_only=True):
+    """Params of the hub engine's `download` and `remove`."""
+
+    task: Task
+    name: str
+    repository: str
+    """A hub id, or `torchaudio/NAME`."""
+    revision: str | None = None
+
+
+class NoEngineParams(JobParams, kw_only=True):
+    """For methods of an engine that take nothing but tokens."""
+
+
+class CachedModel(Result, kw_only=True):
+    """A repository in a cache. Sizes in bytes."""
+
+    repository: str
+    size: int
+    incomplete: int
+    revisions: list[str]
+
+
+class CacheResult(Result, kw_only=True):
+    """Answer to the hub engine's `cached`."""
+
+    models: list[CachedModel]
+    directory: str
+    free_disk: int

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import pickle
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import RpcError
-from worker.engines import hub, torch_device
+from worker import catalogue
+from worker.engines import hub_cache, torch_device
 from worker.engines.contract import LoadDiarizationParams
 
 _CONFIG: Final = "config.yaml"
+_FORCE: Final = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _MODEL: Final = "$model/"
 _WEIGHTS: Final = {
     "segmentation": ("pytorch_model.bin",),
@@ -27,21 +31,44 @@ def load(params: LoadDiarizationParams) -> Any:
     _silence_telemetry()
     directory = _resolve(params)
     device = torch_device.choose(params.device, params.device_index)
-    config = _read_config(directory)
-    for repository, revision in _other_models(config):
-        hub.snapshot(repository, revision, download=bool(params.download))
+    for repository, revision in other_models(directory):
+        hub_cache.snapshot(repository, revision)
     from pyannote.audio import Pipeline
 
     try:
-        with hub.offline():
+        with _tensors_alone(params.allow_pickle):
             pipeline: Any = Pipeline.from_pretrained(directory)
         return pipeline.to(device)
+    except pickle.UnpicklingError:  # its text advises to load it nevertheless
+        raise hub_cache.needs_pickle(directory) from None
     except Exception as error:  # a damaged checkpoint raises whatever its bytes lead to
         raise RpcError(
             "model_invalid",
             f"The pipeline in {directory} cannot be loaded: {type(error).__name__}: {error}.",
             path=directory,
         ) from None
+
+
+@contextmanager
+def _tensors_alone(allow_pickle: bool) -> Iterator[None]:
+    """Let checkpoints hold nothing but tensors, plain values, and pyannote's own descriptions.
+
+    pyannote reads its checkpoints as pickles, which may run any code; torch can be told to
+    overrule that, and which classes are harmless.
+    """
+    if allow_pickle:
+        yield
+        return
+    import torch
+    from pyannote.audio.core.task import Problem, Resolution, Specifications
+
+    harmless = [torch.torch_version.TorchVersion, Problem, Resolution, Specifications]
+    os.environ[_FORCE] = "1"
+    try:
+        with torch.serialization.safe_globals(harmless):
+            yield
+    finally:
+        del os.environ[_FORCE]
 
 
 def _silence_telemetry() -> None:
@@ -59,10 +86,8 @@ def _resolve(params: LoadDiarizationParams) -> str:
     name = params.model
     if Path(name).is_dir():
         return name
-    if not hub.is_hub_id(name):
-        raise RpcError("model_not_found", f"There is no model directory {name}.", model=name)
-    return hub.snapshot(
-        name, params.revision, download=bool(params.download), missing=_missing_anything
+    return hub_cache.snapshot(
+        catalogue.repository("diarization", name), params.revision, _missing_anything
     )
 
 
@@ -85,7 +110,7 @@ def _read_config(directory: str) -> dict[str, Any]:
         config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         parts: dict[str, Any] = config["pipeline"]["params"]
     except FileNotFoundError:
-        raise _lacking(directory, [_CONFIG]) from None
+        raise hub_cache.incomplete(directory, [_CONFIG]) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         raise RpcError(
             "model_invalid", f"{path} does not describe a pyannote pipeline.", path=str(path)
@@ -98,24 +123,16 @@ def _read_config(directory: str) -> dict[str, Any]:
         if not Path(directory, value.removeprefix(_MODEL), file).is_file()
     ]
     if missing:
-        raise _lacking(directory, missing)
+        raise hub_cache.incomplete(directory, missing)
     return config
 
 
-def _lacking(directory: str, missing: list[str]) -> RpcError:
-    return RpcError(
-        "model_invalid",
-        f"The model directory {directory} lacks {', '.join(missing)}.",
-        path=directory,
-        missing=missing,
-    )
-
-
-def _other_models(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+def other_models(directory: str) -> Iterator[tuple[str, str | None]]:
     """Hub ids, with revisions, of the models that a pipeline of version 3 is made of."""
+    config = _read_config(directory)
     for part in _WEIGHTS:
         value = config["pipeline"]["params"].get(part)
         if isinstance(value, str):
             repository, _, revision = value.partition("@")
-            if hub.is_hub_id(repository) and not value.startswith(_MODEL):
+            if catalogue.is_hub_id(repository) and not value.startswith(_MODEL):
                 yield repository, revision or None

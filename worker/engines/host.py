@@ -47,6 +47,15 @@ def main(kind: str, parent: int | None) -> NoReturn:
 _CONTRACT: Final = "worker.engines.contract"
 _ENGINES: Final = {
     "audio": ("worker.engines.decoder:AudioEngine", {"decode": "DecodeParams"}),
+    "hub": (
+        "worker.engines.hub:HubEngine",
+        {
+            "download": "FetchParams",
+            "cached": "NoEngineParams",
+            "remove": "FetchParams",
+            "whoami": "NoEngineParams",
+        },
+    ),
     "whisper": (
         "worker.engines.whisper:WhisperEngine",
         {"load": "LoadParams", "transcribe": "EngineTranscribeParams"},

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import RpcError
 from protocol.values import Notice
+from worker import catalogue
 from worker.cpu import available_threads
-from worker.engines import hub
+from worker.engines import hub_cache
 from worker.engines.contract import LoadParams
 
 _NEEDED_FILES: Final = ("config.json", "model.bin", "tokenizer.json")
@@ -53,24 +53,12 @@ def load(params: LoadParams, make: Callable[..., Any] | None = None) -> tuple[An
 
 
 def resolve(params: LoadParams) -> str:
-    """The directory of the model, downloaded if that is needed and was asked for."""
+    """The directory of the model. Raises `RpcError` of the kinds model_*."""
     name = params.model
     if Path(name).is_dir():
         check_directory(name)
         return name
-    repository = _repository(name)
-    path = _cached(repository, params.revision)
-    if path:
-        try:
-            check_directory(path)
-            return path
-        except RpcError:
-            if not params.download:
-                raise
-    if not params.download:
-        raise hub.not_cached(name, repository)
-    with hub.hub_errors(name, repository):
-        path = _download(repository, params.revision)
+    path = hub_cache.snapshot(catalogue.repository("recognition", name), params.revision)
     check_directory(path)
     return path
 
@@ -85,51 +73,7 @@ def check_directory(path: str) -> None:
     if not present.intersection(_VOCABULARIES):
         missing.append(_VOCABULARIES[0])
     if missing:
-        raise RpcError(
-            "model_invalid",
-            f"The model directory {path} lacks {', '.join(missing)}.",
-            path=path,
-            missing=missing,
-        )
-
-
-def _repository(name: str) -> str:
-    """The hub id of a model's name."""
-    from faster_whisper.utils import _MODELS
-
-    if name in _MODELS:
-        return str(_MODELS[name])
-    # A name with a single slash that is no directory could be either; the hub id is likelier.
-    if hub.is_hub_id(name):
-        return name
-    if "/" in name or os.sep in name:
-        raise RpcError("model_not_found", f"There is no model directory {name}.", model=name)
-    import difflib
-
-    near = difflib.get_close_matches(name, _MODELS, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise RpcError(
-        "model_not_found",
-        f"There is no model {name}.{hint}",
-        model=name,
-        known=sorted(_MODELS),
-    )
-
-
-def _cached(repository: str, revision: str | None) -> str | None:
-    from faster_whisper import download_model
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        return str(download_model(repository, local_files_only=True, revision=revision))
-    except LocalEntryNotFoundError:
-        return None
-
-
-def _download(repository: str, revision: str | None) -> str:
-    from faster_whisper import download_model
-
-    return str(download_model(repository, revision=revision))
+        raise hub_cache.incomplete(path, missing)
 
 
 def _load_on(device: str, path: str, params: LoadParams, make: Callable[..., Any] | None) -> Any:

@@ -1,69 +1,451 @@
-"""All model managers, by the kind of their engine."""
+"""All model managers: who is loaded, who has to go, and for how long the idle stay."""
 
 from __future__ import annotations
 
+import math
 import threading
-from functools import partial
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from protocol.errors import RpcError
+from protocol.progress import ProgressReport
 from worker.log import Log
-from worker.managers.manager import ModelManager
+from worker.managers import memory
+from worker.managers.downloads import Downloads
+from worker.managers.manager import Lease, ModelManager
+from worker.managers.models import HUB, Model, weights
 
 if TYPE_CHECKING:
+    from protocol.models import LoadedModel, MemoryInfo
+    from protocol.values import KeepAlive, Priority
     from worker.channel import Writer
+    from worker.engines.contract import FetchParams
     from worker.engines.process import EngineProcess
+    from worker.jobs import Caller, Json
+
+DEFAULT_KEEP_ALIVE: Final = 300.0
+DEFAULT_MAX_LOADED: Final = 8
+_HELPER_KEEP_ALIVE: Final = 30.0
+_REMEMBERED: Final = 64
+"""Models that are not loaded, and whose measures are kept."""
+_SAMPLE_SECONDS: Final = 0.25
+_ADMISSION_POLL_SECONDS: Final = 0.2
+
+
+class Policy(NamedTuple):
+    """What the models may take, and for how long."""
+
+    keep_alive: float = DEFAULT_KEEP_ALIVE
+    """Seconds that an unused model stays loaded; may be infinite."""
+    budget: int | None = None
+    """Bytes of resident memory for the worker and its engines together."""
+    max_loaded: int = DEFAULT_MAX_LOADED
+    cancel_grace: float | None = None
+
+
+class _Measure:
+    """What a model was seen to take. Bytes."""
+
+    def __init__(self, size: int | None) -> None:
+        self.weights = size
+        self.peak = 0
+        self.device = 0
+
+
+class _Lack(NamedTuple):
+    """Why a model cannot be loaded now. Bytes."""
+
+    message: str
+    needed: int
+    available: int
 
 
 class Managers:
-    """Makes a manager when it is first asked for; each has an engine process of its own."""
+    """A manager for each model, made when it is first asked for.
 
-    def __init__(self, writer: Writer, log: Log, cancel_grace: float | None = None) -> None:
+    One lock guards them all, so that who is to go and who may come is decided in one place.
+    """
+
+    def __init__(
+        self, writer: Writer, log: Log, policy: Policy = Policy()
+    ) -> None:
+        self.downloads = Downloads(lambda: self.start(HUB))
         self._writer = writer
         self._log = log
-        self._cancel_grace = cancel_grace
+        self._policy = policy
         self._token: str | None = None
         self._swept = False
-        self._lock = threading.Lock()
-        self._managers: dict[str, ModelManager] = {}
+        self._changed = threading.Condition()
+        self._managers: dict[bytes, ModelManager] = {}
+        self._measures: dict[bytes, _Measure] = {}
+        self._bases: dict[str, int] = {}
+        """What engines of a kind take beside the weights, as measured."""
+        self._devices = memory.Devices()
+        self._janitor: threading.Thread | None = None
 
-    def __getitem__(self, kind: str) -> ModelManager:
-        with self._lock:
-            if kind not in self._managers:
-                self._managers[kind] = ModelManager(partial(self._start, kind), self._log)
-            return self._managers[kind]
+    def lease(
+        self,
+        model: Model,
+        *,
+        priority: Priority = "interactive",
+        keep_alive: KeepAlive | None = None,
+    ) -> Lease:
+        """A claim to a model. It is not loaded by that, but by work."""
+        seconds = math.inf if keep_alive == "forever" else keep_alive
+        key = model.key or model.kind.encode()
+        with self._changed:
+            manager = self._managers.get(key)
+            if manager is None:
+                manager = ModelManager(model, self, self._changed, self._log)
+                self._managers[key] = manager
+                self._forget_some()
+            manager.leases += 1
+        return Lease(manager, priority, seconds, download=model.download)
 
     def use_token(self, token: str) -> None:
-        """Give the hub's token to the engines; in their environment, which others cannot read."""
-        with self._lock:
+        """Give the hub's token to the hub's engine; in its environment, which others cannot read.
+
+        No other engine asks the hub for anything.
+        """
+        with self._changed:
             self._token = token
             for manager in self._managers.values():
-                manager.restart()
+                manager.stale = manager.stale or manager.model.kind == HUB.kind
 
     def close(self) -> None:
         """End all engines; from any thread."""
-        with self._lock:
+        with self._changed:
             managers = list(self._managers.values())
         closing = [threading.Thread(target=manager.close) for manager in managers]
+        closing.append(threading.Thread(target=self.downloads.close))
         for thread in closing:
             thread.start()
         for thread in closing:
             thread.join()
 
-    def _start(self, kind: str) -> EngineProcess:
+    def loaded(self) -> list[tuple[Model, LoadedModel]]:
+        """The models in memory, and the helpers."""
+        with self._changed:
+            present = [each for each in self._managers.values() if each.present or each.running]
+        held = self._devices.held()
+        return [(each.model, self._describe(each, held)) for each in present]
+
+    def expected_memory(self, model: Model) -> int:
+        """What a model takes, as it was measured or else on a CPU as it is expected. In bytes."""
+        with self._changed:
+            return self._expected(model).system
+
+    def memory(self) -> MemoryInfo:
+        """Memory of the machine and of the worker."""
+        from protocol.models import MemoryInfo
+
+        machine = memory.system()
+        with self._changed:
+            used = memory.own() + sum(map(_resident, self._managers.values()))
+        return MemoryInfo(
+            total=machine.total,
+            available=machine.available,
+            used=used,
+            budget=self._policy.budget,
+        )
+
+    def unload(
+        self, caller: Caller, wanted: Callable[[Model], bool], when_busy: str
+    ) -> list[LoadedModel]:
+        """End the engines of models; return what they were.
+
+        `when_busy` is refuse, wait or skip. Raises `RpcError`: model_busy, then none is unloaded.
+        """
+        unloaded = []
+        while True:
+            caller.raise_if_cancelled()
+            with self._changed:
+                found = [
+                    each
+                    for each in self._managers.values()
+                    if each.present and wanted(each.model)
+                ]
+                busy = [each for each in found if each.busy and not each.helper]
+                if busy and when_busy == "refuse":
+                    raise RpcError(
+                        "model_busy",
+                        f"The model {busy[0].model.name} is in use.",
+                        model=busy[0].model.name,
+                        jobs=busy[0].leases,
+                    )
+                idle = [each for each in found if not each.busy]
+                for each in idle:
+                    each.running = True
+                if not idle and busy and when_busy == "wait":
+                    self._changed.wait(_ADMISSION_POLL_SECONDS)
+                    continue
+            held = self._devices.held() if idle else {}
+            for each in idle:
+                unloaded.append(self._describe(each, held, state="idle"))
+                self._log.info(f"unloading {each.model.name}: asked to")
+                each.end()
+            if not busy or when_busy == "skip":
+                return unloaded
+
+    # What managers ask.
+
+    def start(self, model: Model) -> EngineProcess:
+        """Start an engine process."""
         from worker.engines.process import DEFAULT_CANCEL_GRACE, EngineProcess, engine_command
         from worker.scratch import sweep
 
-        with self._lock:
+        with self._changed:
             swept, self._swept = self._swept, True
+            token = self._token
         if not swept:
             sweep()
-
-        grace = DEFAULT_CANCEL_GRACE if self._cancel_grace is None else self._cancel_grace
+        self._watch()
+        if model.kind != HUB.kind:
+            # They find models in the cache and have no business on the network.
+            environment = {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "", "HUGGING_FACE_HUB_TOKEN": ""}
+        else:
+            # Plain HTTP goes on where it was broken off; the other protocol begins anew.
+            environment = {"HF_HUB_DISABLE_XET": "1"}
+            if token:
+                environment |= {"HF_TOKEN": token, "TRANSCRIPTION_WORKER_TOKEN_SOURCE": "client"}
+        grace = self._policy.cancel_grace
         return EngineProcess(
-            kind,
-            engine_command(kind),
+            model.kind,
+            engine_command(model.kind),
             self._writer,
             self._log,
-            cancel_grace=grace,
-            environment={"HF_TOKEN": self._token} if self._token else {},
+            cancel_grace=DEFAULT_CANCEL_GRACE if grace is None else grace,
+            environment=environment,
         )
+
+    def admit(self, manager: ModelManager, caller: Caller, *, polite: bool) -> bool:
+        """Make room for a model that is to be loaded: idle ones go, the longest unused first.
+
+        Waits while others are busy with memory that will be free. Raises model_does_not_fit when
+        it never will be. A polite one goes without when leased models would have to go.
+        """
+        told = False
+        while True:
+            caller.raise_if_cancelled()
+            with self._changed:
+                lack = self._lack(manager)
+                if lack is None:
+                    manager.reserved = max(1, self._expected(manager.model).system)
+                    return True
+                others = [
+                    each
+                    for each in self._managers.values()
+                    if each is not manager and each.present
+                ]
+                idle = [each for each in others if not each.running and not each.reserved]
+                victim = min(idle, key=lambda each: (each.leases > 0, each.idle_since), default=None)
+                if polite and (victim is None or victim.leases > 0):
+                    return False
+                if victim is not None:
+                    victim.running = True
+                elif not others:
+                    raise RpcError(
+                        "model_does_not_fit",
+                        lack.message,
+                        model=manager.model.name,
+                        needed=lack.needed,
+                        available=lack.available,
+                    )
+                else:
+                    self._changed.wait(_ADMISSION_POLL_SECONDS)
+            if victim is not None:
+                self._log.info(f"unloading {victim.model.name}: {manager.model.name} needs room")
+                victim.end()
+            elif not told:
+                told = True
+                caller.report(ProgressReport(stage="queue", message="waiting for memory"))
+
+    def fetch(self, caller: Caller, source: FetchParams) -> None:
+        """Have a model in the hub's cache, whole."""
+        self.downloads.fetch(caller, source)
+
+    def rested(self, manager: ModelManager) -> None:
+        """A turn has ended: measure, and see who has to go."""
+        with self._changed:
+            self._measure(manager)
+            self._changed.notify_all()
+        self._tidy()
+
+    # How it is decided. With the lock held.
+
+    def _lack(self, manager: ModelManager) -> _Lack | None:
+        """What is missing for a model to be loaded; None when it fits."""
+        model = manager.model
+        others = [
+            each for each in self._managers.values() if each is not manager and each.present
+        ]
+        models = sum(not each.helper for each in others)
+        if not manager.helper and models >= self._policy.max_loaded:
+            message = f"{models} models are loaded, and no more may be."
+            return _Lack(message, models + 1, self._policy.max_loaded)
+        need = self._expected(model)
+        held = {each: _resident(each) for each in others}
+        # Those at work may grow to what they are known, or expected, to take.
+        growth = sum(
+            max(0, max(each.reserved, self._expected(each.model).system) - held[each])
+            for each in others
+            if each.running or each.reserved
+        )
+        used = memory.own() + sum(held.values()) + growth
+        budget = self._policy.budget
+        if budget is not None and used + need.system > budget:
+            left = budget - used
+            return _lack(model, need.system, left, "the memory budget")
+        available = memory.system().available - memory.RESERVE - growth
+        # What is expected of a helper may be refused by a machine on which it would just run.
+        if not manager.helper and need.system > available:
+            return _lack(model, need.system, available, "memory")
+        if need.device:
+            free = self._devices.memory()[model.device_index].free
+            free -= sum(each.reserved and self._expected(each.model).device for each in others)
+            if need.device > free:
+                return _lack(model, need.device, free, f"CUDA device {model.device_index}")
+        return None
+
+    def _expected(self, model: Model) -> memory.Estimate:
+        measure = self._measure_of(model)
+        on_device = (
+            model.device in ("auto", "cuda")
+            and bool(model.params)
+            and model.device_index < len(self._devices.memory())
+        )
+        guess = memory.estimate(
+            model.kind,
+            measure.weights,
+            model.compute_type,
+            on_device,
+            self._bases.get(model.kind),
+        )
+        return memory.Estimate(measure.peak or guess.system, measure.device or guess.device)
+
+    def _measure_of(self, model: Model) -> _Measure:
+        key = model.key or model.kind.encode()
+        if key not in self._measures:
+            self._measures[key] = _Measure(weights(model))
+        return self._measures[key]
+
+    def _measure(self, manager: ModelManager) -> None:
+        engine = manager.engine
+        if not engine or not (manager.loaded or manager.helper):
+            return
+        measure = self._measure_of(manager.model)
+        measure.peak = max(measure.peak, memory.resident(engine.pid))
+        model = manager.model
+        self._bases[model.kind] = memory.base_of(
+            model.kind, measure.weights, model.compute_type, measure.peak
+        )
+
+    def _forget_some(self) -> None:
+        """Keep no more than some of the managers that have nothing to do."""
+        absent = [
+            key for key, each in self._managers.items() if not each.present and not each.busy
+        ]
+        for key in absent[: max(0, len(absent) - _REMEMBERED)]:
+            del self._managers[key]
+            self._measures.pop(key, None)
+
+    def _expiry(self, manager: ModelManager) -> float:
+        """When it is to be unloaded, on the monotonic clock."""
+        if manager.busy or not manager.engine:
+            return math.inf
+        wished = manager.keep_alive
+        seconds = self._policy.keep_alive if wished is None else wished
+        if manager.helper:
+            seconds = min(seconds, _HELPER_KEEP_ALIVE)
+        return manager.idle_since + seconds
+
+    # What happens by itself.
+
+    def _watch(self) -> None:
+        with self._changed:
+            if self._janitor is None:
+                self._janitor = threading.Thread(target=self._keep_order, daemon=True)
+                self._janitor.start()
+
+    def _keep_order(self) -> None:
+        """Unload what has expired, and note what those at work take."""
+        while True:
+            with self._changed:
+                working = [each for each in self._managers.values() if each.running]
+                for each in working:
+                    self._measure(each)
+                soonest = min(map(self._expiry, self._managers.values()), default=math.inf)
+                pause = max(0.0, soonest - time.monotonic())
+                if working:
+                    pause = min(pause, _SAMPLE_SECONDS)
+                self._changed.wait(None if pause == math.inf else min(pause, 3600.0))
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Unload what has expired, and while the budget is exceeded what is idle."""
+        while True:
+            with self._changed:
+                idle = [each for each in self._managers.values() if each.engine and not each.running]
+                now = time.monotonic()
+                victim = next((each for each in idle if self._expiry(each) <= now), None)
+                reason = "nobody asked for it for long enough"
+                if victim is None and self._over_budget():
+                    free = [each for each in idle if not each.busy]
+                    victim = min(free, key=lambda each: each.idle_since, default=None)
+                    reason = "the memory budget is exceeded"
+                if victim is None:
+                    return
+                victim.running = True
+            self._log.info(f"unloading {victim.model.name}: {reason}")
+            victim.end()
+
+    def _over_budget(self) -> bool:
+        if self._policy.budget is None:
+            return False
+        used = memory.own() + sum(map(_resident, self._managers.values()))
+        return used > self._policy.budget
+
+    def _describe(
+        self, manager: ModelManager, held: dict[int, int], state: Any = None
+    ) -> LoadedModel:
+        from protocol.models import LoadedModel
+
+        with self._changed:
+            engine = manager.engine
+            expiry = self._expiry(manager)
+            loading = not manager.helper and not manager.loaded
+            idle = not manager.busy
+            return LoadedModel(
+                task=manager.model.task,
+                model=manager.model.name,
+                engine=manager.model.kind,
+                state=state or ("loading" if loading else "idle" if idle else "busy"),
+                process_id=engine.pid if engine else None,
+                jobs=manager.leases,
+                idle_since=_wall_time(manager.idle_since) if idle else None,
+                expires_at=None if expiry == math.inf else _wall_time(expiry),
+                memory=memory.resident(engine.pid) if engine else None,
+                device_memory=held.get(engine.pid) if engine else None,
+                loads=manager.loads,
+            )
+
+
+def _resident(manager: ModelManager) -> int:
+    return memory.resident(manager.engine.pid) if manager.engine else 0
+
+
+def _lack(model: Model, needed: int, available: int, of: str) -> _Lack:
+    available = max(0, available)
+    message = (
+        f"The model {model.name} is expected to need {needed / 1e6:,.0f} MB of {of}; "
+        f"{available / 1e6:,.0f} MB are left for it."
+    )
+    return _Lack(message, needed, available)
+
+
+def _wall_time(monotonic: float) -> str:
+    """A time of the monotonic clock as UTC in ISO 8601."""
+    at = time.time() + monotonic - time.monotonic()
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

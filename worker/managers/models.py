@@ -3,23 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from worker.engines.contract import LoadAlignmentParams, LoadDiarizationParams, LoadParams
-from worker.managers.manager import Model
+from protocol.diarization import DEFAULT_DIARIZATION_MODEL
+from protocol.errors import RpcError
+from worker import catalogue
+from worker.engines.contract import (
+    FetchParams,
+    LoadAlignmentParams,
+    LoadDiarizationParams,
+    LoadParams,
+)
 
 if TYPE_CHECKING:
     from protocol.alignment import AlignmentOptions
     from protocol.diarization import DiarizationOptions
-    from protocol.transcription import TranscribeParams
+    from protocol.models import LoadModelParams, ModelChoice, Task
+    from protocol.transcription import ModelParams
 
 _KINDS = {"faster-whisper": "whisper", "whisperx": "whisperx"}
+TASKS: dict[str, Task] = {
+    "whisper": "recognition",
+    "whisperx": "recognition",
+    "alignment": "alignment",
+    "diarization": "diarization",
+}
+"""What each kind of engine that holds a model does with it."""
 
 
-def recognition_model(params: TranscribeParams) -> Model:
-    """The Whisper model that `transcribe` names."""
+class Model(NamedTuple):
+    """A model to load into an engine of `kind`; or no model, for an engine that needs none."""
+
+    kind: str
+    name: str
+    key: bytes = b""
+    """What tells it from others: two requests with the same key share the loaded model."""
+    params: bytes = b""
+    """Params of the engine's `load`, as JSON; empty where there is nothing to load."""
+    source: FetchParams | None = None
+    """Where on the hub it comes from; None for a directory."""
+    download: bool = False
+    """It may be fetched when it is not cached, or damaged."""
+    device: str = "cpu"
+    device_index: int = 0
+    compute_type: str = ""
+
+    @property
+    def task(self) -> str:
+        """What it is for; the engine's kind for one without a model."""
+        return TASKS.get(self.kind, self.kind)
+
+
+AUDIO = Model("audio", "audio")
+HUB = Model("hub", "hub")
+
+
+def recognition_model(params: ModelParams, engine: str, download: bool) -> Model:
+    """The Whisper model that a request names."""
     load = LoadParams(
         model=absolute(params.model),
         revision=params.revision,
@@ -28,20 +70,24 @@ def recognition_model(params: TranscribeParams) -> Model:
         compute_type=params.compute_type,
         threads=params.threads,
     )
-    return _model(_KINDS[params.engine], params.model, load, params.download)
+    source = _source("recognition", load.model, load.revision)
+    return _model(_KINDS[engine], params.model, load, source, download, load.compute_type)
 
 
 def alignment_model(options: AlignmentOptions, language: str, download: bool) -> Model:
     """The model that aligns `language`; `download` holds where the options leave it open."""
     load = LoadAlignmentParams(
         language=language,
-        model=None if options.model is None else absolute(options.model),
+        model=absolute(options.model or catalogue.aligner(language)),
         revision=options.revision,
         device=options.device,
         device_index=options.device_index,
+        allow_pickle=options.allow_pickle,
     )
-    name = options.model or f"alignment model for {language}"
-    return _model("alignment", name, load, _either(options.download, download))
+    assert load.model
+    source = _source("alignment", load.model, load.revision)
+    name = options.model or load.model
+    return _model("alignment", name, load, source, _either(options.download, download))
 
 
 def diarization_model(options: DiarizationOptions, download: bool) -> Model:
@@ -51,14 +97,121 @@ def diarization_model(options: DiarizationOptions, download: bool) -> Model:
         revision=options.revision,
         device=options.device,
         device_index=options.device_index,
+        allow_pickle=options.allow_pickle,
     )
-    return _model("diarization", options.model, load, _either(options.download, download))
+    source = _source("diarization", load.model, load.revision)
+    return _model(
+        "diarization", options.model, load, source, _either(options.download, download)
+    )
+
+
+def model_to_load(params: LoadModelParams) -> Model:
+    """The model that `models/load` names. Raises `RpcError` for an option of another task."""
+    from protocol.alignment import AlignmentOptions
+    from protocol.diarization import DiarizationOptions
+    from protocol.transcription import ModelParams
+
+    where = {
+        "revision": params.revision,
+        "device": params.device,
+        "device_index": params.device_index,
+    }
+    if params.task == "recognition":
+        _refuse(params, "language", "allow_pickle")
+        if params.device == "mps":
+            raise RpcError(
+                "invalid_params", "Recognition does not run on MPS.", path="$.device"
+            )
+        wanted = ModelParams(
+            model=params.model or ModelParams().model,
+            compute_type=params.compute_type or "default",
+            threads=params.threads,
+            **where,  # type: ignore[arg-type]
+        )
+        return recognition_model(wanted, params.engine or "faster-whisper", params.download)
+    _refuse(params, "engine", "compute_type", "threads")
+    where["allow_pickle"] = params.allow_pickle
+    if params.task == "alignment":
+        options = AlignmentOptions(model=params.model, **where)  # type: ignore[arg-type]
+        return alignment_model(options, _language(params), params.download)
+    _refuse(params, "language")
+    name = params.model or DEFAULT_DIARIZATION_MODEL
+    speakers = DiarizationOptions(model=name, **where)  # type: ignore[arg-type]
+    return diarization_model(speakers, params.download)
+
+
+def hub_model(choice: ModelChoice) -> FetchParams:
+    """Where on the hub a model comes from. Raises `RpcError` for what is none of its models."""
+    name = choice.model
+    if name is None and choice.task == "recognition":
+        name = "small"
+    elif name is None and choice.task == "alignment":
+        name = catalogue.aligner(_language(choice))
+    name = name or DEFAULT_DIARIZATION_MODEL
+    if Path(name).is_dir():
+        raise RpcError(
+            "invalid_params",
+            f"{name} is a directory: the worker neither fetches nor deletes those.",
+            path="$.model",
+        )
+    repository = catalogue.repository(choice.task, name)
+    return FetchParams(
+        task=choice.task, name=name, repository=repository, revision=choice.revision
+    )
 
 
 def absolute(name: str) -> str:
     """A directory as an absolute path; any other name as it is."""
     path = Path(name)
     return str(path.absolute()) if path.is_dir() else name
+
+
+def weights(model: Model) -> int | None:
+    """Bytes of a model's weights on disk, as far as that is known without reading them."""
+    load = msgspec.json.decode(model.params or b"{}")
+    name = load.get("model")
+    if name is None:
+        return 0
+    if model.source is None:
+        files = Path(name).glob("**/*")
+        return sum(file.stat().st_size for file in files if file.is_file())
+    entry = catalogue.find(name)
+    return entry.size if entry else None
+
+
+def _source(task: Task, name: str, revision: str | None) -> FetchParams | None:
+    if Path(name).is_dir():
+        return None
+    repository = catalogue.repository(task, name)
+    return FetchParams(task=task, name=name, repository=repository, revision=revision)
+
+
+def _language(choice: ModelChoice) -> str:
+    if choice.language is None:
+        if choice.model is None:
+            raise RpcError(
+                "invalid_params",
+                "Name an alignment model, or the language whose usual one is meant.",
+                path="$.language",
+            )
+        entry = catalogue.find(choice.model)
+        return entry.languages[0] if entry else "en"
+    return choice.language.lower()
+
+
+def _refuse(params: LoadModelParams, *names: str) -> None:
+    for name in names:
+        if getattr(params, name):
+            wire = next(
+                field.encode_name
+                for field in msgspec.structs.fields(type(params))
+                if field.name == name
+            )
+            raise RpcError(
+                "invalid_params",
+                f"{wire} is no option of a model for {params.task}.",
+                path=f"$.{wire}",
+            )
 
 
 def _either(given: bool | None, otherwise: bool) -> bool:
@@ -68,11 +221,20 @@ def _either(given: bool | None, otherwise: bool) -> bool:
 def _model(
     kind: str,
     name: str,
-    load: LoadParams | LoadAlignmentParams | LoadDiarizationParams,
+    load: Any,
+    source: FetchParams | None,
     download: bool,
+    compute_type: str = "",
 ) -> Model:
-    # Whether it may be downloaded does not make it another model.
-    load.download = False
-    key = msgspec.json.encode(load)
-    load.download = download
-    return Model(kind, name, key, msgspec.json.encode(load))
+    params = msgspec.json.encode(load)
+    return Model(
+        kind,
+        name,
+        kind.encode() + params,
+        params,
+        source,
+        download,
+        load.device,
+        load.device_index,
+        compute_type,
+    )

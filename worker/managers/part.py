@@ -1,13 +1,13 @@
-"""A stage of a job, in the place of the job towards an engine."""
+"""Who stands in the place of a job towards an engine: a stage of it, or several jobs at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from protocol.progress import ProgressReport
-from worker.jobs import Cancellable
+from worker.jobs import Caller, Cancellable
 
 TOKENS = {"progressToken": 0, "partialResultToken": 1}
 """What a part asks its engine for."""
@@ -61,3 +61,17 @@ def _values(lines: bytes) -> Iterator[tuple[int, bytes]]:
     for line in lines.splitlines():
         params = _decode(line).params
         yield params.token, bytes(params.value)
+
+
+class Shared(Part):
+    """Work that several callers wait for, a load or a download: each is told how far it is.
+
+    `callers` tells who they are now.
+    """
+
+    def __init__(self, callers: Callable[[], Iterable[Caller]]) -> None:
+        def tell(report: ProgressReport) -> None:
+            for caller in callers():
+                caller.report(report)
+
+        super().__init__(tell)

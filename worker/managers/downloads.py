@@ -1,0 +1,148 @@
+"""Downloads: each in a process of its own, those of the same model joined."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from protocol.errors import RpcError
+from worker.jobs import Caller, Json
+from worker.managers.part import TOKENS, Shared
+
+if TYPE_CHECKING:
+    from worker.engines.contract import FetchParams
+    from worker.engines.process import EngineProcess
+
+_SIDE_BY_SIDE: Final = 2
+_POLL_SECONDS: Final = 0.1
+
+_Key = tuple[str, str, str | None]
+
+
+class Downloads:
+    """Runs a few at a time. A process that is ended loses nothing: the next one goes on."""
+
+    def __init__(self, start: Callable[[], EngineProcess]) -> None:
+        self._start = start
+        self._lock = threading.Lock()
+        self._open: dict[_Key, _Download] = {}
+        self._free = threading.Semaphore(_SIDE_BY_SIDE)
+
+    def fetch(self, caller: Caller, source: FetchParams) -> Json:
+        """Have a model in its cache, whole; return the hub engine's answer.
+
+        Whoever asks for what is on its way already waits for the same download.
+        """
+        key = (source.task, source.repository, source.revision)
+        with self._lock:
+            download = self._open.get(key)
+            if not download or not download.join(caller):
+                download = self._open[key] = _Download(source)
+                download.join(caller)
+                threading.Thread(
+                    target=self._run, args=(key, download), name="download", daemon=True
+                ).start()
+        return download.outcome(caller)
+
+    def fetching(self, repository: str) -> bool:
+        """Whether a repository is on its way."""
+        with self._lock:
+            return any(key[1] == repository for key in self._open)
+
+    def close(self) -> None:
+        """End them all; what has arrived stays for a later one."""
+        with self._lock:
+            downloads = list(self._open.values())
+        for download in downloads:
+            download.close()
+
+    def _run(self, key: _Key, download: _Download) -> None:
+        try:
+            while not self._free.acquire(timeout=_POLL_SECONDS):
+                download.shared.raise_if_cancelled()
+            try:
+                download.run(self._start)
+            finally:
+                self._free.release()
+        except BaseException as error:
+            download.fail(error)
+        finally:
+            with self._lock:
+                if self._open.get(key) is download:
+                    del self._open[key]
+
+
+class _Download:
+    """One download, and those who wait for it."""
+
+    def __init__(self, source: FetchParams) -> None:
+        self.shared = Shared(self._waiting)
+        self._source = source
+        self._callers: list[Caller] = []
+        self._engine: EngineProcess | None = None
+        self._changed = threading.Condition()
+        self._result: Json | None = None
+        self._error: BaseException | None = None
+
+    def join(self, caller: Caller) -> bool:
+        """Wait for it, too; False when it is over, or being given up."""
+        with self._changed:
+            if self._result or self._error or self.shared.cancelled:
+                return False
+            self._callers.append(caller)
+            return True
+
+    def run(self, start: Callable[[], EngineProcess]) -> None:
+        """Download, in a process that ends with it; on the thread that the process is tied to."""
+        self.shared.raise_if_cancelled()
+        self._engine = engine = start()
+        try:
+            params = {**msgspec.to_builtins(self._source), "progressToken": TOKENS["progressToken"]}
+            result = engine.call("download", msgspec.json.encode(params), self.shared)
+        finally:
+            engine.stop()
+        with self._changed:
+            self._result = result
+            self._changed.notify_all()
+
+    def fail(self, error: BaseException) -> None:
+        """It is over; tell those who wait."""
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+
+    def outcome(self, caller: Caller) -> Json:
+        """Wait, and return or raise what came of it; raises cancelled for this caller alone."""
+        caller.on_cancel(self._reconsider)
+        try:
+            with self._changed:
+                while not (self._result or self._error or caller.cancelled):
+                    self._changed.wait()
+            caller.raise_if_cancelled()
+            if isinstance(self._error, RpcError):
+                raise RpcError.from_object(self._error.to_object())
+            if self._error:
+                raise self._error
+            assert self._result
+            return self._result
+        finally:
+            caller.on_cancel(None)
+
+    def close(self) -> None:
+        """End its process."""
+        if self._engine:
+            self._engine.stop(_POLL_SECONDS)
+
+    def _waiting(self) -> list[Caller]:
+        with self._changed:
+            return [caller for caller in self._callers if not caller.cancelled]
+
+    def _reconsider(self) -> None:
+        """Somebody was cancelled: stop when nobody is left."""
+        if not self._waiting():
+            self.shared.stop()
+        with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,187 @@
+"""How much memory there is, who holds it, and what a model will need."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_MB: Final = 1_000_000
+RESERVE: Final = 128 * _MB
+"""Memory that is left to others."""
+_CGROUP: Final = Path("/sys/fs/cgroup")
+_SMI_SECONDS: Final = 5.0
+_SMI_FRESH_SECONDS: Final = 1.0
+
+# Resident memory of an engine's process beside the weights, and bytes of memory a byte of
+# weights on disk, at the highest while it loads and works. Measured on Linux; what is measured
+# at run time replaces the first.
+_BASE: Final = {
+    "audio": 90 * _MB,
+    "hub": 60 * _MB,
+    "whisper": 220 * _MB,
+    "whisperx": 1250 * _MB,
+    "alignment": 800 * _MB,
+    "diarization": 1150 * _MB,
+}
+_FACTOR: Final = {"int8": 1.0, "int8_float32": 1.0, "float32": 3.0, "default": 2.5}
+_USUAL_FACTOR: Final = 1.5
+_UNKNOWN_WEIGHTS: Final = 500 * _MB
+_CUDA_CONTEXT: Final = 500 * _MB
+
+
+class Estimate(NamedTuple):
+    """What a model is expected to need at the highest, in bytes."""
+
+    system: int
+    device: int
+    """Of a CUDA device; 0 where it runs on the CPU."""
+
+
+class SystemMemory(NamedTuple):
+    """Memory of the machine, or of the container when that has less. In bytes."""
+
+    total: int
+    available: int
+
+
+class DeviceMemory(NamedTuple):
+    """Memory of a CUDA device, in bytes."""
+
+    total: int
+    free: int
+
+
+def estimate(
+    kind: str, weights: int | None, compute_type: str, on_device: bool, base: int | None
+) -> Estimate:
+    """What an engine with a model of so many bytes of `weights` is expected to need.
+
+    `base` is what was measured for this kind of engine, weights apart.
+    """
+    held = _UNKNOWN_WEIGHTS if weights is None else weights
+    factor = _FACTOR.get(compute_type, _USUAL_FACTOR)
+    base = _BASE.get(kind, 0) if base is None else base
+    if on_device:
+        # The weights pass through the process on their way to the device.
+        return Estimate(base + held, round(_CUDA_CONTEXT + _USUAL_FACTOR * held))
+    return Estimate(base + round(factor * held), 0)
+
+
+def base_of(kind: str, weights: int | None, compute_type: str, measured: int) -> int:
+    """What a measurement says of this kind of engine, weights apart."""
+    factor = _FACTOR.get(compute_type, _USUAL_FACTOR)
+    return max(_BASE.get(kind, 0) // 4, measured - round(factor * (weights or 0)))
+
+
+def system() -> SystemMemory:
+    """Memory of the machine or container."""
+    import psutil
+
+    machine = psutil.virtual_memory()
+    total, available = int(machine.total), int(machine.available)
+    for limit, used in _cgroup_limits():
+        total = min(total, limit)
+        available = min(available, max(0, limit - used))
+    return SystemMemory(total, available)
+
+
+def resident(pid: int) -> int:
+    """Resident memory of a process and those that it started; 0 when it is gone."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return int(process.memory_info().rss) + sum(
+            int(child.memory_info().rss) for child in process.children(recursive=True)
+        )
+    except psutil.Error:
+        return 0
+
+
+def own() -> int:
+    """Resident memory of this process."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+class Devices:
+    """CUDA devices, as the driver's own program tells of them: nothing native is loaded here."""
+
+    def __init__(self) -> None:
+        self._program = shutil.which("nvidia-smi")
+        self._asked_at = 0.0
+        self._memory: list[DeviceMemory] = []
+
+    def memory(self) -> list[DeviceMemory]:
+        """Of each device, by its index; empty without a driver."""
+        now = time.monotonic()
+        if self._program and now - self._asked_at > _SMI_FRESH_SECONDS:
+            rows = self._ask("--query-gpu=memory.total,memory.free")
+            self._memory = [DeviceMemory(row[0] << 20, row[1] << 20) for row in rows]
+            self._asked_at = now
+        return self._memory
+
+    def held(self) -> dict[int, int]:
+        """Bytes that processes hold on devices, by process id."""
+        if not self._program:
+            return {}
+        held: dict[int, int] = {}
+        for pid, mebibytes in self._ask("--query-compute-apps=pid,used_memory"):
+            held[pid] = held.get(pid, 0) + (mebibytes << 20)
+        return held
+
+    def _ask(self, query: str) -> list[list[int]]:
+        assert self._program
+        command = [self._program, query, "--format=csv,noheader,nounits"]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_SMI_SECONDS,
+                check=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+            lines = done.stdout.decode("utf-8", "replace").splitlines()
+            return [[int(cell) for cell in line.split(",")] for line in lines if line.strip()]
+        except (OSError, subprocess.SubprocessError, ValueError):
+            return []
+
+
+def _cgroup_limits() -> list[tuple[int, int]]:
+    """Limit and use, page cache apart, of the control groups that this process is in."""
+    try:
+        own_group = Path("/proc/self/cgroup").read_text()
+    except OSError:
+        return []
+    limits = []
+    path = next((line[3:] for line in own_group.splitlines() if line.startswith("0::")), "/")
+    group = _CGROUP / path.strip().lstrip("/")
+    for folder in (group, *group.parents):
+        if not folder.is_relative_to(_CGROUP):
+            break
+        limits += _limit(folder / "memory.max", folder / "memory.current", folder / "memory.stat")
+    version_1 = _CGROUP / "memory"
+    limits += _limit(
+        version_1 / "memory.limit_in_bytes",
+        version_1 / "memory.usage_in_bytes",
+        version_1 / "memory.stat",
+    )
+    return limits
+
+
+def _limit(limit: Path, used: Path, stat: Path) -> list[tuple[int, int]]:
+    try:
+        most = int(limit.read_text())
+        now = int(used.read_text())
+        for line in stat.read_text().splitlines():
+            name, _, value = line.partition(" ")
+            if name in ("inactive_file", "total_inactive_file"):
+                return [(most, max(0, now - int(value)))]
+    except (OSError, ValueError):  # no such group, or "max"
+        return []
+    return [(most, now)]
