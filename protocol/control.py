@@ -75,6 +75,9 @@ class Limits(Result, kw_only=True):
     max_batch_members: int
     max_open_jobs: int
     """Work requests that wait or run."""
+    max_loaded_models: int
+    memory_budget: int | None
+    """Bytes of resident memory for the worker and its engines; null for what the machine has."""
 
 
 class InitializeResult(Result, kw_only=True):

@@ -186,12 +186,6 @@ KINDS: Final = _table(
         'If you trust its makers, ask with "allowPickle": true.',
     ),
     ErrorKind(
-        "model_not_loaded",
-        -32029,
-        "No such model is loaded.",
-        "models/list tells which are.",
-    ),
-    ErrorKind(
         "disk_full",
         -32063,
         "There is not enough space on the disk for the model.",

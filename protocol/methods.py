@@ -50,6 +50,13 @@ REQUESTS: Final = {
             "protocol.control:InitializeResult",
         ),
         Method("ping", "Answer {} at once, whatever the engines do.", "control", _NONE),
+        Method(
+            "jobs/list",
+            "List the jobs that wait or run.",
+            "control",
+            "protocol.jobs:ListJobsParams",
+            "protocol.jobs:ListJobsResult",
+        ),
         Method("shutdown", "Take no new requests; those running go on.", "control", _NONE),
         Method(
             "transcribe",
@@ -78,6 +85,48 @@ REQUESTS: Final = {
             "work",
             "protocol.transcript:ExportParams",
             "protocol.transcript:ExportResult",
+        ),
+        Method(
+            "models/list",
+            "List the models that are known, cached or loaded.",
+            "work",
+            "protocol.models:ListModelsParams",
+            "protocol.models:ListModelsResult",
+        ),
+        Method(
+            "models/download",
+            "Have a model in the cache, whole.",
+            "work",
+            "protocol.models:DownloadModelParams",
+            "protocol.models:DownloadModelResult",
+        ),
+        Method(
+            "models/load",
+            "Load a model before it is needed.",
+            "work",
+            "protocol.models:LoadModelParams",
+            "protocol.models:LoadModelResult",
+        ),
+        Method(
+            "models/unload",
+            "Free the memory of a model, or of all.",
+            "work",
+            "protocol.models:UnloadModelParams",
+            "protocol.models:UnloadModelResult",
+        ),
+        Method(
+            "models/remove",
+            "Delete a model from the cache.",
+            "work",
+            "protocol.models:RemoveModelParams",
+            "protocol.models:RemoveModelResult",
+        ),
+        Method(
+            "hub/whoami",
+            "Ask the hub whose token the worker has.",
+            "work",
+            "protocol.models:WhoAmIParams",
+            "protocol.models:WhoAmIResult",
         ),
     )
 }

@@ -1,12 +1,12 @@
-"""Params and results of `models/…`, `hub/…` and `jobs/list`. Sizes are in bytes, times in UTC."""
+"""Params and results of `models/…` and `hub/…`. Sizes are in bytes, times in UTC (ISO 8601)."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import Meta, field
 
-from protocol.control import Params, Result
+from protocol.control import Result
 from protocol.transcription import ComputeType, Engine
 from protocol.values import (
     JobParams,
@@ -55,9 +55,12 @@ class LoadedModel(Result, kw_only=True):
     """A model in the memory of an engine process of its own."""
 
     task: str
-    """`audio` and `hub` stand for helpers that decode and download."""
+    """For a helper, `audio` or `hub`."""
     model: str
     engine: str
+    device: str | None
+    """Null while it is being loaded."""
+    compute_type: str | None
     state: Literal["loading", "idle", "busy"]
     process_id: int | None
     jobs: int
@@ -142,6 +145,8 @@ class ListModelsResult(Result, kw_only=True):
     """Result of `models/list`."""
 
     models: list[ModelRow]
+    helpers: list[LoadedModel]
+    """Processes that decode audio, or ask the hub; they end when they are not needed."""
     cache_directory: str
     free_disk: int
     memory: MemoryInfo
@@ -190,33 +195,3 @@ class WhoAmIResult(Result, kw_only=True):
     name: str
     source: Literal["initialize", "environment", "login"]
     endpoint: str
-
-
-JobState = Literal["waiting", "running"]
-
-
-class JobInfo(Result, kw_only=True):
-    """An open job."""
-
-    id: int | str | float | None
-    """Null for one that was sent as a notification."""
-    method: str
-    state: JobState
-    priority: str
-    accepted_at: str
-    seconds: float
-    """Since it was accepted."""
-    stage: str | UnsetType = UNSET
-    percentage: float | UnsetType = UNSET
-
-
-class ListJobsParams(Params, kw_only=True):
-    """Params of `jobs/list`."""
-
-
-class ListJobsResult(Result, kw_only=True):
-    """Result of `jobs/list`: jobs that wait or run, in the order they were accepted."""
-
-    jobs: list[JobInfo]
-    limit: int
-    """More than these are refused as busy."""

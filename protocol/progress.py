@@ -71,3 +71,18 @@ def progress_line(token: bytes, value: bytes) -> bytes:
 def encode_value(value: msgspec.Struct) -> bytes:
     """A progress value as JSON."""
     return msgspec.json.encode(value)
+
+
+class _Params(msgspec.Struct):
+    token: msgspec.Raw
+    value: msgspec.Raw
+
+
+class _Notification(msgspec.Struct):
+    params: _Params
+
+
+def read_progress(line: bytes) -> tuple[bytes, bytes]:
+    """Token and value, as JSON, of a line that `progress_line` wrote."""
+    params = msgspec.json.decode(line, type=_Notification).params
+    return bytes(params.token), bytes(params.value)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import MODEL, WORKER, Session, load_truth, long_recording
+from tests.support import MODEL, TOKEN, WORKER, Session, load_truth, long_recording
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +40,15 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def _isolated_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An empty model cache, and a hub that nobody answers for: no test reaches a network."""
+    """An empty model cache, a hub that nobody answers for, and a token that nobody may see."""
     changes = {
+        "HF_TOKEN": TOKEN,
         "HF_HOME": str(tmp_path_factory.mktemp("hub")),
         "HF_ENDPOINT": "http://127.0.0.1:9",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in changes.items():
             patch.setenv(name, value)
-        patch.delenv("HF_TOKEN", raising=False)
         yield
 
 

@@ -30,12 +30,27 @@ if os.environ.get("TEST_WORKER"):
 
 SAMPLE_RATE = 16_000
 
+TOKEN = "hf_nobodyMayEverReadThisInWhatTheWorkerWrites"
+"""Is in the environment of every worker that is tested, and nowhere in what it writes."""
+
 
 class Session(Client):
-    """A client that keeps what the worker wrote on stderr, and all that it sent."""
+    """A client that keeps what the worker wrote on stderr, and its notifications.
 
-    def __init__(self, command: Sequence[str] = WORKER, **kwargs: Any) -> None:
-        super().__init__(command, stderr=subprocess.PIPE, **kwargs)
+    Closing it fails when the worker has written any of the `secrets`.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str] = WORKER,
+        *,
+        on_line: Callable[[str, bytes], None] = lambda direction, line: None,
+        **kwargs: Any,
+    ) -> None:
+        self.secrets = {TOKEN}
+        self._leaks: list[bytes] = []
+        self._see_line = on_line
+        super().__init__(command, stderr=subprocess.PIPE, on_line=self._look_at, **kwargs)
         self.stderr = b""
         self.notifications: list[dict[str, Any]] = []
         self._drain = threading.Thread(target=self._read_stderr, daemon=True)
@@ -75,7 +90,18 @@ class Session(Client):
         self._drain.join(5)
         assert self.process.stderr is not None
         self.process.stderr.close()
+        self._look_for_secrets(self.stderr)
+        assert self._leaks == []
         return code
+
+    def _look_at(self, direction: str, line: bytes) -> None:
+        if direction == "<":
+            self._look_for_secrets(line)
+        self._see_line(direction, line)
+
+    def _look_for_secrets(self, written: bytes) -> None:
+        if any(secret.encode() in written for secret in self.secrets):
+            self._leaks.append(written)
 
     def _keep(self, method: str, params: Any) -> None:
         self.notifications.append({"method": method, "params": params})
@@ -102,6 +128,16 @@ class Engine(Session):
     def ask(self, method: str, **params: Any) -> Any:
         """Call a method; keep the notifications that come meanwhile."""
         return self.result(self.send(method, params), self._keep)
+
+
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._path,)
 
 
 def load_truth(directory: Path = RECORDINGS) -> dict[str, Any]:

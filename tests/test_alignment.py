@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from protocol.alignment import SegmentText
 from protocol.errors import RpcError
-from tests.hub import serving
 from tests.support import (
     ALIGNMENT_MODEL,
     RECORDINGS,
     Engine,
     Session,
+    Trap,
     load_truth,
     samples_of,
     write_wav,
@@ -38,7 +38,7 @@ TRUTH = {name: said for name, said in load_truth().items() if name != "demo.flac
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     with Engine("alignment") as session:
-        session.ask("load", model=str(ALIGNMENT_MODEL), language="en")
+        session.ask("load", model=str(ALIGNMENT_MODEL))
         yield session
 
 
@@ -412,12 +412,15 @@ def loader() -> Iterator[Engine]:
 
 def refusal(engine: Engine, **params: Any) -> RpcError:
     with pytest.raises(RpcError) as caught:
-        engine.ask("load", **{"language": "en", **params})
+        engine.ask("load", **params)
     return caught.value
 
 
-def test_a_language_without_a_model_lists_those_that_have_one(loader: Engine) -> None:
-    error = refusal(loader, language="xx")
+def test_a_language_without_a_model_lists_those_that_have_one() -> None:
+    with Session() as session, pytest.raises(RpcError) as caught:
+        audio = str(RECORDINGS / "en-01.flac")
+        session.call("align", {"audio": audio, "text": "yes", "language": "xx"})
+    error = caught.value
     assert error.kind == "language_unsupported"
     assert {"en", "de", "ja"} <= set(error.data["known"])
     assert "align" in error.data["remedy"]
@@ -441,10 +444,8 @@ def test_a_damaged_file_is_told(loader: Engine, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("params", "kind"),
     [
-        ({"language": "en"}, "model_not_cached"),  # torchaudio's
-        ({"language": "nl"}, "model_not_cached"),  # the hub's
+        ({"model": "WAV2VEC2_ASR_BASE_960H"}, "model_not_cached"),
         ({"model": "some/where"}, "model_not_cached"),
-        ({"model": "some/where", "download": True}, "model_download_failed"),
         ({"model": "./nowhere"}, "model_not_found"),
         (
             {"model": str(ALIGNMENT_MODEL), "device": "cuda", "deviceIndex": 99},
@@ -459,48 +460,38 @@ def test_a_model_that_is_not_there_is_a_typed_error(
     assert error.kind == kind
 
 
-def test_a_gated_model_names_the_page_to_visit() -> None:
-    with serving() as hub, Engine("alignment", env={**os.environ, "HF_ENDPOINT": hub.url}) as asked:
-        error = refusal(asked, model="some/gated", download=True)
-    assert error.kind == "model_gated"
-    assert error.data["page"] == "https://huggingface.co/some/gated"
-
-
-def test_a_download_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None:
-    cache = tmp_path / "hub" / "models--some--partial"
-    snapshot = cache / "snapshots" / ("0" * 40)
-    snapshot.mkdir(parents=True)
-    (snapshot / "config.json").write_text("{}")
-    (cache / "refs").mkdir()
-    (cache / "refs" / "main").write_text("0" * 40)
-    with serving() as hub:
-        environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path)}
-        with Engine("alignment", env=environment) as asked:
-            offline = refusal(asked, model="some/partial")
-            assert hub.tokens == []
-            assert offline.kind == "model_invalid"
-            refusal(asked, model="some/partial", download=True)
-            assert hub.tokens != []
-
-
-class _Trap:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self._path,)
-
-
 def test_no_code_runs_out_of_a_bundles_weights(tmp_path: Path) -> None:
     weights = tmp_path / "hub" / "checkpoints" / "wav2vec2_fairseq_base_ls960_asr_ls960.pth"
     weights.parent.mkdir(parents=True)
-    weights.write_bytes(pickle.dumps(_Trap(tmp_path / "sprung")))
+    weights.write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol=2))
     with Engine("alignment", env={**os.environ, "TORCH_HOME": str(tmp_path)}) as trapped:
         error = refusal(trapped, model="WAV2VEC2_ASR_BASE_960H")
-    assert (error.kind, error.data["path"]) == ("model_invalid", str(weights))
-    assert not (tmp_path / "sprung").exists()
+        assert (error.kind, error.data["path"]) == ("model_needs_pickle", str(weights))
+        assert "allowPickle" in error.data["remedy"]
+        assert not (tmp_path / "sprung").exists()
+        refusal(trapped, model="WAV2VEC2_ASR_BASE_960H", allowPickle=True)
+        assert (tmp_path / "sprung").exists()
+
+
+def test_no_code_runs_out_of_pickled_weights_of_a_directory(tmp_path: Path) -> None:
+    copy = shutil.copytree(ALIGNMENT_MODEL, tmp_path / "model")
+    (copy / "model.safetensors").unlink()
+    (copy / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol=2))
+    with Engine("alignment") as trapped:
+        assert refusal(trapped, model=str(copy)).kind == "model_needs_pickle"
+        assert not (tmp_path / "sprung").exists()
+
+
+def test_pickled_weights_that_are_tensors_alone_need_no_leave(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    copy = shutil.copytree(ALIGNMENT_MODEL, tmp_path / "model")
+    weights = copy / "model.safetensors"
+    torch.save(load_file(weights), copy / "pytorch_model.bin")
+    weights.unlink()
+    with Engine("alignment") as session:
+        assert session.ask("load", model=str(copy))["device"] == "cpu"
 
 
 def test_no_network_is_asked_for_sentences(tmp_path: Path) -> None:
@@ -514,7 +505,7 @@ def test_no_network_is_asked_for_sentences(tmp_path: Path) -> None:
         "main('alignment', None)\n"
     )
     with Session([sys.executable, "-c", script]) as hooked:
-        hooked.call("load", {"model": str(ALIGNMENT_MODEL), "language": "en"})
+        hooked.call("load", {"model": str(ALIGNMENT_MODEL)})
         name = "en-01.flac"
         for aligner in ("batched", "whisperx"):
             result = hooked.call(

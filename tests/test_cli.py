@@ -82,11 +82,15 @@ def test_version_and_help() -> None:
     assert run("--no-such-option").returncode == 2
 
 
-def on_a_terminal(command: Sequence[str | Path], keys: bytes = b"") -> tuple[bytes, bytes]:
+def on_a_terminal(
+    command: Sequence[str | Path], keys: bytes = b"", env: dict[str, str] | None = None
+) -> tuple[bytes, bytes]:
     """Run with stdin and stderr on a pseudo terminal; return (stdout, what the terminal shows)."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs)
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=env
+    )
     os.close(theirs)
     shown = b""
     if keys:

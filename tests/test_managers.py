@@ -1,4 +1,4 @@
-"""A model manager: one engine, one model, work in turn."""
+"""The life of models in the managers: shared, kept, evicted, given back; with scripted engines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,74 +15,187 @@ import pytest
 
 from protocol.envelope import Call
 from protocol.errors import RpcError
+from tests.support import wait_until_gone
 from worker.channel import Writer
 from worker.engines.process import EngineProcess
 from worker.jobs import Job
 from worker.log import Log
-from worker.managers.manager import Model, ModelManager
-from worker.managers.managers import Managers
-from worker.managers.models import alignment_model, diarization_model, recognition_model
+from worker.managers import memory
+from worker.managers.manager import Lease
+from worker.managers.managers import Managers, Policy
+from worker.managers.models import HUB, Model, alignment_model, diarization_model, recognition_model
+from worker.managers.turns import Turns
 
-# Answers each request with its process id, and what it was asked for.
+# Loads a model as its name tells, and answers other requests with its process id and their params.
 ENGINE = """
-import json, os, sys
+import json, os, sys, time
+def answer(id, member):
+    text = json.dumps(member, separators=(",", ":"))
+    sys.stdout.write('{"jsonrpc":"2.0","id":%d,%s}\\n' % (id, text[1:-1]))
+    sys.stdout.flush()
 for line in sys.stdin:
     ask = json.loads(line)
     if "id" not in ask:
         continue
-    if ask["params"] == "wait":
+    params = ask["params"]
+    name = params.get("model") if isinstance(params, dict) else None
+    if params == "wait" or name == "stuck":
         continue
-    if ask["params"] == "die":
+    if params == "die" or name == "fragile":
         os._exit(3)
-    result = {"pid": os.getpid(), "method": ask["method"], "params": ask["params"]}
-    text = json.dumps(result, separators=(",", ":"))
-    sys.stdout.write('{"jsonrpc":"2.0","id":%d,"result":%s}\\n' % (ask["id"], text))
-    sys.stdout.flush()
+    if name == "slow":
+        time.sleep(0.3)
+    if name == "broken":
+        error = {"code": -32021, "message": "Broken", "data": {"kind": "model_invalid"}}
+        answer(ask["id"], {"error": error})
+    elif ask["method"] == "load":
+        answer(ask["id"], {"result": {"device": "cpu", "computeType": "int8", "warnings": []}})
+    else:
+        answer(ask["id"], {"result": {"pid": os.getpid(), "params": params}})
 """
 LOG = Log("test", "error")
 
 
-class Rig:
-    """A manager of a scripted engine, and a pipe in the place of a client."""
+class Scripted(Managers):
+    """Managers whose engines are scripts."""
 
-    def __init__(self) -> None:
-        self.output, write_end = os.pipe()
-        self.writer = Writer(write_end, lambda: None)
+    def __init__(self, writer: Writer, policy: Policy) -> None:
+        super().__init__(writer, LOG, policy)
         self.started: list[EngineProcess] = []
-        self.manager = ModelManager(self._start, LOG)
+        self.started_at: list[float] = []
+        self.writer = writer
 
-    def _start(self) -> EngineProcess:
+    def start(self, model: Model) -> EngineProcess:
+        self._watch()
         command = [sys.executable, "-u", "-c", ENGINE]
-        engine = EngineProcess("script", command, self.writer, LOG, cancel_grace=0.2)
+        engine = EngineProcess(model.name, command, self.writer, LOG, cancel_grace=0.2)
         self.started.append(engine)
+        self.started_at.append(time.monotonic())
         return engine
 
-    def job(self) -> Job:
-        return Job(Call("work", b"1", b""), self.writer, lambda reply: None)
 
-    def use(self, name: str, params: str = "1", job: Job | None = None) -> dict[str, Any]:
+class Rig:
+    """Managers, and a pipe in the place of a client."""
+
+    def __init__(self, **policy: Any) -> None:
+        self.output, write_end = os.pipe()
+        self.writer = Writer(write_end, lambda: None)
+        self.managers = Scripted(self.writer, Policy(**policy))
+
+    @property
+    def started(self) -> list[EngineProcess]:
+        return self.managers.started
+
+    def job(self, answer: Callable[[tuple[bytes, ...]], None] = lambda reply: None) -> Job:
+        return Job(Call("work", b"1", b""), self.writer, answer)
+
+    def lease(self, name: str, **wishes: Any) -> Lease:
+        return self.managers.lease(model(name), **wishes)
+
+    def use(
+        self, name: str, params: str = "1", job: Job | None = None, **wishes: Any
+    ) -> dict[str, Any]:
         """Work that loads a model and calls its engine."""
         caller = job or self.job()
+        with self.lease(name, **wishes) as lease:
 
-        def work() -> bytes:
-            self.manager.load(caller, model(name))
-            return b"".join(self.manager.call(caller, "work", json.dumps(params).encode()))
+            def work() -> bytes:
+                lease.load(caller)
+                return b"".join(lease.call(caller, "work", json.dumps(params).encode()))
 
-        result: dict[str, Any] = json.loads(self.manager.run(caller, work))
+            result: dict[str, Any] = json.loads(lease.run(caller, work))
         return result
+
+    def loaded(self) -> list[str]:
+        return [model.name for model, _ in self.managers.loaded()]
+
+    def unload(self, name: str | None = None, when_busy: str = "refuse") -> list[str]:
+        unloaded = self.managers.unload(
+            self.job(), lambda model: name in (None, model.name), when_busy
+        )
+        return [each.model for each in unloaded]
+
+    def until_loaded(self, names: list[str]) -> None:
+        """Wait until just these are loaded."""
+        deadline = time.monotonic() + 10
+        while self.loaded() != names:
+            assert time.monotonic() < deadline, self.loaded()
+            time.sleep(0.01)
 
 
 def model(name: str) -> Model:
-    return Model("script", name, name.encode(), json.dumps({"model": name}).encode())
+    return Model("whisper", name, name.encode(), json.dumps({"model": name}).encode())
+
+
+def aside(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Do work on a thread; the function that is returned waits for what came of it."""
+    results: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def outcome() -> Any:
+        thread.join(30)
+        assert not thread.is_alive()
+        if errors:
+            raise errors[0]
+        return results[0]
+
+    return outcome
+
+
+class Hold:
+    """A turn at a model that lasts until it is let go."""
+
+    def __init__(self, rig: Rig, name: str, **wishes: Any) -> None:
+        began, self._gate = threading.Event(), threading.Event()
+        job = rig.job()
+
+        def run() -> None:
+            with rig.lease(name, **wishes) as lease:
+
+                def work() -> None:
+                    lease.load(job)
+                    began.set()
+                    self._gate.wait(30)
+
+                lease.run(job, work)
+
+        self._outcome = aside(run)
+        assert began.wait(10)
+
+    def let_go(self) -> None:
+        self._gate.set()
+        self._outcome()
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
-    made = Rig()
-    yield made
-    for engine in made.started:
-        engine.stop()
-    os.close(made.output)
+def make() -> Iterator[Callable[..., Rig]]:
+    made: list[Rig] = []
+
+    def rig(**policy: Any) -> Rig:
+        made.append(Rig(**policy))
+        return made[-1]
+
+    yield rig
+    for each in made:
+        each.managers.close()
+        os.close(each.output)
+
+
+@pytest.fixture
+def rig(make: Callable[..., Rig]) -> Rig:
+    return make()
+
+
+# Loading
 
 
 def test_a_model_that_is_loaded_is_not_loaded_again(rig: Rig) -> None:
@@ -89,26 +203,302 @@ def test_a_model_that_is_loaded_is_not_loaded_again(rig: Rig) -> None:
     assert len(rig.started) == 1
 
 
-def test_another_model_gets_another_process_and_the_first_is_ended(rig: Rig) -> None:
-    first = rig.use("a")
-    assert rig.use("b")["pid"] != first["pid"]
-    assert [engine.alive for engine in rig.started] == [False, True]
+def test_twenty_requests_for_one_model_at_once_cause_one_load(rig: Rig) -> None:
+    outcomes = [aside(lambda: rig.use("slow")) for _ in range(20)]
+    assert len({outcome()["pid"] for outcome in outcomes}) == 1
+    ((_, info),) = rig.managers.loaded()
+    assert (info.loads, len(rig.started)) == (1, 1)
+
+
+def test_models_have_processes_of_their_own_side_by_side(rig: Rig) -> None:
+    assert rig.use("a")["pid"] != rig.use("b")["pid"]
+    assert [engine.alive for engine in rig.started] == [True, True]
+
+
+def test_a_load_that_fails_fails_all_who_waited_for_it_and_ends_the_process(rig: Rig) -> None:
+    hold = Hold(rig, "a")
+    rig.unload("a", "skip")
+    hold.let_go()
+    outcomes = [aside(lambda: rig.use("broken")) for _ in range(5)]
+    for outcome in outcomes:
+        with pytest.raises(RpcError) as caught:
+            outcome()
+        assert caught.value.kind == "model_invalid"
+    assert len(rig.started) < 6
+    assert rig.loaded() == ["a"]
+    assert wait_until_gone([engine.pid for engine in rig.started[1:]], 5) == []
+
+
+def test_a_request_after_a_load_that_failed_tries_again(rig: Rig) -> None:
+    for _ in range(2):
+        with pytest.raises(RpcError, match="Broken"):
+            rig.use("broken")
+    assert len(rig.started) == 2
+
+
+def test_cancelling_one_who_waits_for_a_load_leaves_it_to_the_others(rig: Rig) -> None:
+    first, second = rig.job(), rig.job()
+    outcomes = [aside(lambda job=job: rig.use("slow", job=job)) for job in (first, second)]
+    deadline = time.monotonic() + 5
+    while not rig.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    first.stop()
+    with pytest.raises(RpcError, match="cancelled"):
+        outcomes[0]()
+    assert outcomes[1]()["pid"] == rig.started[0].pid
+    assert len(rig.started) == 1
+
+
+def test_a_load_that_nobody_waits_for_any_more_is_stopped(rig: Rig) -> None:
+    jobs = [rig.job(), rig.job()]
+    outcomes = [aside(lambda job=job: rig.use("stuck", job=job)) for job in jobs]
+    deadline = time.monotonic() + 5
+    while not rig.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for job in jobs:
+        job.stop()
+    for outcome in outcomes:
+        with pytest.raises(RpcError, match="cancelled"):
+            outcome()
+    assert wait_until_gone([rig.started[0].pid], 5) == []
+
+
+# Crashes
 
 
 def test_an_engine_that_died_is_started_again_with_its_model(rig: Rig) -> None:
     rig.use("a")
     with pytest.raises(RpcError, match="exited with code 3"):
         rig.use("a", "die")
+    assert rig.loaded() == []
     assert rig.use("a")["params"] == "1"
     assert len(rig.started) == 2
 
 
-def test_a_new_token_means_a_new_process_at_the_next_load(rig: Rig) -> None:
+def test_an_engine_that_keeps_crashing_is_started_at_longer_and_longer_intervals(rig: Rig) -> None:
+    for _ in range(4):
+        with pytest.raises(RpcError, match="exited with code 3"):
+            rig.use("fragile")
+    _, second, third, fourth = rig.managers.started_at
+    assert third - second >= 0.5
+    assert fourth - third >= 1.0
+    assert rig.use("a")["params"] == "1"  # another model does not wait
+
+
+def test_a_wait_for_the_next_start_is_ended_by_cancel(rig: Rig) -> None:
+    for _ in range(4):
+        with pytest.raises(RpcError, match="exited"):
+            rig.use("fragile")
+    job = rig.job()
+    outcome = aside(lambda: rig.use("fragile", job=job))
+    job.stop()
+    with pytest.raises(RpcError, match="cancelled"):
+        outcome()
+    assert len(rig.started) == 4
+
+
+# Keeping
+
+
+def test_a_model_is_unloaded_when_nobody_has_asked_for_it_for_long_enough(
+    make: Callable[..., Rig],
+) -> None:
+    rig = make(keep_alive=0.2)
     rig.use("a")
-    rig.manager.restart()
+    ((_, info),) = rig.managers.loaded()
+    assert info.state == "idle"
+    assert info.expires_at and info.idle_since and info.expires_at > info.idle_since
+    rig.until_loaded([])
+    assert wait_until_gone([rig.started[0].pid], 5) == []
+
+
+def test_who_used_a_model_last_says_how_long_it_is_kept(make: Callable[..., Rig]) -> None:
+    rig = make(keep_alive=0.1)
+    rig.use("a", keep_alive="forever")
+    rig.use("b", keep_alive=0)
+    rig.until_loaded(["a"])
+    ((_, info),) = rig.managers.loaded()
+    assert info.expires_at is None
     rig.use("a")
+    rig.until_loaded([])
+
+
+def test_a_model_in_use_never_expires(make: Callable[..., Rig]) -> None:
+    rig = make(keep_alive=0.05)
+    lease = rig.lease("a")
     rig.use("a")
-    assert len(rig.started) == 2
+    time.sleep(0.3)
+    ((_, info),) = rig.managers.loaded()
+    assert (info.state, info.jobs, info.expires_at) == ("busy", 1, None)
+    lease.release()
+    rig.until_loaded([])
+
+
+# Room
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """A machine whose models are expected to take 100 bytes each, and take them."""
+    sizes = {"model": 100, "own": 10, "available": 10**12}
+    monkeypatch.setattr(memory, "RESERVE", 0)
+    monkeypatch.setattr(memory, "own", lambda: sizes["own"])
+    monkeypatch.setattr(memory, "resident", lambda pid: sizes["model"])
+    monkeypatch.setattr(memory, "estimate", lambda *_: memory.Estimate(100, 0))
+    monkeypatch.setattr(memory, "system", lambda: memory.SystemMemory(10**12, sizes["available"]))
+    return sizes
+
+
+def test_the_model_unused_for_longest_goes_when_another_needs_room(
+    make: Callable[..., Rig], machine: dict[str, int]
+) -> None:
+    rig = make(budget=210)
+    for name in ("a", "b", "a", "c"):
+        rig.use(name)
+    assert sorted(rig.loaded()) == ["a", "c"]
+
+
+def test_no_more_models_are_loaded_than_allowed(make: Callable[..., Rig]) -> None:
+    rig = make(max_loaded=2)
+    for name in ("a", "b", "c"):
+        rig.use(name)
+    assert sorted(rig.loaded()) == ["b", "c"]
+
+
+def test_a_model_that_would_not_fit_alone_is_refused_with_the_figures(
+    make: Callable[..., Rig], machine: dict[str, int]
+) -> None:
+    rig = make(budget=109)
+    with pytest.raises(RpcError) as caught:
+        rig.use("a")
+    assert caught.value.kind == "model_does_not_fit"
+    assert (caught.value.data["needed"], caught.value.data["available"]) == (100, 99)
+    assert not rig.started
+    machine["available"] = 50
+    with pytest.raises(RpcError) as caught:
+        make().use("a")
+    assert caught.value.data["available"] == 50
+
+
+def test_a_busy_model_is_not_taken_away_but_goes_before_its_next_turn(
+    make: Callable[..., Rig], machine: dict[str, int]
+) -> None:
+    rig = make(budget=110)
+    hold = Hold(rig, "a")
+    other = aside(lambda: rig.use("b"))
+    again = aside(lambda: rig.use("a"))
+    time.sleep(0.3)
+    assert rig.loaded() == ["a"]
+    hold.let_go()
+    other()
+    again()
+    order = [engine.name for engine in rig.started]
+    assert order == ["a", "b", "a"]
+
+
+def test_many_jobs_of_more_models_than_fit_all_end(
+    make: Callable[..., Rig], machine: dict[str, int]
+) -> None:
+    rig = make(budget=210)
+    outcomes = [aside(lambda name=name: rig.use(name)) for name in "abcd" * 5]
+    for outcome in outcomes:
+        outcome()
+    assert len(rig.loaded()) <= 2
+
+
+def test_a_load_ahead_of_time_takes_nothing_from_other_jobs(
+    make: Callable[..., Rig], machine: dict[str, int]
+) -> None:
+    rig = make(budget=110)
+    rig.use("a")
+    with rig.lease("a"), rig.lease("b") as lease:
+        job = rig.job()
+        lease.run(job, lambda: lease.preload(job))
+        assert rig.loaded() == ["a"]
+        lease.run(job, lambda: lease.load(job))
+        assert rig.loaded() == ["b"]
+
+
+def test_what_a_model_was_seen_to_take_replaces_what_was_expected(
+    make: Callable[..., Rig], machine: dict[str, int]
+) -> None:
+    rig = make(budget=400)
+    assert rig.managers.expected_memory(model("a")) == 100
+    machine["model"] = 250
+    rig.use("a")
+    assert rig.managers.expected_memory(model("a")) == 250
+    rig.use("b")
+    rig.until_loaded(["b"])
+
+
+def test_idle_models_go_when_the_budget_turns_out_to_be_exceeded(
+    make: Callable[..., Rig], machine: dict[str, int]
+) -> None:
+    rig = make(budget=400)
+    rig.use("a")
+    rig.use("b")
+    machine["model"] = 300
+    rig.use("b")
+    rig.until_loaded(["b"])
+
+
+# Unloading
+
+
+def test_unloading_ends_the_process_and_tells_what_it_was(rig: Rig) -> None:
+    rig.use("a")
+    rig.use("b")
+    assert rig.unload("a") == ["a"]
+    assert wait_until_gone([rig.started[0].pid], 5) == []
+    assert rig.loaded() == ["b"]
+    assert rig.unload("a") == []
+
+
+def test_a_model_in_use_is_not_unloaded_and_none_is_with_it(rig: Rig) -> None:
+    rig.use("b")
+    hold = Hold(rig, "a")
+    with pytest.raises(RpcError) as caught:
+        rig.unload()
+    assert (caught.value.kind, caught.value.data["model"]) == ("model_busy", "a")
+    assert sorted(rig.loaded()) == ["a", "b"]
+    assert rig.unload(when_busy="skip") == ["b"]
+    waiting = aside(lambda: rig.unload(when_busy="wait"))
+    hold.let_go()
+    assert waiting() == ["a"]
+    assert rig.loaded() == []
+
+
+# Turns
+
+
+def test_interactive_turns_come_first_and_a_batch_gets_every_fifth() -> None:
+    turns: Turns[str] = Turns()
+    for number in range(6):
+        turns.put(f"i{number}", "interactive")
+    for number in range(3):
+        turns.put(f"b{number}", "batch")
+    order = [turns.get() for _ in range(len(turns))]
+    assert order == ["i0", "i1", "i2", "i3", "b0", "i4", "i5", "b1", "b2"]
+    with pytest.raises(IndexError):
+        turns.get()
+
+
+def test_an_interactive_request_overtakes_a_batch_that_waits(rig: Rig) -> None:
+    hold = Hold(rig, "a")
+    done: list[str] = []
+    outcomes = []
+    for name, priority in (("b1", "batch"), ("b2", "batch"), ("i", "interactive")):
+
+        def work(name: str = name, priority: str = priority) -> None:
+            with rig.lease("a", priority=priority) as lease:
+                lease.run(rig.job(), lambda: done.append(name))
+
+        outcomes.append(aside(work))
+        time.sleep(0.05)
+    hold.let_go()
+    for outcome in outcomes:
+        outcome()
+    assert done == ["i", "b1", "b2"]
 
 
 def test_work_is_done_one_after_another(rig: Rig) -> None:
@@ -124,32 +514,21 @@ def test_work_is_done_one_after_another(rig: Rig) -> None:
         with lock:
             running.pop()
 
-    threads = [threading.Thread(target=rig.manager.run, args=(rig.job(), work)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with rig.lease("a") as lease:
+        for outcome in [aside(lambda: lease.run(rig.job(), work)) for _ in range(8)]:
+            outcome()
     assert most == [1] * 8
 
 
 def test_work_that_waits_is_taken_back_by_cancel_and_never_done(rig: Rig) -> None:
-    gate, began = threading.Event(), threading.Event()
-
-    def block() -> None:
-        began.set()
-        gate.wait()
-
-    holder = threading.Thread(target=rig.manager.run, args=(rig.job(), block))
-    holder.start()
-    began.wait()
+    hold = Hold(rig, "a")
     job = rig.job()
     threading.Timer(0.05, job.stop).start()
     done: list[bool] = []
-    with pytest.raises(RpcError) as caught:
-        rig.manager.run(job, lambda: done.append(True))
+    with rig.lease("a") as lease, pytest.raises(RpcError) as caught:
+        lease.run(job, lambda: done.append(True))
     assert caught.value.kind == "cancelled"
-    gate.set()
-    holder.join()
+    hold.let_go()
     rig.use("a")
     assert done == []
 
@@ -172,11 +551,13 @@ def test_a_job_is_answered_with_what_its_work_raises(rig: Rig) -> None:
         replies.append(b"".join(reply))
         answered.set()
 
-    job = Job(Call("work", b"1", b""), rig.writer, take)
-    rig.manager.answer(job, lambda: 1 / 0)  # type: ignore[arg-type,return-value]
-    answered.wait(5)
+    rig.lease("a").answer(rig.job(take), lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    assert answered.wait(5)
     error = json.loads(replies[0])["error"]["data"]
     assert (error["kind"], error["exception"]) == ("internal_error", "ZeroDivisionError")
+
+
+# Names
 
 
 def _params(type_name: str, **members: Any) -> Any:
@@ -188,10 +569,10 @@ def _params(type_name: str, **members: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("make", "same", "other"),
+    ("make_model", "same", "other"),
     [
         (
-            lambda **m: recognition_model(_params("transcribe", **m)),
+            lambda **m: recognition_model(_params("transcribe", **m), "faster-whisper", False),
             {"beamSize": 1, "download": True},
             {"computeType": "int8"},
         ),
@@ -209,19 +590,34 @@ def _params(type_name: str, **members: Any) -> Any:
     ids=["recognition", "alignment", "diarization"],
 )
 def test_what_a_request_does_with_a_model_does_not_make_it_another(
-    make: Callable[..., Model], same: dict[str, Any], other: dict[str, Any]
+    make_model: Callable[..., Model], same: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    assert make(**same).key == make().key
-    assert make(**other).key != make().key
+    assert make_model(**same).key == make_model().key
+    assert make_model(**other).key != make_model().key
 
 
-def test_a_token_is_in_the_engines_environment_and_not_on_its_command_line(rig: Rig) -> None:
+def test_the_token_is_in_the_environment_of_the_hubs_engine_alone(rig: Rig) -> None:
     managers = Managers(rig.writer, LOG)
-    managers.use_token("hf_secretsecret")
-    engine = managers._start("audio")
-    try:
-        assert b"secret" not in Path(f"/proc/{engine.pid}/cmdline").read_bytes()
-        environ = Path(f"/proc/{engine.pid}/environ").read_bytes()
-        assert b"HF_TOKEN=hf_secretsecret" in environ
-    finally:
-        engine.stop()
+    secret = "hf_thisIsSecretToo"
+    managers.use_token(secret)
+    for model_, given in ((HUB, True), (Model("audio", "audio"), False)):
+        engine = managers.start(model_)
+        try:
+            assert secret.encode() not in Path(f"/proc/{engine.pid}/cmdline").read_bytes()
+            environ = Path(f"/proc/{engine.pid}/environ").read_bytes()
+            assert (f"HF_TOKEN={secret}".encode() in environ) == given
+        finally:
+            engine.stop()
+
+
+def test_a_new_token_means_a_new_process_for_the_hub(rig: Rig) -> None:
+    hub = Model("hub", "hub")
+    job = rig.job()
+    for _ in range(2):
+        with rig.managers.lease(hub) as lease:
+            lease.run(job, lambda: lease.load(job))
+    assert len(rig.started) == 1
+    rig.managers.use_token("hf_another")
+    with rig.managers.lease(hub) as lease:
+        lease.run(job, lambda: lease.load(job))
+    assert len(rig.started) == 2

@@ -38,13 +38,14 @@ class Entry(NamedTuple):
     gated: bool = False
 
 
-WHISPER_LANGUAGES: Final = tuple(
+_CODES: Final = (
     "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he "
     "hi hr ht hu hy id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne "
     "nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk "
-    "ur uz vi yi yo zh yue".split()
+    "ur uz vi yi yo zh yue"
 )
-"""In the order of their tokens."""
+WHISPER_LANGUAGES: Final = tuple(_CODES.split())
+"""Codes of the languages that Whisper knows."""
 
 _SYSTRAN = "Systran/faster-whisper-"
 _DISTIL = "Systran/faster-distil-whisper-"

@@ -58,10 +58,10 @@ class Dispatcher:
         self._notifications = {**notifications, "$/cancelRequest": self._cancel}
         self._lanes = lanes
         self._answer_cancelled = answer_cancelled
-        self._max_open = max_open
+        self.max_open = max_open
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
-        self._open: set[Job] = set()
+        self._open: dict[Job, None] = {}  # in the order of their acceptance
 
     def receive(self, line: bytes | Oversize) -> bytes:
         """Serve a line; return what can be answered now, as whole lines."""
@@ -78,11 +78,14 @@ class Dispatcher:
             self._ignore_response(message)
         return b""
 
+    def open_jobs(self) -> list[Job]:
+        """Jobs that wait or run, in the order of their acceptance."""
+        with self._lock:
+            return list(self._open)
+
     def cancel_all(self) -> None:
         """Cancel every open job."""
-        with self._lock:
-            jobs = list(self._open)
-        for job in jobs:
+        for job in self.open_jobs():
             job.cancel(answer=self._answer_cancelled)
 
     def wait_idle(self, timeout: float | None = None) -> bool:
@@ -130,14 +133,14 @@ class Dispatcher:
                 answer(reply)
             finally:
                 with self._lock:
-                    self._open.discard(job)
+                    self._open.pop(job, None)
                     self._idle.notify_all()
 
         job = Job(call, self._writer, answer_and_close)
         with self._lock:
-            if len(self._open) >= self._max_open:
-                raise RpcError("busy", limit=self._max_open)
-            self._open.add(job)
+            if len(self._open) >= self.max_open:
+                raise RpcError("busy", limit=self.max_open)
+            self._open[job] = None
         self._lanes[call.method].submit(job)
 
     def _serve_batch(self, batch: Batch) -> bytes:

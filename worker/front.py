@@ -6,6 +6,7 @@ Nothing heavy is imported here: it starts in tens of milliseconds and stays smal
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from typing import NoReturn
 
@@ -28,9 +29,10 @@ from protocol.params import decode_params
 from worker import __version__
 from worker.channel import claim_stdio
 from worker.dispatcher import DEFAULT_MAX_OPEN, Dispatcher
-from worker.handler import HandlerLane
+from worker.handler import HandlerLane, Method
 from worker.log import Log, timestamp
-from worker.managers.managers import Managers
+from worker.managers.managers import Managers, Policy
+from worker.model_work import ModelWork
 from worker.server import Server, Stop
 from worker.watch import watch_process, watch_reader
 from worker.work import Work
@@ -48,14 +50,20 @@ _ENGINE_PACKAGES = {
 class Front:
     """The session's control methods, and the lanes that lead to the work."""
 
-    def __init__(self, server: Server, managers: Managers, work: Work) -> None:
+    def __init__(
+        self,
+        server: Server,
+        managers: Managers,
+        lanes_of: Iterable[Mapping[str, Method]],
+        max_open_jobs: int,
+    ) -> None:
         self._server = server
         self._log = server.log
         self._managers = managers
         self._initialized = False
         self._shut_down = False
         lanes = {}
-        for group in (work.engine_methods(), work.export_methods()):
+        for group in lanes_of:
             lanes.update(dict.fromkeys(group, HandlerLane(group, self._log)))
         self.dispatcher = Dispatcher(
             server.writer,
@@ -63,11 +71,13 @@ class Front:
             requests={
                 "initialize": self._initialize,
                 "ping": _ping,
+                "jobs/list": self._list_jobs,
                 "shutdown": self._shutdown,
             },
             notifications={"initialized": _ignore, "exit": self._exit},
             lanes=lanes,
             answer_cancelled=True,
+            max_open=max_open_jobs,
         )
 
     def _initialize(self, raw: bytes) -> bytes:
@@ -96,10 +106,19 @@ class Front:
             limits=Limits(
                 max_line_bytes=params.max_line_bytes,
                 max_batch_members=DEFAULT_MAX_BATCH,
-                max_open_jobs=DEFAULT_MAX_OPEN,
+                max_open_jobs=self.dispatcher.max_open,
+                max_loaded_models=self._managers.policy.max_loaded,
+                memory_budget=self._managers.policy.budget,
             ),
         )
         return msgspec.json.encode(result)
+
+    def _list_jobs(self, raw: bytes) -> bytes:
+        from protocol.jobs import ListJobsParams, ListJobsResult
+
+        decode_params(raw, ListJobsParams)
+        jobs = [job.describe() for job in self.dispatcher.open_jobs()]
+        return msgspec.json.encode(ListJobsResult(jobs=jobs, limit=self.dispatcher.max_open))
 
     def _shutdown(self, raw: bytes) -> bytes:
         decode_params(raw, NoParams)
@@ -143,15 +162,21 @@ def _installed(package: str) -> bool:
         return False
 
 
-def main(log_level: str | None = None, cancel_grace: float | None = None) -> NoReturn:
+def main(
+    log_level: str | None = None,
+    policy: Policy | None = None,
+    max_open_jobs: int = DEFAULT_MAX_OPEN,
+) -> NoReturn:
     """Serve on stdin and stdout, and exit."""
     input_fd, output_fd = claim_stdio()
     log = Log("front", log_level)
     server = Server(input_fd, output_fd, log, finish_at_end_of_input=True)
-    managers = Managers(server.writer, log, cancel_grace)
+    managers = Managers(server.writer, log, policy)
     work = Work(managers, log)
     server.on_stop = work.close
-    front = Front(server, managers, work)
+    # Engines and hub do the work of the first group; export works on its lane itself.
+    quick = {**work.engine_methods(), **ModelWork(managers, log).methods()}
+    front = Front(server, managers, (quick, work.export_methods()), max_open_jobs)
     watch_reader(output_fd, server.client_gone)
     code = server.serve(front.dispatcher)
     # Nothing is left to tidy; a thread stuck on a client that does not read must not hold this up.

@@ -5,15 +5,27 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from protocol.envelope import Call, error_reply
 from protocol.errors import RpcError
-from protocol.progress import ProgressBegin, ProgressEnd, ProgressReport, encode_value
+from protocol.progress import (
+    REPORT_MARK,
+    ProgressBegin,
+    ProgressEnd,
+    ProgressReport,
+    encode_value,
+    read_progress,
+)
 from protocol.progress import progress_line as _progress_line
 from worker.channel import Writer
+from worker.log import timestamp
+
+if TYPE_CHECKING:
+    from protocol.jobs import JobInfo
 
 Answer = Callable[[tuple[bytes, ...]], None]
 """Takes the chunks of one reply line, or none for a notification."""
@@ -93,14 +105,15 @@ class Cancellable:
             hook()
 
 
-class _Tokens(msgspec.Struct, rename="camel"):
+class _Common(msgspec.Struct, rename="camel"):
     """The part of any work params that a job cares for, as raw JSON."""
 
     progress_token: msgspec.Raw = msgspec.Raw(b"null")
     partial_result_token: msgspec.Raw = msgspec.Raw(b"null")
+    priority: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_decode_tokens = msgspec.json.Decoder(_Tokens).decode
+_decode_common = msgspec.json.Decoder(_Common).decode
 
 
 class Job(Cancellable):
@@ -119,9 +132,12 @@ class Job(Cancellable):
         self._writer = writer
         self._answer = answer
         self._finished = False
-        self._begun = False
+        self._taken_up = False
+        self._last_report = b""
         # As raw JSON; empty where the client gave none.
-        self.progress_token, self.partial_token = self._tokens()
+        self.progress_token = self.partial_token = b""
+        self.priority = "interactive"
+        self._take_common_params()
 
     @property
     def finished(self) -> bool:
@@ -140,8 +156,8 @@ class Job(Cancellable):
     def begin(self, title: str) -> None:
         """Tell that the job was taken up."""
         with self._lock:
+            self._taken_up = True
             if self.progress_token and not self._finished:
-                self._begun = True
                 self._notify(self.progress_token, ProgressBegin(title=title))
 
     def report(self, report: ProgressReport) -> None:
@@ -149,7 +165,7 @@ class Job(Cancellable):
         with self._lock:
             if self.progress_token and not self._finished:
                 line = _progress_line(self.progress_token, encode_value(report))
-                self._writer.write_report(self.progress_token, line)
+                self._write_report(self.progress_token, line)
 
     def partial(self, value: msgspec.Struct) -> None:
         """Hand out a part of the result."""
@@ -161,13 +177,35 @@ class Job(Cancellable):
         """Pass on notifications that an engine wrote for this job."""
         with self._lock:
             if not self._finished:
+                if (mark := lines.rfind(REPORT_MARK)) >= 0:
+                    begin, end = lines.rfind(b"\n", 0, mark) + 1, lines.index(b"\n", mark)
+                    self._last_report = lines[begin:end]
                 self._writer.write(lines)
 
     def forward_report(self, token: bytes, line: bytes) -> None:
         """Pass on a progress report that an engine wrote for this job."""
         with self._lock:
             if not self._finished:
-                self._writer.write_report(token, line)
+                self._write_report(token, line)
+
+    def describe(self) -> JobInfo:
+        """What there is to tell of an open job."""
+        from protocol.jobs import JobInfo
+
+        seconds = time.monotonic() - self.accepted_at
+        info = JobInfo(
+            id=msgspec.Raw(self.id or b"null"),
+            method=self.method,
+            state="running" if self._taken_up else "waiting",
+            priority=self.priority,
+            accepted_at=timestamp(time.time() - seconds),
+            seconds=seconds,
+        )
+        if self._last_report:
+            report = msgspec.json.decode(read_progress(self._last_report)[1], type=ProgressReport)
+            info.stage = report.stage
+            info.percentage = UNSET if report.percentage is None else report.percentage
+        return info
 
     def finish(self, *reply: bytes) -> None:
         """Send the reply, unless the job has had one."""
@@ -175,7 +213,7 @@ class Job(Cancellable):
             if self._finished:
                 return
             self._finished = True
-            if self._begun:
+            if self._taken_up and self.progress_token:
                 self._notify(self.progress_token, ProgressEnd())
             self._answer(reply if self.id else ())
 
@@ -190,11 +228,19 @@ class Job(Cancellable):
     def _notify(self, token: bytes, value: msgspec.Struct) -> None:
         self._writer.write(_progress_line(token, encode_value(value)))
 
-    def _tokens(self) -> tuple[bytes, bytes]:
+    def _write_report(self, token: bytes, line: bytes) -> None:
+        self._last_report = line
+        self._writer.write_report(token, line)
+
+    def _take_common_params(self) -> None:
         try:
-            tokens = _decode_tokens(self.params or b"{}")
-        except msgspec.ValidationError:  # params by position hold no tokens
-            return b"", b""
-        pair = (bytes(tokens.progress_token), bytes(tokens.partial_result_token))
+            common = _decode_common(self.params or b"{}")
+        except msgspec.ValidationError:  # params by position hold none of them
+            return
         # Wrong types are for the validation of the params to refuse.
-        return tuple(token if token[0] in b'"-0123456789' else b"" for token in pair)  # type: ignore[return-value]
+        pair = (bytes(common.progress_token), bytes(common.partial_result_token))
+        self.progress_token, self.partial_token = (
+            token if token[0] in b'"-0123456789' else b"" for token in pair
+        )
+        if bytes(common.priority) == b'"batch"':
+            self.priority = "batch"

@@ -76,10 +76,10 @@ class Log:
             self._listener(level, name, fields[3] if ours else line)
 
 
-def timestamp() -> str:
-    """Now in UTC, ISO 8601 with milliseconds."""
-    now = time.time()
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03}Z"
+def timestamp(at: float | None = None) -> str:
+    """A time (seconds since the epoch), or now: in UTC, ISO 8601 with milliseconds."""
+    at = time.time() if at is None else at
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{int(at % 1 * 1000):03}Z"
 
 
 def adopt_logging(log: Log) -> None:

@@ -1,4 +1,4 @@
-"""The work methods: what each asks of the model managers."""
+"""The work methods on recordings: what each asks of the model managers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from worker.engines.contract import Source
     from worker.jobs import Job, Json, Later
     from worker.log import Log
-    from worker.managers.manager import Model, ModelManager
+    from worker.managers.models import Model
     from worker.pipeline.pipelines import Pipelines
 
 # Any of these makes `transcribe` more than one engine's work.
@@ -46,14 +46,14 @@ class Work:
     def engine_methods(self) -> dict[str, Method]:
         """For a lane that they leave at once: engines do the work."""
         return {
-            "transcribe": _method("transcribe", self.transcribe),
-            "align": _method("align", self.align),
-            "diarize": _method("diarize", self.diarize),
+            "transcribe": work_method("transcribe", self.transcribe),
+            "align": work_method("align", self.align),
+            "diarize": work_method("diarize", self.diarize),
         }
 
     def export_methods(self) -> dict[str, Method]:
         """For a lane of their own, because they work on it."""
-        return {"export": _method("export", _export)}
+        return {"export": work_method("export", _export)}
 
     def transcribe(self, job: Job, params: TranscribeParams) -> Later:
         """Serve `transcribe`: by the engine alone, or by a pipeline of several."""
@@ -68,7 +68,8 @@ class Work:
             return self._start_pipeline(job, params)
 
         request = {"request": msgspec.Raw(job.params), "given": sorted(given)}
-        return self._ask(job, recognition_model(params), f"Transcribing {_name(params)}", request)
+        model = recognition_model(params, params.engine, params.download)
+        return self._ask(job, params, model, "Transcribing", request)
 
     def align(self, job: Job, params: AlignParams) -> Later:
         """Serve `align`."""
@@ -92,7 +93,7 @@ class Work:
             "options": options,
         }
         model = alignment_model(options, language, download=False)
-        return self._ask(job, model, f"Aligning {_name(params)}", request)
+        return self._ask(job, params, model, "Aligning", request)
 
     def diarize(self, job: Job, params: DiarizeParams) -> Later:
         """Serve `diarize`."""
@@ -105,7 +106,7 @@ class Work:
 
         request = {"source": _source(params), "options": options}
         model = diarization_model(options, download=False)
-        return self._ask(job, model, f"Diarizing {_name(params)}", request)
+        return self._ask(job, params, model, "Diarizing", request)
 
     def close(self) -> None:
         """End the engines, and remove what their work would leave behind."""
@@ -113,23 +114,30 @@ class Work:
         if self._pipelines:
             self._pipelines.close()
 
-    def _ask(self, job: Job, model: Model, title: str, request: dict[str, Any]) -> Later:
+    def _ask(
+        self,
+        job: Job,
+        params: TranscribeParams | AlignParams | DiarizeParams,
+        model: Model,
+        doing: str,
+        request: dict[str, Any],
+    ) -> Later:
         """Have the engine of `model` answer."""
-        manager: ModelManager = self._managers[model.kind]
+        lease = self._managers.lease(model, priority=params.priority, keep_alive=params.keep_alive)
 
         def work() -> Json:
             queued = time.monotonic() - job.accepted_at
-            job.begin(title)
-            params = {
+            job.begin(f"{doing} {os.path.basename(params.audio)}")
+            asked = {
                 **request,
-                "loadSeconds": manager.load(job, model),
+                "loadSeconds": lease.load(job),
                 "queueSeconds": queued,
                 "progressToken": msgspec.Raw(job.progress_token or b"null"),
                 "partialResultToken": msgspec.Raw(job.partial_token or b"null"),
             }
-            return manager.call(job, job.method, msgspec.json.encode(params))
+            return lease.call(job, job.method, msgspec.json.encode(asked))
 
-        return manager.answer(job, work)
+        return lease.answer(job, work)
 
     def _start_pipeline(self, job: Job, params: TranscribeParams) -> Later:
         from worker.pipeline.pipelines import Pipelines
@@ -139,16 +147,17 @@ class Work:
         return self._pipelines.start(job, params)
 
 
+def work_method(name: str, function: Callable[[Job, Any], Any]) -> Method:
+    """A method of a lane, with the params that the contract has under its name."""
+    return typed(function, lambda: methods.REQUESTS[name].params_type)
+
+
 def _export(job: Job, params: ExportParams) -> ExportResult:
     """Serve `export`, which needs no engine."""
     from worker.formats.export import export  # with the first of them
 
     job.begin("Exporting")
     return export(job, params)
-
-
-def _method(name: str, function: Callable[[Job, Any], Any]) -> Method:
-    return typed(function, lambda: methods.REQUESTS[name].params_type)
 
 
 def _refuse_contradictions(params: TranscribeParams) -> None:
@@ -172,7 +181,3 @@ def _source(params: AlignParams | DiarizeParams) -> Source:
     from worker.engines.contract import Source
 
     return Source(path=params.audio, channel=params.channel, start=params.start, end=params.end)
-
-
-def _name(params: TranscribeParams | AlignParams | DiarizeParams) -> str:
-    return os.path.basename(params.audio)

@@ -101,7 +101,7 @@ def sides(model: Any, samples: Any, segments: Sequence[dict[str, Any]], batch: i
             Stretch(int(each["start"] * 16000), int(each["end"] * 16000), said, True)
             for each, said in zip(segments, words, strict=True)
         ]
-        for _ in alignment_batched.align(model, samples, stretches, batch, lambda: None):
+        for _ in alignment_batched.align(model, samples, stretches, batch, lambda: None, print):
             pass
         return [(word.start or 0.0, word.end or 0.0) for said in words for word in said]
 
@@ -115,7 +115,7 @@ def small_model() -> Any:
     from worker.engines.contract import LoadAlignmentParams
 
     path = ROOT / "tests" / "models" / "alignment"
-    return alignment_model.load(LoadAlignmentParams(language="en", model=str(path), device="cpu"))
+    return alignment_model.load(LoadAlignmentParams(model=str(path), device="cpu"))
 
 
 def base_model() -> Any:

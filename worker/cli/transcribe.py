@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from protocol.errors import RpcError
+from worker.cli.bar import Bar
 from worker.client import Client, WorkerEndedError
 
 
@@ -73,7 +74,7 @@ def _transcribe(
     live = not (options.json or "align" in params or "diarize" in params)
     if live:
         params["partialResultToken"] = "segments"
-    with _Bar(Path(file).name) as bar:
+    with Bar(Path(file).name) as bar:
 
         def show(method: str, notification: dict[str, Any]) -> None:
             if method != "$/progress":
@@ -112,43 +113,6 @@ def _stage(wanted: bool, **options: Any) -> dict[str, Any] | None:
 def _line(segment: dict[str, Any]) -> str:
     speaker = f"{segment['speaker']}: " if "speaker" in segment else ""
     return f"[{clock(segment['start'])} - {clock(segment['end'])}] {speaker}{segment['text']}"
-
-
-class _Bar:
-    """A progress bar on a terminal; nothing when stderr is none."""
-
-    def __init__(self, title: str) -> None:
-        from tqdm import tqdm
-
-        self._bar: Any = tqdm(
-            total=100,
-            desc=title,
-            unit="%",
-            leave=False,
-            disable=not sys.stderr.isatty(),
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}",
-        )
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def update(self, value: dict[str, Any]) -> None:
-        """Show a progress value."""
-        if value["kind"] != "report":
-            return
-        self._bar.set_postfix_str(value["stage"])
-        if "percentage" in value:
-            self._bar.update(value["percentage"] - self._bar.n)
-
-    def write(self, line: str) -> None:
-        """Print a line on stdout, above the bar."""
-        self._bar.clear()
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-        self._bar.refresh()
 
 
 def clock(seconds: float) -> str:

@@ -80,12 +80,13 @@ class _Alignment:
         self._job = job
         self._model = model
         self._samples = samples
+        self._language = params.language
         self._segments = params.segments
         self._options = params.options
         self._offset = params.source.start
         self._end = self._offset + len(samples) / audio.SAMPLE_RATE
         if params.options.aligner == "whisperx":
-            self._spaced = alignment_whisperx.writes_spaces(model.language)
+            self._spaced = alignment_whisperx.writes_spaces(params.language)
         else:
             self._spaced = params.language not in _WITHOUT_SPACES
         self._words = [split(each.text, self._spaced, model.dictionary) for each in params.segments]
@@ -137,6 +138,7 @@ class _Alignment:
             stretches,
             self._options.batch_size,
             self._job.raise_if_cancelled,
+            self.notices.append,
         )
 
     def _align_by_whisperx(self) -> Iterator[tuple[int, bool]]:
@@ -151,6 +153,7 @@ class _Alignment:
                 end = start + (unit.end - unit.start) * len(text) / total
                 aligned &= alignment_whisperx.align(
                     self._model,
+                    self._language,
                     self._samples,
                     text,
                     self._words[index],

@@ -20,10 +20,12 @@ from protocol.errors import RpcError
 from worker.audio import SAMPLE_RATE
 from worker.engines.alignment_model import HOP, SHORTEST, AlignmentModel
 from worker.engines.alignment_text import UNKNOWN, TimedWord
+from worker.engines.savings import memory_saved
 
 if TYPE_CHECKING:
     import torch
 
+    from protocol.values import Notice
     from worker.audio import Samples
 
 LONGEST: Final = 30 * SAMPLE_RATE
@@ -62,13 +64,15 @@ def align(
     stretches: Sequence[Stretch],
     batch_size: int,
     check: Callable[[], None],
+    note: Callable[[Notice], None],
 ) -> Iterator[tuple[int, bool]]:
     """Set the times of the words of each stretch, in seconds from the first sample.
 
     Yields the number of each stretch when it is done, and whether it could be aligned. Forward
     passes have a few fixed lengths, with real audio around what is shorter: nothing is padded, so
-    no result depends on what else is in the batch. `check` is called before each of them. Raises
-    `RpcError` of kind transcript_invalid for more text than can be aligned at once.
+    no result depends on what else is in the batch. `check` is called before each of them, `note`
+    with a warning when batches had to be made smaller. Raises `RpcError` of kind
+    transcript_invalid for more text than can be aligned at once.
     """
     import numpy as np
     import torch
@@ -86,11 +90,20 @@ def align(
             window = _window(number, stretch, len(samples))
             batches[window.length].append(window)
     for length, windows in sorted(batches.items()):
-        for start in range(0, len(windows), batch_size):
+        start = 0
+        while start < len(windows):
             check()
             batch = windows[start : start + batch_size]
             parts = [samples[each.first : each.first + length] for each in batch]
-            emissions = model.emissions(torch.from_numpy(np.stack(parts)))
+            try:
+                emissions = model.emissions(torch.from_numpy(np.stack(parts)))
+            except (torch.OutOfMemoryError, MemoryError):
+                if len(batch) == 1:
+                    raise RpcError("out_of_memory") from None
+                batch_size = len(batch) // 2
+                note(memory_saved("batchSize", f"batches of {batch_size} were aligned"))
+                continue
+            start += len(batch)
             for window, scores in zip(batch, emissions, strict=True):
                 stretch = stretches[window.stretch]
                 yield window.stretch, _align(model, scores, stretch, window.first, length)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from protocol.errors import RpcError
 from worker import catalogue
-from worker.engines import hub_cache, torch_device
+from worker.engines import hub_cache, pickles, torch_device
 from worker.engines.contract import LoadAlignmentParams
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ class AlignmentModel:
     def __init__(
         self,
         name: str,
-        language: str,
         model: Any,
         dictionary: dict[str, int],
         device: torch.device,
@@ -38,7 +36,6 @@ class AlignmentModel:
         normalize: bool,
     ) -> None:
         self.name = name
-        self.language = language
         self.model = model
         self.dictionary = dictionary
         """Label of each character, in lower case; `|` stands for the space."""
@@ -67,11 +64,11 @@ class AlignmentModel:
 
 
 def load(params: LoadAlignmentParams) -> AlignmentModel:
-    """Load the model; raises `RpcError` of the kinds model_*, language_unsupported and others."""
+    """Load the model; raises `RpcError` of the kinds model_* and others."""
     import torchaudio
 
-    language = params.language
-    name = params.model or catalogue.aligner(language)
+    name = params.model
+    assert name
     device = torch_device.choose(params.device, params.device_index)
     if name in torchaudio.pipelines.__all__:
         return _load_torchaudio(name, params, device)
@@ -95,15 +92,15 @@ def _load_torchaudio(
         raise hub_cache.not_cached(name, f"{hub_cache.TORCHAUDIO}{name}")
     try:
         how = {"progress": False, "weights_only": not params.allow_pickle}
-        model = bundle.get_model(dl_kwargs=how).eval().to(device)
-    except pickle.UnpicklingError:  # torch's own text advises to load it nevertheless
-        raise hub_cache.needs_pickle(str(file)) from None
+        with pickles.tensors_alone(params.allow_pickle, str(file)):
+            model = bundle.get_model(dl_kwargs=how).eval().to(device)
+    except RpcError:
+        raise
     except Exception as error:
         raise _invalid(str(file), error) from None
     dictionary = {char.lower(): label for label, char in enumerate(bundle.get_labels())}
     return AlignmentModel(
         name,
-        params.language,
         model,
         dictionary,
         device,
@@ -121,17 +118,17 @@ def _load_hugging_face(
     try:
         processor: Any = Wav2Vec2Processor
         processor = processor.from_pretrained(directory, local_files_only=True)
-        model = Wav2Vec2ForCTC.from_pretrained(
-            directory, local_files_only=True, weights_only=not params.allow_pickle
-        )
-    except pickle.UnpicklingError:  # its text advises to load it nevertheless
-        raise hub_cache.needs_pickle(directory) from None
+        with pickles.tensors_alone(params.allow_pickle, directory):
+            model = Wav2Vec2ForCTC.from_pretrained(
+                directory, local_files_only=True, weights_only=not params.allow_pickle
+            )
+    except RpcError:
+        raise
     except Exception as error:  # a damaged file raises whatever its bytes lead to
         raise _invalid(directory, error) from None
     vocabulary: dict[str, int] = processor.tokenizer.get_vocab()
     return AlignmentModel(
         name,
-        params.language,
         model.eval().to(device),
         {char.lower(): label for char, label in vocabulary.items()},
         device,

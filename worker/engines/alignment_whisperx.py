@@ -27,6 +27,7 @@ def writes_spaces(language: str) -> bool:
 
 def align(
     model: AlignmentModel,
+    language: str,
     samples: Samples,
     text: str,
     words: Sequence[TimedWord],
@@ -48,7 +49,7 @@ def align(
         # A line's end, or a space that does not break, would not part words for it.
         [{"start": start, "end": end, "text": re.sub(r"\s", " ", text.strip())}],
         model.model,
-        {"language": model.language, "dictionary": model.dictionary, "type": model.kind},
+        {"language": language, "dictionary": model.dictionary, "type": model.kind},
         np.asarray(samples).copy() if not samples.flags.writeable else samples,
         str(model.device),
         interpolate_method=interpolation,

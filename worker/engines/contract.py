@@ -61,7 +61,6 @@ class EngineTranscribeParams(Params, kw_only=True):
 class LoadAlignmentParams(AlignmentOptions, kw_only=True):
     """Params of the alignment engine's `load`; a `model` that is a directory is absolute."""
 
-    language: str
     progress_token: Token | None = None
 
 
@@ -138,7 +137,10 @@ class CachedModel(Result, kw_only=True):
 
     repository: str
     size: int
+    complete: bool
+    """Some revision is there as a whole."""
     incomplete: int
+    """Of files whose download was broken off."""
     revisions: list[str]
 
 

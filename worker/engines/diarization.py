@@ -14,6 +14,7 @@ from protocol.values import Notice
 from worker import audio
 from worker.engines import diarization_model, torch_device
 from worker.engines.contract import EngineDiarizeParams, LoadDiarizationParams, LoadResult
+from worker.engines.savings import memory_saved
 from worker.engines.stages import StageClock
 
 if TYPE_CHECKING:
@@ -54,7 +55,12 @@ class DiarizationEngine:
             samples = audio.read(params.source, job.raise_if_cancelled)
         notices = self._set_batch_size(options)
         with clock.stage("diarization"):
-            output = self._apply(job, samples, options)
+            try:
+                output = self._apply(job, samples, options)
+            except RpcError as error:
+                if error.kind != "out_of_memory" or not self._halve_batches(notices):
+                    raise
+                output = self._apply(job, samples, options)
         # Pipelines made for version 3 and other kinds return the turns alone.
         diarization = getattr(output, "speaker_diarization", output)
         exclusive = getattr(output, "exclusive_speaker_diarization", None)
@@ -87,6 +93,16 @@ class DiarizationEngine:
         message = "batchSize changes nothing here: the pipeline has none."
         return [Notice(kind="option_ignored", option="batchSize", message=message)]
 
+    def _halve_batches(self, notices: list[Notice]) -> bool:
+        """Need less memory; whether that is possible."""
+        sizes = {name: getattr(self._pipeline, name) for name in self._batch_sizes}
+        if max(sizes.values(), default=1) < 2:
+            return False
+        for name, size in sizes.items():
+            setattr(self._pipeline, name, max(1, size // 2))
+        notices.append(memory_saved("batchSize", "batches of half the size were taken"))
+        return True
+
     def _apply(self, job: Job, samples: audio.Samples, options: DiarizationOptions) -> Any:
         import numpy as np
         import torch
@@ -113,7 +129,7 @@ class DiarizationEngine:
                     max_speakers=options.max_speakers,
                     hook=hook,
                 )
-            except torch.OutOfMemoryError:
+            except (torch.OutOfMemoryError, MemoryError):
                 raise RpcError("out_of_memory") from None
             except (ValueError, OverflowError) as error:
                 # More speakers than its clustering, or an array of counts, can hold.

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import pickle
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import RpcError
 from worker import catalogue
-from worker.engines import hub_cache, torch_device
+from worker.engines import hub_cache, pickles, torch_device
 from worker.engines.contract import LoadDiarizationParams
 
 _CONFIG: Final = "config.yaml"
-_FORCE: Final = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _MODEL: Final = "$model/"
 _WEIGHTS: Final = {
     "segmentation": ("pytorch_model.bin",),
@@ -36,39 +33,17 @@ def load(params: LoadDiarizationParams) -> Any:
     from pyannote.audio import Pipeline
 
     try:
-        with _tensors_alone(params.allow_pickle):
+        with pickles.tensors_alone(params.allow_pickle, directory):
             pipeline: Any = Pipeline.from_pretrained(directory)
         return pipeline.to(device)
-    except pickle.UnpicklingError:  # its text advises to load it nevertheless
-        raise hub_cache.needs_pickle(directory) from None
+    except RpcError:
+        raise
     except Exception as error:  # a damaged checkpoint raises whatever its bytes lead to
         raise RpcError(
             "model_invalid",
             f"The pipeline in {directory} cannot be loaded: {type(error).__name__}: {error}.",
             path=directory,
         ) from None
-
-
-@contextmanager
-def _tensors_alone(allow_pickle: bool) -> Iterator[None]:
-    """Let checkpoints hold nothing but tensors, plain values, and pyannote's own descriptions.
-
-    pyannote reads its checkpoints as pickles, which may run any code; torch can be told to
-    overrule that, and which classes are harmless.
-    """
-    if allow_pickle:
-        yield
-        return
-    import torch
-    from pyannote.audio.core.task import Problem, Resolution, Specifications
-
-    harmless = [torch.torch_version.TorchVersion, Problem, Resolution, Specifications]
-    os.environ[_FORCE] = "1"
-    try:
-        with torch.serialization.safe_globals(harmless):
-            yield
-    finally:
-        del os.environ[_FORCE]
 
 
 def _silence_telemetry() -> None:

@@ -13,6 +13,7 @@ from protocol.values import Notice
 from worker import audio
 from worker.engines import whisper_model
 from worker.engines.contract import EngineTranscribeParams, LoadParams, LoadResult, Source
+from worker.engines.savings import memory_saved
 from worker.engines.stages import StageClock
 
 if TYPE_CHECKING:
@@ -35,15 +36,28 @@ class Recognition(NamedTuple):
 class Recognizer(ABC):
     """An engine around one CTranslate2 Whisper model. Its methods are called one at a time."""
 
+    usual_batch_size = 1
+    """Windows that are decoded at once when the request does not say."""
+
     def __init__(self) -> None:
         self._model: Any = None  # faster_whisper.WhisperModel, which has no types
+        self._params: LoadParams
         self._warnings: list[Notice] = []
 
     def load(self, job: Job, params: LoadParams) -> LoadResult:
-        """Load the model, for good: another model is for another process."""
+        """Load the model, for good: another model is for another process.
+
+        Where memory does not suffice, it is loaded as int8.
+        """
         if self._model is not None:
             raise RpcError("invalid_request", "This engine has its model already.")
-        self._model, self._warnings = self._load(params)
+        self._params = params
+        try:
+            self._model, self._warnings = self._load(params)
+        except RpcError as error:
+            if error.kind != "out_of_memory" or params.compute_type.startswith("int8"):
+                raise
+            self._load_as_int8()
         return LoadResult(
             device=self._model.model.device,
             compute_type=self._model.model.compute_type,
@@ -52,6 +66,8 @@ class Recognizer(ABC):
 
     def transcribe(self, job: Job, params: EngineTranscribeParams) -> TranscribeResult:
         """Transcribe a recording; segments go out as they are decoded."""
+        if self._model is None:  # it could not be loaded again
+            self._load_as_int8()
         request = params.request
         clock = StageClock(params.queue_seconds, params.load_seconds)
         job.report(ProgressReport(stage="decode"))
@@ -63,26 +79,17 @@ class Recognizer(ABC):
         duration = len(samples) / audio.SAMPLE_RATE
         language, warnings = self._language(request)
         warnings += self._ignored(request, params.given, language)
-        segments: list[Segment] = []
-        texts: list[str] = []
+        savings = self._savings(request, warnings)
         with clock.stage("recognition"):
-            try:
-                found = self._recognise(job, request, samples, language)
-                for segment in found.segments:
-                    job.raise_if_cancelled()
-                    texts.append(segment.text)
-                    _place(segment, params.first_id + len(segments), request.start, params.speaker)
-                    segments.append(segment)
-                    job.partial(PartialTranscript(language=found.language, segments=[segment]))
-            except ValueError as error:  # what only the library knows, such as too long a prompt
-                message = f"{str(error).rstrip('.')}."
-                raise RpcError("invalid_params", message, path="$") from None
-            except RuntimeError as error:
-                raise whisper_model.native_error(
-                    error, "internal_error", "Recognition failed"
-                ) from None
+            while True:
+                try:
+                    found, text, segments = self._decode(job, params, samples, language)
+                    break
+                except RpcError as error:
+                    if error.kind != "out_of_memory" or not next(savings, False):
+                        raise
         return TranscribeResult(
-            text="".join(texts).strip(),
+            text=text,
             language=found.language,
             language_probability=found.language_probability,
             duration=duration,
@@ -96,6 +103,51 @@ class Recognizer(ABC):
             timings=clock.timings(),
             real_time_factor=clock.seconds("decode", "recognition") / duration,
         )
+
+    def _decode(
+        self,
+        job: Job,
+        params: EngineTranscribeParams,
+        samples: audio.Samples,
+        language: str | None,
+    ) -> tuple[Recognition, str, list[Segment]]:
+        """Recognise everything: what was found, all of its text, and the segments."""
+        request = params.request
+        segments: list[Segment] = []
+        texts: list[str] = []
+        try:
+            found = self._recognise(job, request, samples, language)
+            for segment in found.segments:
+                job.raise_if_cancelled()
+                texts.append(segment.text)
+                _place(segment, params.first_id + len(segments), request.start, params.speaker)
+                segments.append(segment)
+                job.partial(PartialTranscript(language=found.language, segments=[segment]))
+        except ValueError as error:  # what only the library knows, such as too long a prompt
+            message = f"{str(error).rstrip('.')}."
+            raise RpcError("invalid_params", message, path="$") from None
+        except (RuntimeError, MemoryError) as error:
+            raise whisper_model.native_error(
+                error, "internal_error", "Recognition failed"
+            ) from None
+        return found, "".join(texts).strip(), segments
+
+    def _savings(self, request: TranscribeParams, warnings: list[Notice]) -> Iterator[bool]:
+        """Make the next attempt need less memory, each time in another way; and say so."""
+        size = request.batch_size or self.usual_batch_size
+        if size > 1:
+            request.batch_size = size // 2
+            warnings.append(memory_saved("batchSize", f"batches of {size // 2} were decoded"))
+            yield True
+        if not self._model.model.compute_type.startswith("int8"):
+            self._load_as_int8()
+            yield True
+
+    def _load_as_int8(self) -> None:
+        self._model = None  # its memory is needed
+        self._params.compute_type = "int8"
+        self._model, self._warnings = self._load(self._params)
+        self._warnings.append(memory_saved("computeType", "the model was loaded as int8"))
 
     @abstractmethod
     def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:

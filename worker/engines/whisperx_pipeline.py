@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from worker.engines.contract import LoadParams
     from worker.jobs import Job
 
-DEFAULT_BATCH_SIZE: Final = 8
-"""What the whisperx command line takes."""
-
 # Loading this checkpoint runs code that is pickled in it: only the one that whisperx 3 ships.
 _VAD_SHA256: Final = "0b5b3216d60a2d32fc086b47ea8c67589aaeb26b7e07fcbe620d6d0b83e209ea"
 
@@ -81,6 +78,9 @@ _VAD_IGNORED: Final = {
 
 class WhisperxEngine(Recognizer):
     """Methods of the engine's process."""
+
+    usual_batch_size = 8
+    """What the whisperx command line takes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class WhisperxEngine(Recognizer):
             clips = (
                 {"inputs": waveform[int(start * _RATE) : int(end * _RATE)]} for start, end in chunks
             )
-            size = request.batch_size or DEFAULT_BATCH_SIZE
+            size = request.batch_size or self.usual_batch_size
             texts = pipeline(clips, batch_size=size, num_workers=0) if chunks else ()
             for (start, end), out in zip(chunks, texts, strict=True):
                 yield _segment(start, end, out)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from worker.handler import failure
@@ -22,8 +24,9 @@ from worker.managers.part import Shared
 from worker.managers.turns import Turn, Turns
 
 if TYPE_CHECKING:
-    from protocol.values import Priority
-    from worker.engines.contract import FetchParams
+    from protocol.models import LoadedModel
+    from protocol.values import Notice, Priority
+    from worker.engines.contract import FetchParams, LoadResult
     from worker.engines.process import EngineProcess
 
 T = TypeVar("T")
@@ -50,6 +53,9 @@ class Host(Protocol):
     def rested(self, manager: ModelManager) -> None:
         """A turn has ended, or the last lease was given back."""
 
+    def describe(self, manager: ModelManager, *, after_turn: bool) -> LoadedModel:
+        """What is known of the model in memory."""
+
 
 class _Failure(NamedTuple):
     """A load that failed."""
@@ -70,14 +76,18 @@ class ModelManager:
     *thread* that started it ends. All state is guarded by `changed`, which managers share.
     """
 
-    def __init__(
-        self, model: Model, host: Host, changed: threading.Condition, log: Log
-    ) -> None:
+    def __init__(self, model: Model, host: Host, changed: threading.Condition, log: Log) -> None:
         self.model = model
         self.engine: EngineProcess | None = None
         self.loaded = False
+        self.placement: LoadResult | None = None
+        """Where the engine put the model."""
         self.running = False
         """A turn is being taken, or the engine is being ended."""
+        self.leaving = False
+        """The engine is being ended."""
+        self.claims = 0
+        """Others that wait for its memory: before they have had it, no further turn is taken."""
         self.reserved = 0
         """Bytes that were granted and may not be used yet."""
         self.leases = 0
@@ -103,9 +113,19 @@ class ModelManager:
         return self.model.kind not in TASKS
 
     @property
+    def wanted(self) -> bool:
+        """Whether a job lays claim to it, or waits for it."""
+        return self.leases > 0 or len(self._turns) > 0
+
+    @property
     def busy(self) -> bool:
-        """Whether a job uses it, or waits for it."""
-        return self.running or self.leases > 0 or len(self._turns) > 0
+        """Whether it is at work, or wanted."""
+        return self.running or self.wanted
+
+    @property
+    def resting(self) -> bool:
+        """Whether it has an engine that does nothing."""
+        return self.engine is not None and not self.running
 
     @property
     def present(self) -> bool:
@@ -115,12 +135,14 @@ class ModelManager:
     def load(self, caller: Caller, *, download: bool, polite: bool = False) -> float:
         """Have the engine hold the model; return the seconds that took. Only within a turn.
 
-        With `download`, it is fetched when it is not cached, or damaged. A polite one gives up, without an error, where another job's model would have to go.
+        With `download`, it is fetched when it is not cached, or damaged. A polite load is given
+        up, without an error, where another job's model would have to go.
         """
         began = time.monotonic()
         if self._usable(caller):
             return time.monotonic() - began
-        shared = Shared(lambda: self._interested(caller))
+        self._discard()
+        shared = Shared(lambda: self._interested(caller), preliminary=True)
         with self.changed:
             self._sharing = (caller, shared)
         caller.on_cancel(self._reconsider)
@@ -141,12 +163,11 @@ class ModelManager:
         return time.monotonic() - began
 
     def call(self, caller: Caller, method: str, params: bytes) -> Json:
-        """Call the engine; only within a turn."""
-        if not self.engine or not self.engine.alive:
-            self.engine = self.host.start(self.model)
-            self.loaded = self.stale = False
+        """Call the engine, which was loaded; only within a turn."""
+        engine = self.engine
+        assert engine
         try:
-            result = self.engine.call(method, params, caller)
+            result = engine.call(method, params, caller)
         except RpcError as error:
             if error.kind == "engine_crashed":
                 self._crashes += 1
@@ -169,46 +190,64 @@ class ModelManager:
         """Somebody who waited does so no more."""
         self._reconsider()
 
+    def leave(self) -> None:
+        """Take no turn any more, and no other claim: `end` follows. With the lock held."""
+        self.running = self.leaving = True
+
     def end(self) -> None:
-        """End the engine, so that its memory is free; whoever calls has set `running`."""
-        if self.engine:
-            self.engine.stop()
+        """End the engine, so that its memory is free, after `leave`."""
+        self._discard()
         with self.changed:
-            self.engine = None
-            self.loaded = self.running = False
+            self.running = self.leaving = False
             self.changed.notify_all()
 
     def close(self) -> None:
         """End the engine and what it would leave behind; from any thread."""
-        if self.engine:
-            self.engine.stop(_CLOSE_SECONDS)
+        engine = self.engine
+        if engine:
+            engine.stop(_CLOSE_SECONDS)
 
     def _usable(self, caller: Caller) -> bool:
         """Whether the engine holds the model, and lives."""
-        if self.engine and self.stale:
-            self.engine.stop()
-        if not self.engine or not self.engine.alive:
+        if not self.loaded or self.stale or not self.engine or not self.engine.alive:
             return False
-        if not self.loaded:
-            return self.helper
         try:
             # The system takes a moment to tell of a process that was killed.
-            self.engine.call("ping", b"{}", caller)
+            self.call(caller, "ping", b"{}")
         except RpcError as error:
             if error.kind != "engine_crashed":
                 raise
             return False
         return True
 
+    def _discard(self) -> None:
+        """End the engine, if there is one."""
+        engine = self.engine
+        if engine:
+            engine.stop()
+        with self.changed:
+            self.engine = None
+            self.loaded = self.stale = False
+
     def _load(self, shared: Shared, download: bool) -> None:
         model = self.model
-        if not model.params:
-            self.engine = self.host.start(model)
-            self.stale = False
-            return
+        self.engine = self.host.start(model)
+        try:
+            if not self.helper:
+                self._load_model(shared, download)
+        except BaseException:
+            self._discard()
+            raise
+        self.loaded = True
+        self.loads += 1
+
+    def _load_model(self, shared: Shared, download: bool) -> None:
+        from worker.engines.contract import LoadResult
+
+        model = self.model
         shared.report(ProgressReport(stage="load", message=model.name))
         try:
-            self.call(shared, "load", model.params)
+            placement = self.call(shared, "load", model.params)
         except RpcError as error:
             healable = error.kind in ("model_not_cached", "model_invalid")
             if not (healable and download and model.source):
@@ -216,9 +255,8 @@ class ModelManager:
             self.log.info(f"{model.name}: {error.message} Fetching it.")
             self.host.fetch(shared, model.source)
             shared.report(ProgressReport(stage="load", message=model.name))
-            self.call(shared, "load", model.params)
-        self.loaded = True
-        self.loads += 1
+            placement = self.call(shared, "load", model.params)
+        self.placement = msgspec.json.decode(b"".join(placement), type=LoadResult)
 
     def _backoff(self, caller: Caller) -> None:
         """After repeated crashes, wait before the next start; longer each time."""
@@ -246,8 +284,8 @@ class ModelManager:
     def _work(self) -> None:
         while True:
             with self.changed:
-                while self.running or not self._turns:
-                    if not self.engine and not self.running:
+                while self.running or self.claims or not self._turns:
+                    if not (self.engine or self.running or self._turns):
                         self._thread = None
                         return
                     self.changed.wait()
@@ -256,13 +294,15 @@ class ModelManager:
             failed, self._failure = self._failure, None
             if failed and failed.concerns(turn):
                 self._failure = failed
-                turn.fail(RpcError.from_object(failed.error.to_object()))
+                turn.error = RpcError.from_object(failed.error.to_object())
             else:
                 turn.take()
+            if self.engine and not self.engine.alive:
+                self._discard()
             with self.changed:
                 self.running = False
-                self.idle_since = time.monotonic()
                 self.changed.notify_all()
+            turn.settle()
             self.host.rested(self)
 
 
@@ -280,8 +320,9 @@ class Lease:
         *,
         download: bool,
     ) -> None:
+        self.download = download
+        """The model may be fetched."""
         self._manager = manager
-        self._download = download
         self._priority = priority
         self._keep_alive = keep_alive
         self._held = True
@@ -298,23 +339,14 @@ class Lease:
         The lease ends with that.
         """
 
-        def take_turn() -> None:
-            try:
-                if not job.finished:
-                    job.succeed(work())
-            except BaseException as error:
-                job.fail(failure(error, job.method, self._manager.log))
-            finally:
-                self.release()
-
-        turn = _AnsweringTurn(job, take_turn, self.release, self._download)
+        turn = _AnsweringTurn(job, work, self, self._manager.log)
         job.on_cancel(self._manager.withdrawn)
         self._manager.submit(turn, self._priority)
         return LATER
 
     def run(self, caller: Caller, work: Callable[[], T]) -> T:
         """Do `work` when its turn comes, and wait for it; from any thread but the manager's."""
-        turn = Turn(caller, work, download=self._download)
+        turn = Turn(caller, work, download=self.download)
 
         def withdraw() -> None:
             turn.withdraw()
@@ -324,13 +356,28 @@ class Lease:
         self._manager.submit(turn, self._priority)
         return turn.outcome()
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is in memory, as far as is known."""
+        return self._manager.loaded
+
+    @property
+    def warnings(self) -> list[Notice]:
+        """What the caller should know of where the model was put."""
+        placement = self._manager.placement
+        return placement.warnings if placement else []
+
+    def describe(self) -> LoadedModel:
+        """What is known of the model in memory, as it is when this turn is over."""
+        return self._manager.host.describe(self._manager, after_turn=True)
+
     def load(self, caller: Caller) -> float:
         """Have the model loaded; return the seconds that took. Only within work."""
-        return self._manager.load(caller, download=self._download)
+        return self._manager.load(caller, download=self.download)
 
     def preload(self, caller: Caller) -> float:
         """Load the model early, unless that takes memory that another job's model has."""
-        return self._manager.load(caller, download=self._download, polite=True)
+        return self._manager.load(caller, download=self.download, polite=True)
 
     def call(self, caller: Caller, method: str, params: bytes) -> Json:
         """Call the engine; only within work."""
@@ -338,29 +385,41 @@ class Lease:
 
     def release(self) -> None:
         """Give it back; more than once does no harm."""
+        if self.give_back():
+            self._manager.host.rested(self._manager)
+
+    def give_back(self) -> bool:
+        """Give it back, and leave what follows from it to the end of the turn."""
         manager = self._manager
         with manager.changed:
             if not self._held:
-                return
+                return False
             self._held = False
             manager.leases -= 1
             manager.keep_alive = self._keep_alive
             manager.idle_since = time.monotonic()
             manager.changed.notify_all()
-        manager.host.rested(manager)
+            return True
 
 
-class _AnsweringTurn(Turn[None]):
+class _AnsweringTurn(Turn[Json]):
     """A turn that nobody waits for: what comes of it answers a job."""
 
-    def __init__(
-        self, job: Job, work: Callable[[], None], release: Callable[[], None], download: bool
-    ) -> None:
-        super().__init__(job, work, download=download)
+    def __init__(self, job: Job, work: Callable[[], Json], lease: Lease, log: Log) -> None:
+        super().__init__(job, work, download=lease.download)
         self._job = job
-        self._release = release
+        self._lease = lease
+        self._log = log
 
-    def fail(self, error: RpcError) -> None:
-        """Answer with an error in place of the work."""
-        self._job.fail(error)
-        self._release()
+    def take(self) -> None:
+        """Do it, unless the job was cancelled."""
+        if not self._job.finished:
+            super().take()
+
+    def settle(self) -> None:
+        """Answer; whoever reads that finds the model free already."""
+        self._lease.give_back()
+        if self.error:
+            self._job.fail(failure(self.error, self._job.method, self._log))
+        elif self.result:
+            self._job.succeed(self.result[0])

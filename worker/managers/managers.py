@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
-from worker.log import Log
+from worker.log import Log, timestamp
 from worker.managers import memory
 from worker.managers.downloads import Downloads
 from worker.managers.manager import Lease, ModelManager
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from worker.channel import Writer
     from worker.engines.contract import FetchParams
     from worker.engines.process import EngineProcess
-    from worker.jobs import Caller, Json
+    from worker.jobs import Caller
 
 DEFAULT_KEEP_ALIVE: Final = 300.0
 DEFAULT_MAX_LOADED: Final = 8
@@ -32,6 +32,7 @@ _REMEMBERED: Final = 64
 """Models that are not loaded, and whose measures are kept."""
 _SAMPLE_SECONDS: Final = 0.25
 _ADMISSION_POLL_SECONDS: Final = 0.2
+_NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 class Policy(NamedTuple):
@@ -68,13 +69,11 @@ class Managers:
     One lock guards them all, so that who is to go and who may come is decided in one place.
     """
 
-    def __init__(
-        self, writer: Writer, log: Log, policy: Policy = Policy()
-    ) -> None:
+    def __init__(self, writer: Writer, log: Log, policy: Policy | None = None) -> None:
         self.downloads = Downloads(lambda: self.start(HUB))
         self._writer = writer
         self._log = log
-        self._policy = policy
+        self.policy: Final = policy or Policy()
         self._token: str | None = None
         self._swept = False
         self._changed = threading.Condition()
@@ -128,16 +127,15 @@ class Managers:
     def loaded(self) -> list[tuple[Model, LoadedModel]]:
         """The models in memory, and the helpers."""
         with self._changed:
-            present = [each for each in self._managers.values() if each.present or each.running]
-        held = self._devices.held()
-        return [(each.model, self._describe(each, held)) for each in present]
+            present = [each for each in self._managers.values() if each.present]
+        return [(each.model, self.describe(each)) for each in present]
 
     def expected_memory(self, model: Model) -> int:
         """What a model takes, as it was measured or else on a CPU as it is expected. In bytes."""
         with self._changed:
             return self._expected(model).system
 
-    def memory(self) -> MemoryInfo:
+    def memory_info(self) -> MemoryInfo:
         """Memory of the machine and of the worker."""
         from protocol.models import MemoryInfo
 
@@ -148,7 +146,7 @@ class Managers:
             total=machine.total,
             available=machine.available,
             used=used,
-            budget=self._policy.budget,
+            budget=self.policy.budget,
         )
 
     def unload(
@@ -158,14 +156,12 @@ class Managers:
 
         `when_busy` is refuse, wait or skip. Raises `RpcError`: model_busy, then none is unloaded.
         """
-        unloaded = []
+        unloaded: list[LoadedModel] = []
         while True:
             caller.raise_if_cancelled()
             with self._changed:
                 found = [
-                    each
-                    for each in self._managers.values()
-                    if each.present and wanted(each.model)
+                    each for each in self._managers.values() if each.present and wanted(each.model)
                 ]
                 busy = [each for each in found if each.busy and not each.helper]
                 if busy and when_busy == "refuse":
@@ -176,14 +172,13 @@ class Managers:
                         jobs=busy[0].leases,
                     )
                 idle = [each for each in found if not each.busy]
+                unloaded += [self.describe(each) for each in idle]
                 for each in idle:
-                    each.running = True
+                    each.leave()
                 if not idle and busy and when_busy == "wait":
                     self._changed.wait(_ADMISSION_POLL_SECONDS)
                     continue
-            held = self._devices.held() if idle else {}
             for each in idle:
-                unloaded.append(self._describe(each, held, state="idle"))
                 self._log.info(f"unloading {each.model.name}: asked to")
                 each.end()
             if not busy or when_busy == "skip":
@@ -210,7 +205,7 @@ class Managers:
             environment = {"HF_HUB_DISABLE_XET": "1"}
             if token:
                 environment |= {"HF_TOKEN": token, "TRANSCRIPTION_WORKER_TOKEN_SOURCE": "client"}
-        grace = self._policy.cancel_grace
+        grace = self.policy.cancel_grace
         return EngineProcess(
             model.kind,
             engine_command(model.kind),
@@ -223,44 +218,52 @@ class Managers:
     def admit(self, manager: ModelManager, caller: Caller, *, polite: bool) -> bool:
         """Make room for a model that is to be loaded: idle ones go, the longest unused first.
 
-        Waits while others are busy with memory that will be free. Raises model_does_not_fit when
-        it never will be. A polite one goes without when leased models would have to go.
+        Where all are at work, the next that comes to the end of its turn goes. Raises
+        model_does_not_fit when even alone it would not fit. A polite one goes without when leased
+        models would have to go.
         """
+        claimed: list[ModelManager] = []
         told = False
-        while True:
-            caller.raise_if_cancelled()
-            with self._changed:
-                lack = self._lack(manager)
-                if lack is None:
-                    manager.reserved = max(1, self._expected(manager.model).system)
-                    return True
-                others = [
-                    each
-                    for each in self._managers.values()
-                    if each is not manager and each.present
-                ]
-                idle = [each for each in others if not each.running and not each.reserved]
-                victim = min(idle, key=lambda each: (each.leases > 0, each.idle_since), default=None)
-                if polite and (victim is None or victim.leases > 0):
-                    return False
-                if victim is not None:
-                    victim.running = True
-                elif not others:
-                    raise RpcError(
-                        "model_does_not_fit",
-                        lack.message,
-                        model=manager.model.name,
-                        needed=lack.needed,
-                        available=lack.available,
+        try:
+            while True:
+                caller.raise_if_cancelled()
+                with self._changed:
+                    lack = self._lack(manager)
+                    if lack is None:
+                        manager.reserved = max(1, self._expected(manager.model).system)
+                        return True
+                    others = self._others(manager)
+                    idle = [each for each in others if not each.running and not each.reserved]
+                    victim = min(
+                        idle,
+                        key=lambda each: (each not in claimed, each.leases > 0, each.idle_since),
+                        default=None,
                     )
-                else:
+                    if polite and (victim is None or victim.leases > 0):
+                        return False
+                    if victim is not None:
+                        victim.leave()
+                    elif not others:
+                        raise _does_not_fit(manager.model, lack)
+                    elif not any(each in claimed for each in others):
+                        next_ = min(others, key=lambda each: (each.claims, each.idle_since))
+                        next_.claims += 1
+                        claimed.append(next_)
+                if victim is not None:
+                    reason = f"{manager.model.name} needs room"
+                    self._log.info(f"unloading {victim.model.name}: {reason}")
+                    victim.end()
+                    continue
+                if not told:
+                    told = True
+                    caller.report(ProgressReport(stage="queue", message="waiting for memory"))
+                with self._changed:
                     self._changed.wait(_ADMISSION_POLL_SECONDS)
-            if victim is not None:
-                self._log.info(f"unloading {victim.model.name}: {manager.model.name} needs room")
-                victim.end()
-            elif not told:
-                told = True
-                caller.report(ProgressReport(stage="queue", message="waiting for memory"))
+        finally:
+            with self._changed:
+                for each in claimed:
+                    each.claims -= 1
+                self._changed.notify_all()
 
     def fetch(self, caller: Caller, source: FetchParams) -> None:
         """Have a model in the hub's cache, whole."""
@@ -268,23 +271,48 @@ class Managers:
 
     def rested(self, manager: ModelManager) -> None:
         """A turn has ended: measure, and see who has to go."""
+        held = self._devices.held() if self._unmeasured(manager) else {}
         with self._changed:
-            self._measure(manager)
+            self._measure(manager, held)
             self._changed.notify_all()
         self._tidy()
+
+    def describe(self, manager: ModelManager, *, after_turn: bool = False) -> LoadedModel:
+        """What is known of a model in memory; `after_turn`, as it will be when its turn is over."""
+        from protocol.models import LoadedModel
+
+        device_memory = self._devices.held()
+        with self._changed:
+            engine = manager.engine
+            placement = manager.placement if manager.loaded else None
+            idle = not (manager.wanted if after_turn else manager.busy)
+            expiry = self._expiry(manager) if idle else math.inf
+            return LoadedModel(
+                task=manager.model.task,
+                model=manager.model.name,
+                engine=manager.model.kind,
+                device=placement.device if placement else None,
+                compute_type=placement.compute_type if placement else None,
+                state="loading" if not manager.loaded else "idle" if idle else "busy",
+                process_id=engine.pid if engine else None,
+                jobs=manager.leases,
+                idle_since=_wall_time(manager.idle_since) if idle else None,
+                expires_at=None if expiry == math.inf else _wall_time(expiry),
+                memory=memory.resident(engine.pid) if engine else None,
+                device_memory=device_memory.get(engine.pid) if engine else None,
+                loads=manager.loads,
+            )
 
     # How it is decided. With the lock held.
 
     def _lack(self, manager: ModelManager) -> _Lack | None:
         """What is missing for a model to be loaded; None when it fits."""
         model = manager.model
-        others = [
-            each for each in self._managers.values() if each is not manager and each.present
-        ]
+        others = self._others(manager)
         models = sum(not each.helper for each in others)
-        if not manager.helper and models >= self._policy.max_loaded:
+        if not manager.helper and models >= self.policy.max_loaded:
             message = f"{models} models are loaded, and no more may be."
-            return _Lack(message, models + 1, self._policy.max_loaded)
+            return _Lack(message, models + 1, self.policy.max_loaded)
         need = self._expected(model)
         held = {each: _resident(each) for each in others}
         # Those at work may grow to what they are known, or expected, to take.
@@ -294,7 +322,7 @@ class Managers:
             if each.running or each.reserved
         )
         used = memory.own() + sum(held.values()) + growth
-        budget = self._policy.budget
+        budget = self.policy.budget
         if budget is not None and used + need.system > budget:
             left = budget - used
             return _lack(model, need.system, left, "the memory budget")
@@ -308,6 +336,10 @@ class Managers:
             if need.device > free:
                 return _lack(model, need.device, free, f"CUDA device {model.device_index}")
         return None
+
+    def _others(self, manager: ModelManager) -> list[ModelManager]:
+        """Those beside `manager` that take memory."""
+        return [each for each in self._managers.values() if each is not manager and each.present]
 
     def _expected(self, model: Model) -> memory.Estimate:
         measure = self._measure_of(model)
@@ -331,12 +363,20 @@ class Managers:
             self._measures[key] = _Measure(weights(model))
         return self._measures[key]
 
-    def _measure(self, manager: ModelManager) -> None:
+    def _unmeasured(self, manager: ModelManager) -> bool:
+        """Whether its model is on a device, and what it takes there is a guess so far."""
+        with self._changed:
+            expected = self._expected(manager.model).device
+            return bool(expected and manager.loaded and not self._measure_of(manager.model).device)
+
+    def _measure(self, manager: ModelManager, held: Mapping[int, int] = _NOTHING) -> None:
+        """Note what an engine takes; `held` is of devices, by process id."""
         engine = manager.engine
-        if not engine or not (manager.loaded or manager.helper):
+        if not engine or not manager.loaded:
             return
         measure = self._measure_of(manager.model)
         measure.peak = max(measure.peak, memory.resident(engine.pid))
+        measure.device = max(measure.device, held.get(engine.pid, 0))
         model = manager.model
         self._bases[model.kind] = memory.base_of(
             model.kind, measure.weights, model.compute_type, measure.peak
@@ -344,19 +384,15 @@ class Managers:
 
     def _forget_some(self) -> None:
         """Keep no more than some of the managers that have nothing to do."""
-        absent = [
-            key for key, each in self._managers.items() if not each.present and not each.busy
-        ]
+        absent = [key for key, each in self._managers.items() if not each.present and not each.busy]
         for key in absent[: max(0, len(absent) - _REMEMBERED)]:
             del self._managers[key]
             self._measures.pop(key, None)
 
     def _expiry(self, manager: ModelManager) -> float:
-        """When it is to be unloaded, on the monotonic clock."""
-        if manager.busy or not manager.engine:
-            return math.inf
+        """When an idle one is to be unloaded, on the monotonic clock."""
         wished = manager.keep_alive
-        seconds = self._policy.keep_alive if wished is None else wished
+        seconds = self.policy.keep_alive if wished is None else wished
         if manager.helper:
             seconds = min(seconds, _HELPER_KEEP_ALIVE)
         return manager.idle_since + seconds
@@ -376,7 +412,8 @@ class Managers:
                 working = [each for each in self._managers.values() if each.running]
                 for each in working:
                     self._measure(each)
-                soonest = min(map(self._expiry, self._managers.values()), default=math.inf)
+                idle = [each for each in self._managers.values() if each.resting and not each.busy]
+                soonest = min(map(self._expiry, idle), default=math.inf)
                 pause = max(0.0, soonest - time.monotonic())
                 if working:
                     pause = min(pause, _SAMPLE_SECONDS)
@@ -387,53 +424,39 @@ class Managers:
         """Unload what has expired, and while the budget is exceeded what is idle."""
         while True:
             with self._changed:
-                idle = [each for each in self._managers.values() if each.engine and not each.running]
+                idle = [each for each in self._managers.values() if each.resting and not each.busy]
                 now = time.monotonic()
                 victim = next((each for each in idle if self._expiry(each) <= now), None)
                 reason = "nobody asked for it for long enough"
                 if victim is None and self._over_budget():
-                    free = [each for each in idle if not each.busy]
-                    victim = min(free, key=lambda each: each.idle_since, default=None)
+                    victim = min(idle, key=lambda each: each.idle_since, default=None)
                     reason = "the memory budget is exceeded"
                 if victim is None:
                     return
-                victim.running = True
+                victim.leave()
             self._log.info(f"unloading {victim.model.name}: {reason}")
             victim.end()
 
     def _over_budget(self) -> bool:
-        if self._policy.budget is None:
+        if self.policy.budget is None:
             return False
-        used = memory.own() + sum(map(_resident, self._managers.values()))
-        return used > self._policy.budget
-
-    def _describe(
-        self, manager: ModelManager, held: dict[int, int], state: Any = None
-    ) -> LoadedModel:
-        from protocol.models import LoadedModel
-
-        with self._changed:
-            engine = manager.engine
-            expiry = self._expiry(manager)
-            loading = not manager.helper and not manager.loaded
-            idle = not manager.busy
-            return LoadedModel(
-                task=manager.model.task,
-                model=manager.model.name,
-                engine=manager.model.kind,
-                state=state or ("loading" if loading else "idle" if idle else "busy"),
-                process_id=engine.pid if engine else None,
-                jobs=manager.leases,
-                idle_since=_wall_time(manager.idle_since) if idle else None,
-                expires_at=None if expiry == math.inf else _wall_time(expiry),
-                memory=memory.resident(engine.pid) if engine else None,
-                device_memory=held.get(engine.pid) if engine else None,
-                loads=manager.loads,
-            )
+        staying = [each for each in self._managers.values() if not each.leaving]
+        return memory.own() + sum(map(_resident, staying)) > self.policy.budget
 
 
 def _resident(manager: ModelManager) -> int:
-    return memory.resident(manager.engine.pid) if manager.engine else 0
+    engine = manager.engine
+    return memory.resident(engine.pid) if engine and engine.alive else 0
+
+
+def _does_not_fit(model: Model, lack: _Lack) -> RpcError:
+    return RpcError(
+        "model_does_not_fit",
+        lack.message,
+        model=model.name,
+        needed=lack.needed,
+        available=lack.available,
+    )
 
 
 def _lack(model: Model, needed: int, available: int, of: str) -> _Lack:
@@ -447,5 +470,4 @@ def _lack(model: Model, needed: int, available: int, of: str) -> _Lack:
 
 def _wall_time(monotonic: float) -> str:
     """A time of the monotonic clock as UTC in ISO 8601."""
-    at = time.time() + monotonic - time.monotonic()
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return timestamp(time.time() + monotonic - time.monotonic())

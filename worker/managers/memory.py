@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 import time
@@ -89,14 +90,11 @@ def system() -> SystemMemory:
 
 
 def resident(pid: int) -> int:
-    """Resident memory of a process and those that it started; 0 when it is gone."""
+    """Resident memory of a process, in bytes; 0 when it is gone."""
     import psutil
 
     try:
-        process = psutil.Process(pid)
-        return int(process.memory_info().rss) + sum(
-            int(child.memory_info().rss) for child in process.children(recursive=True)
-        )
+        return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
 
@@ -113,26 +111,30 @@ class Devices:
 
     def __init__(self) -> None:
         self._program = shutil.which("nvidia-smi")
-        self._asked_at = 0.0
-        self._memory: list[DeviceMemory] = []
+        self._memory: tuple[float, list[list[int]]] = (-math.inf, [])
+        self._held: tuple[float, list[list[int]]] = (-math.inf, [])
 
     def memory(self) -> list[DeviceMemory]:
         """Of each device, by its index; empty without a driver."""
-        now = time.monotonic()
-        if self._program and now - self._asked_at > _SMI_FRESH_SECONDS:
-            rows = self._ask("--query-gpu=memory.total,memory.free")
-            self._memory = [DeviceMemory(row[0] << 20, row[1] << 20) for row in rows]
-            self._asked_at = now
-        return self._memory
+        self._memory = self._fresh(self._memory, "--query-gpu=memory.total,memory.free")
+        return [DeviceMemory(row[0] << 20, row[1] << 20) for row in self._memory[1]]
 
     def held(self) -> dict[int, int]:
         """Bytes that processes hold on devices, by process id."""
-        if not self._program:
-            return {}
+        self._held = self._fresh(self._held, "--query-compute-apps=pid,used_memory")
         held: dict[int, int] = {}
-        for pid, mebibytes in self._ask("--query-compute-apps=pid,used_memory"):
+        for pid, mebibytes in self._held[1]:
             held[pid] = held.get(pid, 0) + (mebibytes << 20)
         return held
+
+    def _fresh(
+        self, known: tuple[float, list[list[int]]], query: str
+    ) -> tuple[float, list[list[int]]]:
+        """What is known, asked again when it is old: when, and what."""
+        now = time.monotonic()
+        if not self._program or now - known[0] < _SMI_FRESH_SECONDS:
+            return known
+        return now, self._ask(query)
 
     def _ask(self, query: str) -> list[list[int]]:
         assert self._program

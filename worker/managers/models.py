@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from protocol.diarization import DEFAULT_DIARIZATION_MODEL
+from protocol.alignment import AlignmentOptions
+from protocol.diarization import DEFAULT_DIARIZATION_MODEL, DiarizationOptions
 from protocol.errors import RpcError
+from protocol.transcription import ModelParams
 from worker import catalogue
 from worker.engines.contract import (
     FetchParams,
@@ -18,10 +20,7 @@ from worker.engines.contract import (
 )
 
 if TYPE_CHECKING:
-    from protocol.alignment import AlignmentOptions
-    from protocol.diarization import DiarizationOptions
     from protocol.models import LoadModelParams, ModelChoice, Task
-    from protocol.transcription import ModelParams
 
 _KINDS = {"faster-whisper": "whisper", "whisperx": "whisperx"}
 TASKS: dict[str, Task] = {
@@ -77,7 +76,6 @@ def recognition_model(params: ModelParams, engine: str, download: bool) -> Model
 def alignment_model(options: AlignmentOptions, language: str, download: bool) -> Model:
     """The model that aligns `language`; `download` holds where the options leave it open."""
     load = LoadAlignmentParams(
-        language=language,
         model=absolute(options.model or catalogue.aligner(language)),
         revision=options.revision,
         device=options.device,
@@ -100,17 +98,11 @@ def diarization_model(options: DiarizationOptions, download: bool) -> Model:
         allow_pickle=options.allow_pickle,
     )
     source = _source("diarization", load.model, load.revision)
-    return _model(
-        "diarization", options.model, load, source, _either(options.download, download)
-    )
+    return _model("diarization", options.model, load, source, _either(options.download, download))
 
 
 def model_to_load(params: LoadModelParams) -> Model:
     """The model that `models/load` names. Raises `RpcError` for an option of another task."""
-    from protocol.alignment import AlignmentOptions
-    from protocol.diarization import DiarizationOptions
-    from protocol.transcription import ModelParams
-
     where = {
         "revision": params.revision,
         "device": params.device,
@@ -119,9 +111,7 @@ def model_to_load(params: LoadModelParams) -> Model:
     if params.task == "recognition":
         _refuse(params, "language", "allow_pickle")
         if params.device == "mps":
-            raise RpcError(
-                "invalid_params", "Recognition does not run on MPS.", path="$.device"
-            )
+            raise RpcError("invalid_params", "Recognition does not run on MPS.", path="$.device")
         wanted = ModelParams(
             model=params.model or ModelParams().model,
             compute_type=params.compute_type or "default",
@@ -144,20 +134,37 @@ def hub_model(choice: ModelChoice) -> FetchParams:
     """Where on the hub a model comes from. Raises `RpcError` for what is none of its models."""
     name = choice.model
     if name is None and choice.task == "recognition":
-        name = "small"
+        name = ModelParams().model
     elif name is None and choice.task == "alignment":
         name = catalogue.aligner(_language(choice))
     name = name or DEFAULT_DIARIZATION_MODEL
-    if Path(name).is_dir():
+    source = _source(choice.task, name, choice.revision)
+    if source is None:
         raise RpcError(
             "invalid_params",
             f"{name} is a directory: the worker neither fetches nor deletes those.",
             path="$.model",
         )
-    repository = catalogue.repository(choice.task, name)
-    return FetchParams(
-        task=choice.task, name=name, repository=repository, revision=choice.revision
-    )
+    return source
+
+
+def catalogued_model(entry: catalogue.Entry) -> Model:
+    """A model of the catalogue with the usual options."""
+    if entry.task == "recognition":
+        return recognition_model(ModelParams(model=entry.name), "faster-whisper", False)
+    if entry.task == "alignment":
+        options = AlignmentOptions(model=entry.name)
+        return alignment_model(options, entry.languages[0], download=False)
+    return diarization_model(DiarizationOptions(model=entry.name), download=False)
+
+
+def goes_by(model: Model, task: Task | None, name: str | None) -> bool:
+    """Whether a model is for `task` and is called `name`; None stands for any."""
+    if name is not None:
+        repository = model.source.repository if model.source else None
+        if name not in (model.name, repository) and absolute(name) != absolute(model.name):
+            return False
+    return task in (None, model.task)
 
 
 def absolute(name: str) -> str:

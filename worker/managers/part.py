@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import msgspec
 
-from protocol.progress import ProgressReport
+from protocol.progress import ProgressReport, read_progress
 from worker.jobs import Caller, Cancellable
 
 TOKENS = {"progressToken": 0, "partialResultToken": 1}
 """What a part asks its engine for."""
 
 
-class _Params(msgspec.Struct):
-    token: int
-    value: msgspec.Raw
-
-
-class _Notification(msgspec.Struct):
-    params: _Params
-
-
-_decode = msgspec.json.Decoder(_Notification).decode
+_PROGRESS: Final = b"%d" % TOKENS["progressToken"]
 _decode_report = msgspec.json.Decoder(ProgressReport).decode
 
 
@@ -44,10 +36,11 @@ class Part(Cancellable):
 
     def forward(self, lines: bytes) -> None:
         """Take notifications that the engine wrote."""
-        for token, value in _values(lines):
+        for line in lines.splitlines():
             if self.cancelled:
                 return
-            if token == TOKENS["progressToken"]:
+            token, value = read_progress(line)
+            if token == _PROGRESS:
                 self._on_report(_decode_report(value))
             else:
                 self._on_partial(value)
@@ -57,20 +50,19 @@ class Part(Cancellable):
         self.forward(line)
 
 
-def _values(lines: bytes) -> Iterator[tuple[int, bytes]]:
-    for line in lines.splitlines():
-        params = _decode(line).params
-        yield params.token, bytes(params.value)
-
-
 class Shared(Part):
     """Work that several callers wait for, a load or a download: each is told how far it is.
 
-    `callers` tells who they are now.
+    `callers` tells who they are now. Where it only comes before what they are to do, the share
+    that is done is none of theirs.
     """
 
-    def __init__(self, callers: Callable[[], Iterable[Caller]]) -> None:
+    def __init__(
+        self, callers: Callable[[], Iterable[Caller]], *, preliminary: bool = False
+    ) -> None:
         def tell(report: ProgressReport) -> None:
+            if preliminary:
+                report.percentage = None
             for caller in callers():
                 caller.report(report)
 

@@ -28,12 +28,13 @@ class Turn(Generic[T]):
         self.download = download
         """Its model may be fetched."""
         self.asked_at = time.monotonic()
+        self.result: list[T] = []
+        """What came of it, when it was done without an error."""
+        self.error: BaseException | None = None
         self._work = work
         self._lock = threading.Lock()
         self._begun = False
         self._done = threading.Event()
-        self._result: list[T] = []
-        self._error: BaseException | None = None
 
     def take(self) -> None:
         """Do it, unless it was taken back."""
@@ -42,30 +43,27 @@ class Turn(Generic[T]):
                 return
             self._begun = True
         try:
-            self._result.append(self._work())
+            self.result.append(self._work())
         except BaseException as error:
-            self._error = error
+            self.error = error
+
+    def settle(self) -> None:
+        """Tell whoever waits that it is over."""
         self._done.set()
 
     def withdraw(self) -> None:
         """Take it back: whoever waits is told that it was cancelled."""
         with self._lock:
             if not self._begun:
-                self._error = RpcError("cancelled")
+                self.error = RpcError("cancelled")
                 self._done.set()
-
-    def fail(self, error: RpcError) -> None:
-        """Do not do it: somebody else's turn has shown what would come of it."""
-        with self._lock:
-            self._error = error
-            self._done.set()
 
     def outcome(self) -> T:
         """Wait, and return or raise what came of it."""
         self._done.wait()
-        if self._error:
-            raise self._error
-        return self._result[0]
+        if self.error:
+            raise self.error
+        return self.result[0]
 
 
 class Turns(Generic[T]):

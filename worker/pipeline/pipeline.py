@@ -18,7 +18,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
+from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,10 +44,16 @@ from worker.engines.contract import (
 from worker.engines.stages import StageClock
 from worker.handler import failure
 from worker.jobs import Json
-from worker.managers.models import alignment_model, diarization_model, recognition_model
+from worker.managers.models import (
+    AUDIO,
+    Model,
+    alignment_model,
+    diarization_model,
+    recognition_model,
+)
+from worker.managers.part import TOKENS, Part
 from worker.pipeline import files
 from worker.pipeline.draft import Draft, order_of_appearance
-from worker.pipeline.part import TOKENS, Part
 from worker.pipeline.progress import Progress
 from worker.scratch import Scratch
 
@@ -54,6 +61,7 @@ if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams
     from worker.jobs import Job
     from worker.log import Log
+    from worker.managers.manager import Lease
     from worker.managers.managers import Managers
 
 _SEGMENTS_A_CALL: Final = 64
@@ -163,7 +171,6 @@ class Pipeline:
     def _decode(self, directory: Path) -> None:
         params = self._params
         part = self._part()
-        manager = self._managers["audio"]
         request = DecodeParams(
             audio=params.audio,
             channel=params.channel,
@@ -175,28 +182,26 @@ class Pipeline:
         )
 
         def decode() -> Json:
+            lease.load(part)
             with self._clock.stage("decode"):
-                return manager.call(part, "decode", msgspec.json.encode(request))
+                return lease.call(part, "decode", msgspec.json.encode(request))
 
-        decoded = _read(manager.run(part, decode), DecodeResult)
+        with self._lease(AUDIO) as lease:
+            decoded = _read(lease.run(part, decode), DecodeResult)
         self._decoded = _Decoded(self._tracks(decoded), decoded.duration)
         self._progress.finish("decode")
 
     def _recognise(self) -> None:
-        model = recognition_model(self._params)
-        manager = self._managers[model.kind]
+        params = self._params
+        model = recognition_model(params, params.engine, params.download)
         current: list[_Track] = []
         part = self._part(
             lambda report: self._progress.take(self._share(report, len(current))),
             lambda value: self._take_segments(current[-1], value),
         )
 
-        def load() -> float:
-            with self._clock.stage("load"):
-                return manager.load(part, model)
-
         def recognise() -> Json:
-            loading = load()
+            loading = self._load(lease, part)
             request = {
                 "request": self._request(),
                 "given": sorted(given_names(self._job.params)),
@@ -208,13 +213,14 @@ class Pipeline:
                 **TOKENS,
             }
             with self._clock.stage("recognition"):
-                return manager.call(part, "transcribe", msgspec.json.encode(request))
+                return lease.call(part, "transcribe", msgspec.json.encode(request))
 
         try:
-            manager.run(part, load)
-            for track in self._wait_for_audio().tracks:
-                current.append(track)
-                track.recognition = _read(manager.run(part, recognise), _Recognition)
+            with self._lease(model) as lease:
+                self._preload(lease, part)
+                for track in self._wait_for_audio().tracks:
+                    current.append(track)
+                    track.recognition = _read(lease.run(part, recognise), _Recognition)
             self._progress.finish("recognition")
         finally:
             self._recognised.put(None)
@@ -222,17 +228,10 @@ class Pipeline:
     def _align(self) -> None:
         assert self._alignment
         options = self._alignment
-        manager = self._managers["alignment"]
         part = self._part(lambda report: self._take_load(report))
-        language = self._params.language
 
-        def load(language: str) -> float:
-            with self._clock.stage("load"):
-                model = alignment_model(options, language.lower(), self._params.download)
-                return manager.load(part, model)
-
-        def align(track: _Track, language: str, segments: list[Segment]) -> Json:
-            load(language)
+        def align(lease: Lease, track: _Track, language: str, segments: list[Segment]) -> Json:
+            self._load(lease, part)
             request = EngineAlignParams(
                 source=track.source,
                 segments=[
@@ -243,35 +242,37 @@ class Pipeline:
                 options=options,
             )
             with self._clock.stage("alignment"):
-                return manager.call(part, "align", msgspec.json.encode(request))
+                return lease.call(part, "align", msgspec.json.encode(request))
 
-        if language:
-            manager.run(part, lambda: load(language))
-        for track, spoken, segments in self._follow_recognition():
-            done = manager.run(part, partial(align, track, spoken, segments))
-            aligned = _read(done, AlignResult)
-            self._draft.align(aligned.segments)
-            self._note(aligned.warnings)
-            assert self._decoded
-            reached = (segments[-1].end - self._params.start) / self._decoded.duration
-            tracks = self._decoded.tracks
-            share = (tracks.index(track) + min(1.0, reached)) / len(tracks)
-            self._progress.take(ProgressReport(stage="alignment", percentage=100 * share))
+        with ExitStack() as leases:
+
+            @cache
+            def lease_for(language: str) -> Lease:
+                model = alignment_model(options, language, self._params.download)
+                return leases.enter_context(self._lease(model))
+
+            if self._params.language:
+                self._preload(lease_for(self._params.language.lower()), part)
+            for track, language, segments in self._follow_recognition():
+                lease = lease_for(language)
+                done = lease.run(part, partial(align, lease, track, language, segments))
+                aligned = _read(done, AlignResult)
+                self._draft.align(aligned.segments)
+                self._note(aligned.warnings)
+                assert self._decoded
+                reached = (segments[-1].end - self._params.start) / self._decoded.duration
+                tracks = self._decoded.tracks
+                share = (tracks.index(track) + min(1.0, reached)) / len(tracks)
+                self._progress.take(ProgressReport(stage="alignment", percentage=100 * share))
         self._progress.finish("alignment")
 
     def _diarize(self) -> None:
         assert self._diarization
         options = self._diarization
-        manager = self._managers["diarization"]
         part = self._part()
-        model = diarization_model(options, self._params.download)
-
-        def load() -> float:
-            with self._clock.stage("load"):
-                return manager.load(part, model)
 
         def diarize() -> Json:
-            load()
+            self._load(lease, part)
             assert self._decoded
             request = EngineDiarizeParams(
                 source=self._decoded.source,
@@ -279,11 +280,12 @@ class Pipeline:
                 progress_token=TOKENS["progressToken"],
             )
             with self._clock.stage("diarization"):
-                return manager.call(part, "diarize", msgspec.json.encode(request))
+                return lease.call(part, "diarize", msgspec.json.encode(request))
 
-        manager.run(part, load)
-        self._wait_for_audio()
-        self._turns = _read(manager.run(part, diarize), DiarizeResult)
+        with self._lease(diarization_model(options, self._params.download)) as lease:
+            self._preload(lease, part)
+            self._wait_for_audio()
+            self._turns = _read(lease.run(part, diarize), DiarizeResult)
         self._note(self._turns.warnings)
         self._progress.finish("diarization")
 
@@ -344,6 +346,25 @@ class Pipeline:
         return result
 
     # What holds them together.
+
+    def _lease(self, model: Model) -> Lease:
+        params = self._params
+        return self._managers.lease(model, priority=params.priority, keep_alive=params.keep_alive)
+
+    def _load(self, lease: Lease, part: Part) -> float:
+        if lease.loaded:
+            return lease.load(part)
+        with self._clock.stage("load"):
+            return lease.load(part)
+
+    def _preload(self, lease: Lease, part: Part) -> None:
+        """Load a model early, while others work."""
+
+        def preload() -> None:
+            with self._clock.stage("load"):
+                lease.preload(part)
+
+        lease.run(part, preload)
 
     def _guard(self, stage: Stage, option: str | None, work: Callable[[], None]) -> None:
         """Run a stage; one that a param asked for by `option` may fail without the rest."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from worker.handler import failure
 from worker.jobs import LATER, Job, Json, Later
 from worker.log import Log
+from worker.managers.turns import Turns
 from worker.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -19,24 +20,34 @@ _SIDE_BY_SIDE: Final = 3
 """So that one decodes and one diarizes while one is recognised; each keeps its audio on disk."""
 
 
+_Waiting = tuple[Job, "TranscribeParams"]
+
+
 class Pipelines:
-    """Runs a few at a time, in the order they came."""
+    """Runs a few at a time: interactive ones first, each kind in the order it came.
+
+    Where a batch has taken every place, there is one more for interactive ones.
+    """
 
     def __init__(self, managers: Managers, log: Log) -> None:
         self._managers = managers
         self._log = log
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Job, TranscribeParams]] = deque()
+        self._waiting: Turns[_Waiting] = Turns()
         self._running: set[Pipeline] = set()
         self._free = _SIDE_BY_SIDE
+        self._overtaking = False
 
     def start(self, job: Job, params: TranscribeParams) -> Later:
         """Answer `job` when its turn has come and its work is done."""
         with self._lock:
-            self._waiting.append((job, params))
+            self._waiting.put((job, params), params.priority)
             if self._free:
                 self._free -= 1
-                threading.Thread(target=self._work, name="pipeline", daemon=True).start()
+                self._thread(self._work)
+            elif params.priority == "interactive" and not self._overtaking:
+                self._overtaking = True
+                self._thread(self._overtake)
         return LATER
 
     def close(self) -> None:
@@ -53,13 +64,29 @@ class Pipelines:
                 if not self._waiting:
                     self._free += 1
                     return
-                job, params = self._waiting.popleft()
-            if job.finished:
-                continue
-            try:
-                job.succeed(self._run(job, params))
-            except BaseException as error:
-                job.fail(failure(error, job.method, self._log))
+                job, params = self._waiting.get()
+            self._serve(job, params)
+
+    def _overtake(self) -> None:
+        """Run interactive pipelines until none waits, or there is a place for them."""
+        while True:
+            with self._lock:
+                waiting = None if self._free else self._waiting.get_interactive()
+                if waiting is None:
+                    self._overtaking = False
+                    return
+            self._serve(*waiting)
+
+    def _serve(self, job: Job, params: TranscribeParams) -> None:
+        if job.finished:
+            return
+        try:
+            job.succeed(self._run(job, params))
+        except BaseException as error:
+            job.fail(failure(error, job.method, self._log))
+
+    def _thread(self, target: Callable[[], None]) -> None:
+        threading.Thread(target=target, name="pipeline", daemon=True).start()
 
     def _run(self, job: Job, params: TranscribeParams) -> Json:
         pipeline = Pipeline(job, params, self._managers, self._log)

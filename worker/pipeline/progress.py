@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from msgspec.structs import replace
+
 from protocol.progress import ProgressReport, Stage
 
 # About how long each takes on one machine, relative to the others. A guess cannot make the
@@ -38,12 +40,9 @@ class Progress:
             gone = sum(self._weights[stage] * done for stage, done in self._done.items())
             self._highest = max(self._highest, round(gone / sum(self._weights.values()), 2))
             self._send(
-                ProgressReport(
-                    stage=report.stage,
+                replace(
+                    report,
                     percentage=self._highest,
-                    audio_done=report.audio_done,
-                    audio_total=report.audio_total,
-                    message=report.message,
                     stages={str(stage): done for stage, done in self._done.items()},
                 )
             )

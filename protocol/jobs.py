@@ -1,0 +1,40 @@
+"""Params and result of `jobs/list`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import UNSET, Raw, UnsetType
+
+from protocol.control import Params, Result
+
+
+class ListJobsParams(Params, kw_only=True):
+    """Params of `jobs/list`."""
+
+
+class JobInfo(Result, kw_only=True):
+    """A work request that waits or runs.
+
+    `stage` and `percentage` are what was last reported: to whoever gave a `progressToken`.
+    """
+
+    id: Raw
+    """As the client wrote it; null for one that was sent as a notification."""
+    method: str
+    state: Literal["waiting", "running"]
+    priority: str
+    accepted_at: str
+    """UTC in ISO 8601."""
+    seconds: float
+    """Since then."""
+    stage: str | UnsetType = UNSET
+    percentage: float | UnsetType = UNSET
+
+
+class ListJobsResult(Result, kw_only=True):
+    """Result of `jobs/list`, in the order of acceptance."""
+
+    jobs: list[JobInfo]
+    limit: int
+    """Work beyond so many open jobs is refused as busy."""

@@ -1,0 +1,163 @@
+"""`transcription-worker models`: list, download and remove, through a worker of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import orjson
+
+from protocol.errors import RpcError
+from worker.cli.bar import Bar, amount
+from worker.client import Client, WorkerEndedError
+
+_TASKS: Final = ("recognition", "alignment", "diarization")
+_LANGUAGES_SHOWN: Final = 3
+
+
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands of `models`."""
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    shown = commands.add_parser("list", help="a table of the models that are known or cached")
+    shown.add_argument("--task", choices=_TASKS)
+    shown.add_argument("--cached", action="store_true", help="those in the cache alone")
+    download = commands.add_parser("download", help="fetch models; mend those that are damaged")
+    remove = commands.add_parser("remove", help="delete models from the cache")
+    for each in (download, remove):
+        each.add_argument("models", nargs="+", metavar="MODEL", help="a known name or a hub id")
+        each.add_argument(
+            "--task", choices=_TASKS, help="what a hub id is for (recognition, unless it is known)"
+        )
+        each.add_argument("--revision", help="branch, tag or commit")
+    for each in (shown, download, remove):
+        each.add_argument("--json", action="store_true", help="the results as JSON, one a line")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what `options.action` names; return 0 when all went well, 1 otherwise."""
+    actions: dict[str, Callable[[Client, argparse.Namespace], int]] = {
+        "list": _list,
+        "download": _download,
+        "remove": _remove,
+    }
+    with Client() as client:
+        try:
+            return actions[options.action](client, options)
+        except WorkerEndedError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+        except KeyboardInterrupt:
+            sys.stderr.write("\ninterrupted\n")
+            return 130
+
+
+def _list(client: Client, options: argparse.Namespace) -> int:
+    params = {"cachedOnly": options.cached}
+    if options.task:
+        params["task"] = options.task
+    try:
+        result = client.call("models/list", params)
+    except RpcError as error:
+        return _complain("models", error)
+    if options.json:
+        _print_json(result)
+        return 0
+    rows = [("MODEL", "TASK", "LANGUAGES", "DISK", "MEMORY", "LICENCE", "CACHED")]
+    rows += [_row(model) for model in result["models"]]
+    for line in _table(rows):
+        print(line)
+    print(f"\ncache: {result['cacheDirectory']} ({amount(result['freeDisk'])} free)")
+    return 0
+
+
+def _row(model: dict[str, Any]) -> tuple[str, ...]:
+    languages = model["languages"]
+    spoken = " ".join(languages)
+    if len(languages) > _LANGUAGES_SHOWN:
+        spoken = f"{len(languages)} languages"
+    sizes = [
+        "?" if model[name] is None else amount(model[name])
+        for name in ("sizeOnDisk", "sizeInMemory")
+    ]
+    licence = (model["licence"] or "?") + (", gated" if model["gated"] else "")
+    cached = "yes" if model["cached"] else "no"
+    if model["incomplete"]:
+        cached += f", {amount(model['incomplete'])} of a download"
+    return (model["name"], model["task"] or "?", spoken or "any", *sizes, licence, cached)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _download(client: Client, options: argparse.Namespace) -> int:
+    def fetch(name: str, params: dict[str, Any]) -> str:
+        with Bar(name) as bar:
+
+            def show(method: str, notification: dict[str, Any]) -> None:
+                if method == "$/progress":
+                    bar.update(notification["value"])
+
+            id_ = client.send("models/download", {**params, "progressToken": name})
+            try:
+                result = client.result(id_, show)
+            except KeyboardInterrupt:
+                client.cancel(id_)
+                raise
+        if options.json:
+            _print_json(result)
+        for warning in result["warnings"]:
+            sys.stderr.write(f"{name}: {warning['message']}\n")
+        fetched = f"{amount(result['downloaded'])} fetched of {amount(result['bytes'])}"
+        mended = f", mended: {', '.join(result['mended'])}" if result["mended"] else ""
+        return f"{result['path']} ({fetched}{mended})"
+
+    return _for_each(options, fetch)
+
+
+def _remove(client: Client, options: argparse.Namespace) -> int:
+    def remove(name: str, params: dict[str, Any]) -> str:
+        result = client.call("models/remove", params)
+        if options.json:
+            _print_json(result)
+        return f"{amount(result['freed'])} freed"
+
+    return _for_each(options, remove)
+
+
+def _for_each(options: argparse.Namespace, do: Callable[[str, dict[str, Any]], str]) -> int:
+    """Do something with each model that is named; those that fail do not stop the rest."""
+    from worker import catalogue
+
+    failures = 0
+    for name in options.models:
+        entry = catalogue.find(name)
+        task = options.task or (entry.task if entry else "recognition")
+        params = {"task": task, "model": name}
+        if options.revision:
+            params["revision"] = options.revision
+        try:
+            told = do(name, params)
+        except RpcError as error:
+            failures += _complain(name, error)
+            continue
+        if not options.json:
+            print(f"{name}: {told}", flush=True)
+    return 1 if failures else 0
+
+
+def _complain(name: str, error: RpcError) -> int:
+    remedy = error.data.get("remedy", "")
+    sys.stderr.write(f"{name}: {error.message} {remedy}".rstrip() + "\n")
+    return 1
+
+
+def _print_json(result: Any) -> None:
+    sys.stdout.buffer.write(orjson.dumps(result) + b"\n")
+    sys.stdout.buffer.flush()
