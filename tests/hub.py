@@ -65,6 +65,8 @@ class Repository:
     licence: str | None = None
     gated: bool = False
     private: bool = False
+    xet: bool = True
+    """Large files are offered by the hub's other protocol, too."""
     readers: tuple[str, ...] = ()
     """Accounts that are let in where it is gated or private."""
 
@@ -318,9 +320,10 @@ class _Handler(BaseHTTPRequestHandler):
             "Location": f"http://{storage}/storage/{name}/{found.sha256}/{file}?{_SIGNATURE}",
             "X-Linked-Size": str(found.claimed_size),
             "X-Linked-ETag": f'"{found.sha256}"',
-            "X-Xet-Hash": found.sha256,
-            "Link": f'<{other_protocol}>; rel="xet-auth"',
         }
+        if repository.xet:
+            headers["X-Xet-Hash"] = found.sha256
+            headers["Link"] = f'<{other_protocol}>; rel="xet-auth"'
         self._send(302, headers)
 
     def _resolve_cache(self, name: str, commit: str, file: str) -> None:

@@ -23,7 +23,8 @@ from worker.log import Log
 from worker.managers import memory
 from worker.managers.manager import Lease
 from worker.managers.managers import Managers, Policy
-from worker.managers.models import HUB, Model, alignment_model, diarization_model, recognition_model
+from worker.managers.model import HUB, Model
+from worker.managers.naming import alignment_model, diarization_model, recognition_model
 from worker.managers.turns import Turns
 
 # Loads a model as its name tells, and answers other requests with its process id and their params.

@@ -64,7 +64,11 @@ sys.meta_path.insert(0, Hide())
 importlib.metadata.version = version
 """
 
-TORCH = ("torch", "torchaudio", "torchcodec", "whisperx", "pyannote.audio", "transformers")
+TORCH = (
+    *("torch", "torchaudio", "torchcodec", "whisperx", "pyannote.audio", "transformers"),
+    *("scipy", "sklearn"),
+)
+"""Modules that an installation without torch has not got."""
 
 
 class Faults:
@@ -343,6 +347,24 @@ def test_assets_that_are_missing_are_named_with_their_path(faults: Faults) -> No
         assert "Install the package again" in found[name].remedy
 
 
+def test_what_an_import_itself_misses_is_found_among_its_causes(faults: Faults) -> None:
+    # As pyannote.audio reads its telemetry's settings, and as transformers hides why it fails.
+    folder = faults.package("pyannote_like", "open(__path__[0] + '/config.yaml')")
+    faults.package(
+        "transformers_like",
+        "import importlib.metadata\n"
+        "try:\n"
+        "    importlib.metadata.version('torchcodec-that-is-not-there')\n"
+        "except ImportError as error:\n"
+        "    raise ModuleNotFoundError('Could not import module Wav2Vec2ForCTC') from error\n",
+    )
+    _, found = examined("pyannote_like", "transformers_like")
+    assert found["pyannote_like"].id == "asset_missing"
+    assert str(folder / "config.yaml") in found["pyannote_like"].message
+    assert found["transformers_like"].id == "metadata_missing"
+    assert "metadata of torchcodec-that-is-not-there" in found["transformers_like"].message
+
+
 def test_a_damaged_asset_shows_where_it_is_put_to_use(faults: Faults) -> None:
     (faults.copy("faster_whisper") / "assets" / "silero_vad_v6.onnx").write_bytes(b"\x08")
     outcomes, found = examined("faster-whisper", "onnxruntime")
@@ -361,9 +383,18 @@ def test_torchaudio_without_a_backend_module_is_seen_through(faults: Faults) -> 
 
 def test_pyannote_without_a_module_of_torch_says_which(faults: Faults) -> None:
     faults.hide("torch._inductor.test_operators")
-    result = probe.check(["pyannote.audio"], TIMEOUT)
-    (finding,) = result.findings
-    assert "torch._inductor.test_operators is not there" in finding.message
+    _, found = examined("pyannote.audio", use=False)
+    assert found["pyannote.audio"].id == "module_left_out"
+    assert "torch._inductor.test_operators is not there" in found["pyannote.audio"].message
+
+
+def test_what_lies_beneath_is_looked_at_when_nothing_else_explains_a_failure(
+    faults: Faults,
+) -> None:
+    faults.package("tokenizers", "import os\nos.abort()")
+    (finding,) = probe.check(["faster-whisper"], TIMEOUT).findings
+    assert (finding.id, finding.package) == ("dependency_failed", "faster-whisper")
+    assert "Importing tokenizers crashed" in finding.message and "SIGABRT" in finding.message
 
 
 def test_many_failures_of_one_cause_name_that_cause_first(faults: Faults) -> None:
@@ -414,6 +445,8 @@ def test_the_report_names_what_is_wrong_with_the_place_and_holds_no_secret(
     shouts = "import os, sys\nprint(dict(os.environ), file=sys.stderr)\nos.abort()"
     faults.package("tqdm", shouts)
     faults.package("pysubs2", "import os\nraise RuntimeError(os.environ['https_proxy'])")
+    # Where a message is cut, a secret must not be left in part.
+    faults.package("psutil", "import os\nraise RuntimeError('x' * 280 + os.environ['HF_TOKEN'])")
     file = tmp_path / "file"
     file.write_text("")
     secrets = {
@@ -438,9 +471,11 @@ def test_the_report_names_what_is_wrong_with_the_place_and_holds_no_secret(
 
     for hidden in (
         *(TOKEN, "unusual-form-of-a-token", "p%40ss-word", "p@ss-word", "other/pass", "pass@word"),
-        *("mirror-password", "abcdef", "of-no-concern-here"),
+        *("mirror-password", "abcdef", "of-no-concern-here", TOKEN[:6], TOKEN[-6:]),
     ):
         assert hidden.encode() not in output, hidden
+    (shouted,) = (each.detail or "" for each in result.findings if each.package == "tqdm")
+    assert "'OMP_NUM_THREADS': '1'" in shouted and "<redacted>" in shouted
     shown = result.environment_variables
     assert shown["HF_TOKEN"] == "<redacted>"
     assert shown["HTTP_PROXY"] == shown["https_proxy"] == "http://<redacted>@proxy.test:3128"

@@ -57,7 +57,7 @@ def test_the_whole_job_brings_nothing_heavy_into_the_front() -> None:
     script = (
         "import sys, json\n"
         "import worker.front, worker.formats.export, worker.pipeline.pipelines\n"
-        "import worker.engines.process, worker.managers.models\n"
+        "import worker.engines.process, worker.managers.inventory\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

@@ -61,7 +61,7 @@ class ModelWork:
 
     def download(self, job: Job, params: DownloadModelParams) -> Later:
         """Serve `models/download`."""
-        from worker.managers.models import hub_model
+        from worker.managers.naming import hub_model
 
         source = hub_model(params)
         return self._answer(
@@ -73,7 +73,7 @@ class ModelWork:
     def load(self, job: Job, params: LoadModelParams) -> Later:
         """Serve `models/load`."""
         from protocol.models import LoadModelResult
-        from worker.managers.models import model_to_load
+        from worker.managers.naming import model_to_load
 
         model = model_to_load(params)
         lease = self._managers.lease(model, keep_alive=params.keep_alive)
@@ -95,7 +95,7 @@ class ModelWork:
     def unload(self, job: Job, params: UnloadModelParams) -> Later:
         """Serve `models/unload`."""
         from protocol.models import UnloadModelResult
-        from worker.managers.models import goes_by
+        from worker.managers.naming import goes_by
 
         def work() -> Json:
             unloaded = self._managers.unload(
@@ -110,7 +110,7 @@ class ModelWork:
 
     def remove(self, job: Job, params: RemoveModelParams) -> Later:
         """Serve `models/remove`."""
-        from worker.managers.models import hub_model
+        from worker.managers.naming import hub_model
 
         source = hub_model(params)
         self._refuse_in_use(source)
@@ -148,7 +148,7 @@ class ModelWork:
         answer: Callable[[Json], Json] = lambda chunks: chunks,
     ) -> Later:
         """Have the hub's engine answer."""
-        from worker.managers.models import HUB
+        from worker.managers.model import HUB
 
         lease = self._managers.lease(HUB)
 

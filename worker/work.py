@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from worker.engines.contract import Source
     from worker.jobs import Job, Json, Later
     from worker.log import Log
-    from worker.managers.models import Model
+    from worker.managers.model import Model
     from worker.pipeline.pipelines import Pipelines
 
 # Any of these makes `transcribe` more than one engine's work.
@@ -59,7 +59,7 @@ class Work:
         """Serve `transcribe`: by the engine alone, or by a pipeline of several."""
         from protocol.params import given_names
         from worker.audio import check_file
-        from worker.managers.models import recognition_model
+        from worker.managers.naming import recognition_model
 
         check_file(params.audio)
         given = given_names(job.params)
@@ -75,7 +75,7 @@ class Work:
         """Serve `align`."""
         from protocol.alignment import AlignmentOptions, SegmentText
         from worker.audio import check_file
-        from worker.managers.models import alignment_model
+        from worker.managers.naming import alignment_model
 
         check_file(params.audio)
         if (params.segments is None) == (params.text is None):
@@ -99,7 +99,7 @@ class Work:
         """Serve `diarize`."""
         from protocol.diarization import DiarizationOptions
         from worker.audio import check_file
-        from worker.managers.models import diarization_model
+        from worker.managers.naming import diarization_model
 
         check_file(params.audio)
         options = _narrowed(params, DiarizationOptions)

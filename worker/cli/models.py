@@ -64,7 +64,9 @@ def _list(client: Client, options: argparse.Namespace) -> int:
     if options.json:
         _print_json(result)
         return 0
-    rows = [("MODEL", "TASK", "LANGUAGES", "DISK", "MEMORY", "LICENCE", "CACHED")]
+    rows: list[tuple[str, ...]] = [
+        ("MODEL", "TASK", "LANGUAGES", "DISK", "MEMORY", "LICENCE", "CACHED")
+    ]
     rows += [_row(model) for model in result["models"]]
     for line in _table(rows):
         print(line)

@@ -58,6 +58,7 @@ class Recognizer(ABC):
             if error.kind != "out_of_memory" or params.compute_type.startswith("int8"):
                 raise
             self._load_as_int8()
+        assert self._model
         return LoadResult(
             device=self._model.model.device,
             compute_type=self._model.model.compute_type,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from protocol.models import ListModelsResult, ModelRow
 from worker import catalogue
-from worker.managers.models import TASKS, Model, catalogued_model, weights
+from worker.managers.model import TASKS, Model
+from worker.managers.naming import catalogued_model, weights
 
 if TYPE_CHECKING:
     from protocol.models import ListModelsParams

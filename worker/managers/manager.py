@@ -19,7 +19,7 @@ from protocol.progress import ProgressReport
 from worker.handler import failure
 from worker.jobs import LATER, Caller, Job, Json, Later
 from worker.log import Log
-from worker.managers.models import TASKS, Model
+from worker.managers.model import TASKS, Model
 from worker.managers.part import Shared
 from worker.managers.turns import Turn, Turns
 
@@ -142,7 +142,7 @@ class ModelManager:
         if self._usable(caller):
             return time.monotonic() - began
         self._discard()
-        shared = Shared(lambda: self._interested(caller), preliminary=True)
+        shared = Shared(lambda: self._told(caller), preliminary=True)
         with self.changed:
             self._sharing = (caller, shared)
         caller.on_cancel(self._reconsider)
@@ -274,6 +274,12 @@ class ModelManager:
             callers = [first, *(turn.caller for turn in self._turns)]
         return [caller for caller in callers if not caller.cancelled]
 
+    def _told(self, first: Caller) -> list[Caller]:
+        """Those of them who are told of it: a job that was not taken up yet is told nothing."""
+        with self.changed:
+            callers = [first, *(turn.caller for turn in self._turns if turn.told)]
+        return [caller for caller in callers if not caller.cancelled]
+
     def _reconsider(self) -> None:
         """Stop a load that nobody waits for any more."""
         with self.changed:
@@ -403,7 +409,9 @@ class Lease:
 
 
 class _AnsweringTurn(Turn[Json]):
-    """A turn that nobody waits for: what comes of it answers a job."""
+    """A turn that nobody waits for: what comes of it answers a job, which begins with it."""
+
+    told = False
 
     def __init__(self, job: Job, work: Callable[[], Json], lease: Lease, log: Log) -> None:
         super().__init__(job, work, download=lease.download)

@@ -15,7 +15,7 @@ from worker.log import Log, timestamp
 from worker.managers import memory
 from worker.managers.downloads import Downloads
 from worker.managers.manager import Lease, ModelManager
-from worker.managers.models import HUB, Model, weights
+from worker.managers.model import HUB, Model
 
 if TYPE_CHECKING:
     from protocol.models import LoadedModel, MemoryInfo
@@ -358,6 +358,8 @@ class Managers:
         return memory.Estimate(measure.peak or guess.system, measure.device or guess.device)
 
     def _measure_of(self, model: Model) -> _Measure:
+        from worker.managers.naming import weights
+
         key = model.key or model.kind.encode()
         if key not in self._measures:
             self._measures[key] = _Measure(weights(model))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import shutil
-import subprocess
 import time
-from pathlib import Path
+from functools import cache
 from typing import Final, NamedTuple
 
 _MB: Final = 1_000_000
 RESERVE: Final = 128 * _MB
 """Memory that is left to others."""
-_CGROUP: Final = Path("/sys/fs/cgroup")
 _SMI_SECONDS: Final = 5.0
 _SMI_FRESH_SECONDS: Final = 1.0
 
@@ -81,9 +78,11 @@ def system() -> SystemMemory:
     """Memory of the machine or container."""
     import psutil
 
+    from worker.managers import cgroups
+
     machine = psutil.virtual_memory()
     total, available = int(machine.total), int(machine.available)
-    for limit, used in _cgroup_limits():
+    for limit, used in cgroups.limits():
         total = min(total, limit)
         available = min(available, max(0, limit - used))
     return SystemMemory(total, available)
@@ -110,7 +109,6 @@ class Devices:
     """CUDA devices, as the driver's own program tells of them: nothing native is loaded here."""
 
     def __init__(self) -> None:
-        self._program = shutil.which("nvidia-smi")
         self._memory: tuple[float, list[list[int]]] = (-math.inf, [])
         self._held: tuple[float, list[list[int]]] = (-math.inf, [])
 
@@ -132,13 +130,14 @@ class Devices:
     ) -> tuple[float, list[list[int]]]:
         """What is known, asked again when it is old: when, and what."""
         now = time.monotonic()
-        if not self._program or now - known[0] < _SMI_FRESH_SECONDS:
+        if not _nvidia_smi() or now - known[0] < _SMI_FRESH_SECONDS:
             return known
         return now, self._ask(query)
 
     def _ask(self, query: str) -> list[list[int]]:
-        assert self._program
-        command = [self._program, query, "--format=csv,noheader,nounits"]
+        import subprocess
+
+        command = [_nvidia_smi(), query, "--format=csv,noheader,nounits"]
         try:
             done = subprocess.run(
                 command,
@@ -154,36 +153,9 @@ class Devices:
             return []
 
 
-def _cgroup_limits() -> list[tuple[int, int]]:
-    """Limit and use, page cache apart, of the control groups that this process is in."""
-    try:
-        own_group = Path("/proc/self/cgroup").read_text()
-    except OSError:
-        return []
-    limits = []
-    path = next((line[3:] for line in own_group.splitlines() if line.startswith("0::")), "/")
-    group = _CGROUP / path.strip().lstrip("/")
-    for folder in (group, *group.parents):
-        if not folder.is_relative_to(_CGROUP):
-            break
-        limits += _limit(folder / "memory.max", folder / "memory.current", folder / "memory.stat")
-    version_1 = _CGROUP / "memory"
-    limits += _limit(
-        version_1 / "memory.limit_in_bytes",
-        version_1 / "memory.usage_in_bytes",
-        version_1 / "memory.stat",
-    )
-    return limits
+@cache
+def _nvidia_smi() -> str:
+    """The path of the driver's program; empty where there is none."""
+    import shutil
 
-
-def _limit(limit: Path, used: Path, stat: Path) -> list[tuple[int, int]]:
-    try:
-        most = int(limit.read_text())
-        now = int(used.read_text())
-        for line in stat.read_text().splitlines():
-            name, _, value = line.partition(" ")
-            if name in ("inactive_file", "total_inactive_file"):
-                return [(most, max(0, now - int(value)))]
-    except (OSError, ValueError):  # no such group, or "max"
-        return []
-    return [(most, now)]
+    return shutil.which("nvidia-smi") or ""

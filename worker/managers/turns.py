@@ -23,6 +23,9 @@ _OVERTAKING: Final = 4
 class Turn(Generic[T]):
     """Work that somebody waits for, and may take back until it has begun."""
 
+    told = True
+    """Whether the caller is told of what comes before the turn."""
+
     def __init__(self, caller: Caller, work: Callable[[], T], *, download: bool = False) -> None:
         self.caller = caller
         self.download = download

@@ -44,13 +44,8 @@ from worker.engines.contract import (
 from worker.engines.stages import StageClock
 from worker.handler import failure
 from worker.jobs import Json
-from worker.managers.models import (
-    AUDIO,
-    Model,
-    alignment_model,
-    diarization_model,
-    recognition_model,
-)
+from worker.managers.model import AUDIO, Model
+from worker.managers.naming import alignment_model, diarization_model, recognition_model
 from worker.managers.part import TOKENS, Part
 from worker.pipeline import files
 from worker.pipeline.draft import Draft, order_of_appearance

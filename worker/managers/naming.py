@@ -1,9 +1,9 @@
-"""The models that requests name, as the managers know them."""
+"""From what a request says of a model to the model that it means."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,45 +18,12 @@ from worker.engines.contract import (
     LoadDiarizationParams,
     LoadParams,
 )
+from worker.managers.model import Model
 
 if TYPE_CHECKING:
     from protocol.models import LoadModelParams, ModelChoice, Task
 
 _KINDS = {"faster-whisper": "whisper", "whisperx": "whisperx"}
-TASKS: dict[str, Task] = {
-    "whisper": "recognition",
-    "whisperx": "recognition",
-    "alignment": "alignment",
-    "diarization": "diarization",
-}
-"""What each kind of engine that holds a model does with it."""
-
-
-class Model(NamedTuple):
-    """A model to load into an engine of `kind`; or no model, for an engine that needs none."""
-
-    kind: str
-    name: str
-    key: bytes = b""
-    """What tells it from others: two requests with the same key share the loaded model."""
-    params: bytes = b""
-    """Params of the engine's `load`, as JSON; empty where there is nothing to load."""
-    source: FetchParams | None = None
-    """Where on the hub it comes from; None for a directory."""
-    download: bool = False
-    """It may be fetched when it is not cached, or damaged."""
-    device: str = "cpu"
-    device_index: int = 0
-    compute_type: str = ""
-
-    @property
-    def task(self) -> str:
-        """What it is for; the engine's kind for one without a model."""
-        return TASKS.get(self.kind, self.kind)
-
-
-AUDIO = Model("audio", "audio")
-HUB = Model("hub", "hub")
 
 
 def recognition_model(params: ModelParams, engine: str, download: bool) -> Model:
