@@ -98,6 +98,7 @@ class UnloadModelResult(Result, kw_only=True):
 
     unloaded: list[LoadedModel]
     freed_memory: int
+    """Resident memory of the processes that were ended, idle helpers among them."""
 
 
 class ListModelsParams(JobParams, kw_only=True):

@@ -95,6 +95,7 @@ class ModelWork:
     def unload(self, job: Job, params: UnloadModelParams) -> Later:
         """Serve `models/unload`."""
         from protocol.models import UnloadModelResult
+        from worker.managers.model import TASKS
         from worker.managers.naming import goes_by
 
         def work() -> Json:
@@ -103,8 +104,9 @@ class ModelWork:
                 lambda model: goes_by(model, params.task, params.model),
                 params.when_busy,
             )
+            models = [each for each in unloaded if each.engine in TASKS]
             freed = sum(each.memory or 0 for each in unloaded)
-            return _json(UnloadModelResult(unloaded=unloaded, freed_memory=freed))
+            return _json(UnloadModelResult(unloaded=models, freed_memory=freed))
 
         return self._answer(job, "Unloading models", work)
 
