@@ -248,6 +248,18 @@ def test_an_interactive_request_is_answered_before_a_batch_that_came_first(start
     assert order[1:] == [interactive, *batch]
 
 
+def test_an_interactive_whole_job_does_not_stand_behind_those_of_a_batch(start: Start) -> None:
+    session = start()
+    batch = [
+        session.send_transcribe(RECORDINGS / "demo.flac", priority="batch", formats=["srt"])
+        for _ in range(5)
+    ]
+    interactive = session.send_transcribe(SPEECH, formats=["srt"])
+    order = [session.next_message(60)["id"] for _ in range(6)]
+    assert order.index(interactive) <= 1
+    assert order[-2:] == batch[-2:]
+
+
 # Downloads
 
 

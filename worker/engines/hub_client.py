@@ -38,7 +38,7 @@ def set_up() -> None:
     # Plain HTTP goes on where it was broken off; its other protocols begin anew.
     constants.HF_HUB_DISABLE_XET = True
     constants.HF_HUB_ENABLE_HF_TRANSFER = False
-    constants.DOWNLOADCHUNK_SIZE = CHUNK
+    constants.DOWNLOAD_CHUNK_SIZE = CHUNK
     if not constants.HF_HUB_OFFLINE:
         configure_http_backend(_session)
     logging.getLogger("huggingface_hub").handlers.clear()  # the root's are ours

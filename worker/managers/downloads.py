@@ -10,6 +10,7 @@ import msgspec
 
 from protocol.errors import RpcError
 from worker.jobs import Caller, Json
+from worker.managers import memory
 from worker.managers.part import TOKENS, Shared
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class Downloads:
         """Whether a repository is on its way."""
         with self._lock:
             return any(key[1] == repository for key in self._open)
+
+    def resident(self) -> int:
+        """Resident memory of their processes, in bytes."""
+        with self._lock:
+            return sum(download.resident() for download in self._open.values())
 
     def close(self) -> None:
         """End them all; what has arrived stays for a later one."""
@@ -131,6 +137,11 @@ class _Download:
         finally:
             caller.on_cancel(None)
 
+    def resident(self) -> int:
+        """Resident memory of its process, in bytes."""
+        engine = self._engine
+        return memory.resident(engine.pid) if engine and engine.alive else 0
+
     def close(self) -> None:
         """End its process."""
         if self._engine:
@@ -142,7 +153,7 @@ class _Download:
 
     def _reconsider(self) -> None:
         """Somebody was cancelled: stop when nobody is left."""
-        if not self._waiting():
-            self.shared.stop()
         with self._changed:
+            if not self._waiting():
+                self.shared.stop()
             self._changed.notify_all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -56,11 +56,12 @@ class _Measure:
 
 
 class _Lack(NamedTuple):
-    """Why a model cannot be loaded now. Bytes."""
+    """Why a model cannot be loaded now, and whose going would help."""
 
     message: str
     needed: int
     available: int
+    is_eased_by: Callable[[ModelManager], bool]
 
 
 class Managers:
@@ -141,7 +142,7 @@ class Managers:
 
         machine = memory.system()
         with self._changed:
-            used = memory.own() + sum(map(_resident, self._managers.values()))
+            used = self._used(self._managers.values())
         return MemoryInfo(
             total=machine.total,
             available=machine.available,
@@ -232,7 +233,7 @@ class Managers:
                     if lack is None:
                         manager.reserved = max(1, self._expected(manager.model).system)
                         return True
-                    others = self._others(manager)
+                    others = [each for each in self._others(manager) if lack.is_eased_by(each)]
                     idle = [each for each in others if not each.running and not each.reserved]
                     victim = min(
                         idle,
@@ -312,16 +313,15 @@ class Managers:
         models = sum(not each.helper for each in others)
         if not manager.helper and models >= self.policy.max_loaded:
             message = f"{models} models are loaded, and no more may be."
-            return _Lack(message, models + 1, self.policy.max_loaded)
+            return _Lack(message, models + 1, self.policy.max_loaded, lambda each: not each.helper)
         need = self._expected(model)
-        held = {each: _resident(each) for each in others}
         # Those at work may grow to what they are known, or expected, to take.
         growth = sum(
-            max(0, max(each.reserved, self._expected(each.model).system) - held[each])
+            max(0, max(each.reserved, self._expected(each.model).system) - _resident(each))
             for each in others
             if each.running or each.reserved
         )
-        used = memory.own() + sum(held.values()) + growth
+        used = self._used(others) + growth
         budget = self.policy.budget
         if budget is not None and used + need.system > budget:
             left = budget - used
@@ -334,7 +334,8 @@ class Managers:
             free = self._devices.memory()[model.device_index].free
             free -= sum(each.reserved and self._expected(each.model).device for each in others)
             if need.device > free:
-                return _lack(model, need.device, free, f"CUDA device {model.device_index}")
+                lack = _lack(model, need.device, free, f"CUDA device {model.device_index}")
+            return lack._replace(is_eased_by=lambda each: self._expected(each.model).device > 0)
         return None
 
     def _others(self, manager: ModelManager) -> list[ModelManager]:
@@ -443,7 +444,11 @@ class Managers:
         if self.policy.budget is None:
             return False
         staying = [each for each in self._managers.values() if not each.leaving]
-        return memory.own() + sum(map(_resident, staying)) > self.policy.budget
+        return self._used(staying) > self.policy.budget
+
+    def _used(self, managers: Iterable[ModelManager]) -> int:
+        """Resident memory of this process, downloads, and the engines of these managers."""
+        return memory.own() + self.downloads.resident() + sum(map(_resident, managers))
 
 
 def _resident(manager: ModelManager) -> int:
@@ -467,7 +472,7 @@ def _lack(model: Model, needed: int, available: int, of: str) -> _Lack:
         f"The model {model.name} is expected to need {needed / 1e6:,.0f} MB of {of}; "
         f"{available / 1e6:,.0f} MB are left for it."
     )
-    return _Lack(message, needed, available)
+    return _Lack(message, needed, available, lambda each: True)
 
 
 def _wall_time(monotonic: float) -> str:
