@@ -122,6 +122,20 @@ REQUESTS: Final = {
             "protocol.models:RemoveModelResult",
         ),
         Method(
+            "environment/probe",
+            "Try all that the worker needs of this machine, and say what to do.",
+            "work",
+            "protocol.environment:ProbeParams",
+            "protocol.environment:ProbeResult",
+        ),
+        Method(
+            "environment/devices",
+            "Tell what there is to compute on, and what can use it.",
+            "work",
+            "protocol.environment:DevicesParams",
+            "protocol.environment:DevicesResult",
+        ),
+        Method(
             "hub/whoami",
             "Ask the hub whose token the worker has.",
             "work",

@@ -22,6 +22,7 @@ Stage = Literal[
     "alignment",
     "diarization",
     "assignment",
+    "probe",
 ]
 
 

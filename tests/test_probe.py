@@ -31,7 +31,7 @@ from protocol.environment import (
 from protocol.errors import RpcError
 from tests.hub import serving
 from tests.support import TOKEN, WORKER, wait_until_gone
-from worker.probe import packages, probe, signatures, surroundings, uses
+from worker.probe import packages, probe, signatures, surroundings
 from worker.probe.children import Children
 from worker.probe.findings import of_packages
 from worker.probe.outcomes import Outcome, ask_hub, examine
@@ -428,11 +428,20 @@ def test_an_installation_without_torch_is_whole_in_its_own_way(faults: Faults) -
 
 
 def test_one_package_of_the_full_flavour_alone_is_no_lite_flavour(faults: Faults) -> None:
-    faults.hide(*(name for name in TORCH if name not in ("torch", "torchcodec")))
+    faults.hide(*(name for name in TORCH if name != "whisperx"))
     result = probe.check([], TIMEOUT)
     assert result.flavour == "full"
     missing = {each.package for each in result.findings if each.id == "package_missing"}
-    assert missing == {"whisperx", "pyannote.audio", "torchaudio"}
+    assert missing == {"torch", "pyannote.audio", "torchaudio"}
+
+
+def test_torch_alone_may_be_there_for_another_program(faults: Faults) -> None:
+    faults.hide(*TORCH)
+    faults.package("torch", "")
+    (faults.folder / "sitecustomize.py").write_text(HIDE.replace('split(",")', 'split(",")[1:]'))
+    result = probe.check([], TIMEOUT)
+    assert (result.flavour, result.findings) == ("lite", [])
+    assert [each.available for each in result.packages if each.name == "torch"] == [True]
 
 
 # Places and secrets
@@ -446,7 +455,7 @@ def test_the_report_names_what_is_wrong_with_the_place_and_holds_no_secret(
     faults.package("tqdm", shouts)
     faults.package("pysubs2", "import os\nraise RuntimeError(os.environ['https_proxy'])")
     # Where a message is cut, a secret must not be left in part.
-    faults.package("psutil", "import os\nraise RuntimeError('x' * 280 + os.environ['HF_TOKEN'])")
+    faults.package("psutil", "import os\nraise RuntimeError('x' * 260 + os.environ['HTTP_PROXY'])")
     file = tmp_path / "file"
     file.write_text("")
     secrets = {
@@ -471,11 +480,12 @@ def test_the_report_names_what_is_wrong_with_the_place_and_holds_no_secret(
 
     for hidden in (
         *(TOKEN, "unusual-form-of-a-token", "p%40ss-word", "p@ss-word", "other/pass", "pass@word"),
-        *("mirror-password", "abcdef", "of-no-concern-here", TOKEN[:6], TOKEN[-6:]),
+        *("mirror-password", "abcdef", "of-no-concern-here", TOKEN[:6], "p%40"),
     ):
         assert hidden.encode() not in output, hidden
     (shouted,) = (each.detail or "" for each in result.findings if each.package == "tqdm")
-    assert "'OMP_NUM_THREADS': '1'" in shouted and "<redacted>" in shouted
+    assert "'OMP_NUM_THREADS': '1'" in shouted and "<redacted>@proxy.test" in shouted
+    assert "'HF_TOKEN': ''" in shouted  # nor does a package's process hold the token
     shown = result.environment_variables
     assert shown["HF_TOKEN"] == "<redacted>"
     assert shown["HTTP_PROXY"] == shown["https_proxy"] == "http://<redacted>@proxy.test:3128"
@@ -820,12 +830,6 @@ def test_the_probe_itself_loads_nothing_heavy_and_the_child_only_the_standard_li
     heavy = {"numpy", "torch", "psutil", "orjson", "huggingface_hub", "jsonrpcserver", "av"}
     assert not loaded("worker.probe.probe") & heavy
     assert not loaded("worker.probe.child") & (heavy | {"msgspec"})
-
-
-def test_the_checkpoint_that_is_loaded_is_the_one_that_the_engine_trusts() -> None:
-    from worker.engines import whisperx_pipeline
-
-    assert whisperx_pipeline._VAD_SHA256 == uses.VAD_SHA256
 
 
 def test_every_package_that_an_environment_names_is_examined() -> None:

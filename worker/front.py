@@ -33,6 +33,7 @@ from worker.handler import HandlerLane, Method
 from worker.log import Log, timestamp
 from worker.managers.managers import Managers, Policy
 from worker.model_work import ModelWork
+from worker.probe_work import ProbeWork
 from worker.server import Server, Stop
 from worker.watch import watch_process, watch_reader
 from worker.work import Work
@@ -174,8 +175,12 @@ def main(
     managers = Managers(server.writer, log, policy)
     work = Work(managers, log)
     server.on_stop = work.close
-    # Engines and hub do the work of the first group; export works on its lane itself.
-    quick = {**work.engine_methods(), **ModelWork(managers, log).methods()}
+    # Others do the work of the first group; export works on its lane itself.
+    quick = {
+        **work.engine_methods(),
+        **ModelWork(managers, log).methods(),
+        **ProbeWork(managers.token_variables, log).methods(),
+    }
     front = Front(server, managers, (quick, work.export_methods()), max_open_jobs)
     watch_reader(output_fd, server.client_gone)
     code = server.serve(front.dispatcher)

@@ -17,7 +17,7 @@ import msgspec
 
 from protocol.errors import INVALID_PARAMS, ErrorObject, RpcError
 from protocol.params import decode_params
-from worker.jobs import Job, Json, Later
+from worker.jobs import LATER, Job, Json, Later
 from worker.log import Log
 
 Method = Callable[..., Any]
@@ -66,6 +66,25 @@ class HandlerLane:
                 dispatch(job)
             except Exception as error:  # a package that cannot be imported, say
                 job.fail(failure(error, job.method, self._log))
+
+
+def answer_aside(job: Job, title: str, work: Callable[[], Json], log: Log) -> Later:
+    """Answer `job` with what `work` returns or raises, on a thread of its own."""
+
+    def run() -> None:
+        try:
+            job.begin(title)
+            job.succeed(work())
+        except BaseException as error:
+            job.fail(failure(error, job.method, log))
+
+    threading.Thread(target=run, name=job.method, daemon=True).start()
+    return LATER
+
+
+def as_json(result: msgspec.Struct) -> Json:
+    """A result as JSON."""
+    return Json([msgspec.json.encode(result)])
 
 
 def failure(error: BaseException, method: str, log: Log) -> RpcError:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from protocol.errors import RpcError
-from worker.handler import Method, failure
-from worker.jobs import LATER, Job, Json, Later
+from worker.handler import Method, answer_aside, as_json
+from worker.jobs import Job, Json, Later
 from worker.managers.managers import Managers
 from worker.work import work_method
 
@@ -55,7 +54,7 @@ class ModelWork:
 
         def answer(chunks: Json) -> Json:
             cache = msgspec.json.decode(b"".join(chunks), type=CacheResult)
-            return _json(inventory(params, cache, self._managers))
+            return as_json(inventory(params, cache, self._managers))
 
         return self._ask_hub(job, "Listing models", "cached", b"{}", answer)
 
@@ -64,10 +63,11 @@ class ModelWork:
         from worker.managers.naming import hub_model
 
         source = hub_model(params)
-        return self._answer(
+        return answer_aside(
             job,
             f"Downloading {source.name}",
             lambda: self._managers.downloads.fetch(job, source),
+            self._log,
         )
 
     def load(self, job: Job, params: LoadModelParams) -> Later:
@@ -82,7 +82,7 @@ class ModelWork:
             job.begin(f"Loading {model.name}")
             seconds = lease.load(job)
             lease.give_back()  # so that it tells when it will expire
-            return _json(
+            return as_json(
                 LoadModelResult(
                     model=lease.describe(),
                     load_seconds=seconds,
@@ -106,9 +106,9 @@ class ModelWork:
             )
             models = [each for each in unloaded if each.engine in TASKS]
             freed = sum(each.memory or 0 for each in unloaded)
-            return _json(UnloadModelResult(unloaded=models, freed_memory=freed))
+            return as_json(UnloadModelResult(unloaded=models, freed_memory=freed))
 
-        return self._answer(job, "Unloading models", work)
+        return answer_aside(job, "Unloading models", work, self._log)
 
     def remove(self, job: Job, params: RemoveModelParams) -> Later:
         """Serve `models/remove`."""
@@ -160,20 +160,3 @@ class ModelWork:
             return answer(lease.call(job, method, params))
 
         return lease.answer(job, work)
-
-    def _answer(self, job: Job, title: str, work: Callable[[], Json]) -> Later:
-        """Do work that waits for others on a thread of its own."""
-
-        def run() -> None:
-            try:
-                job.begin(title)
-                job.succeed(work())
-            except BaseException as error:
-                job.fail(failure(error, job.method, self._log))
-
-        threading.Thread(target=run, name=job.method, daemon=True).start()
-        return LATER
-
-
-def _json(result: msgspec.Struct) -> Json:
-    return Json([msgspec.json.encode(result)])

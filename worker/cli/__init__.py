@@ -14,6 +14,10 @@ transcription-worker: serving JSON-RPC 2.0 on stdin and stdout, one message a li
   {"jsonrpc":"2.0","id":1,"method":"transcribe","params":{"audio":"speech.wav","model":"small"}}
 Ctrl-D ends it. To transcribe from a terminal: transcription-worker transcribe FILE
 """
+_NO_INTERPRETER = """\
+transcription-worker is no Python interpreter: to see what works here, use its commands check \
+PACKAGE and diagnose.
+"""
 
 
 def explain_stdin() -> None:
@@ -23,21 +27,42 @@ def explain_stdin() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run the command that `argv` names; return the exit code."""
+    if argv[0].startswith(("-c", "-m")):  # as applications ask an interpreter what it can import
+        sys.stderr.write(_NO_INTERPRETER)
+        return 2
+    if argv[0] == "engine":  # for the front alone
+        return _engine(argv[1:])
+    from worker.cli import check
+
+    if argv[0] in check.COMMANDS:  # they run where nothing else does
+        return check.main(check.parser().parse_args(argv))
     parser = _parser()
     options = parser.parse_args(argv)
-    if options.command == "engine":
-        from worker.engines.host import main as engine_main
-
-        return engine_main(options.kind, options.parent)
     if options.command == "transcribe":
         from worker.cli.transcribe import main as transcribe_main
 
         return transcribe_main(options)
-    from worker import front
+    if options.command in check.COMMANDS:
+        return check.main(options)
+    if options.command == "models":
+        from worker.cli import models
 
+        return models.main(options)
     if sys.stdin is not None and sys.stdin.isatty():
         explain_stdin()
-    return front.main(options.log_level, getattr(options, "cancel_grace", None))
+    from worker.cli import serve
+
+    return serve.main(options)
+
+
+def _engine(argv: Sequence[str]) -> int:
+    from worker.engines.host import main
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind")
+    parser.add_argument("--parent", type=int)
+    options = parser.parse_args(argv)
+    return main(options.kind, options.parent)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,61 +77,16 @@ def _parser() -> argparse.ArgumentParser:
         "--log-level", choices=LEVELS, help="how much to write on stderr (default: warning)"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    from worker.cli.check import add_commands as add_probe_commands
+    from worker.cli.models import add_commands as add_models_commands
+    from worker.cli.serve import add_options as add_serve_options
+    from worker.cli.transcribe import add_options as add_transcribe_options
+
     serve = commands.add_parser("serve", help="serve JSON-RPC on stdin and stdout (the default)")
-    serve.add_argument(
-        "--cancel-grace",
-        type=float,
-        metavar="SECONDS",
-        help="time for a cancelled job to stop by itself before its engine is ended (0.8)",
+    add_serve_options(serve)
+    add_transcribe_options(
+        commands.add_parser("transcribe", help="transcribe files from the terminal")
     )
-    _add_transcribe(commands.add_parser("transcribe", help="transcribe files from the terminal"))
-    engine = commands.add_parser("engine")  # no help: for the front alone
-    engine.add_argument("kind")
-    engine.add_argument("--parent", type=int)
+    add_probe_commands(commands)
+    add_models_commands(commands.add_parser("models", help="list, download or remove models"))
     return parser
-
-
-def _add_transcribe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="audio or video")
-    parser.add_argument(
-        "--model",
-        default="small",
-        help="a name such as small, a hub id or a model directory; fetched when it is not cached",
-    )
-    parser.add_argument("--offline", action="store_true", help="never fetch a model")
-    parser.add_argument("--language", help="code such as en; detected without it")
-    parser.add_argument("--task", choices=["transcribe", "translate"], default="transcribe")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--compute-type", default="default", metavar="TYPE")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="use the batched mode")
-    parser.add_argument("--engine", choices=["faster-whisper", "whisperx"])
-    parser.add_argument("--word-timestamps", action="store_true")
-    parser.add_argument("--align", action="store_true", help="exact times of words")
-    parser.add_argument(
-        "--align-model", metavar="MODEL", help="the model that does it; the usual one by default"
-    )
-    parser.add_argument(
-        "--diarize",
-        action="store_true",
-        help="who says what; the model may want a token: HF_TOKEN, or the hub's own login",
-    )
-    parser.add_argument("--diarize-model", metavar="MODEL", help="a hub id or a directory")
-    for name in ("num", "min", "max"):
-        parser.add_argument(f"--{name}-speakers", type=int, metavar="N")
-    parser.add_argument("--channel-speakers", action="store_true", help="each channel is a speaker")
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME=JSON",
-        help="any other param of the transcribe method, such as beamSize=1",
-    )
-    parser.add_argument(
-        "--formats",
-        metavar="LIST",
-        help="also write files: any of srt, vtt, ass, txt, tsv, json, csv, lrc, rttm, textgrid",
-    )
-    parser.add_argument(
-        "--output-dir", default=".", metavar="DIR", help="where those files go (here)"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON result a line")

@@ -14,6 +14,53 @@ from worker.cli.bar import Bar
 from worker.client import Client, WorkerEndedError
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `transcribe`."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="audio or video")
+    parser.add_argument(
+        "--model",
+        default="small",
+        help="a name such as small, a hub id or a model directory; fetched when it is not cached",
+    )
+    parser.add_argument("--offline", action="store_true", help="never fetch a model")
+    parser.add_argument("--language", help="code such as en; detected without it")
+    parser.add_argument("--task", choices=["transcribe", "translate"], default="transcribe")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--compute-type", default="default", metavar="TYPE")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="use the batched mode")
+    parser.add_argument("--engine", choices=["faster-whisper", "whisperx"])
+    parser.add_argument("--word-timestamps", action="store_true")
+    parser.add_argument("--align", action="store_true", help="exact times of words")
+    parser.add_argument(
+        "--align-model", metavar="MODEL", help="the model that does it; the usual one by default"
+    )
+    parser.add_argument(
+        "--diarize",
+        action="store_true",
+        help="who says what; the model may want a token: HF_TOKEN, or the hub's own login",
+    )
+    parser.add_argument("--diarize-model", metavar="MODEL", help="a hub id or a directory")
+    for name in ("num", "min", "max"):
+        parser.add_argument(f"--{name}-speakers", type=int, metavar="N")
+    parser.add_argument("--channel-speakers", action="store_true", help="each channel is a speaker")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="any other param of the transcribe method, such as beamSize=1",
+    )
+    parser.add_argument(
+        "--formats",
+        metavar="LIST",
+        help="also write files: any of srt, vtt, ass, txt, tsv, json, csv, lrc, rttm, textgrid",
+    )
+    parser.add_argument(
+        "--output-dir", default=".", metavar="DIR", help="where those files go (here)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON result a line")
+
+
 def main(options: argparse.Namespace) -> int:
     """Transcribe each file; return 0 when all went well, 1 otherwise, 2 for wrong usage."""
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +27,8 @@ def load(params: LoadDiarizationParams) -> Any:
     _silence_telemetry()
     directory = _resolve(params)
     device = torch_device.choose(params.device, params.device_index)
-    for repository, revision in other_models(directory):
+    _read_config(directory)
+    for repository, revision in other_models(Path(directory, _CONFIG).read_bytes()):
         hub_cache.snapshot(repository, revision)
     from pyannote.audio import Pipeline
 
@@ -102,12 +102,18 @@ def _read_config(directory: str) -> dict[str, Any]:
     return config
 
 
-def other_models(directory: str) -> Iterator[tuple[str, str | None]]:
-    """Hub ids, with revisions, of the models that a pipeline of version 3 is made of."""
-    config = _read_config(directory)
-    for part in _WEIGHTS:
-        value = config["pipeline"]["params"].get(part)
-        if isinstance(value, str):
-            repository, _, revision = value.partition("@")
-            if catalogue.is_hub_id(repository) and not value.startswith(_MODEL):
-                yield repository, revision or None
+def other_models(config: bytes) -> list[tuple[str, str | None]]:
+    """The models that a pipeline of version 3 is made of; later ones bring their parts along."""
+    import yaml
+
+    try:
+        values = list(yaml.safe_load(config)["pipeline"]["params"].values())
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return []  # loading it will tell
+    named = [value.partition("@") for value in values if isinstance(value, str)]
+    models = {
+        (repository, revision or None)
+        for repository, _, revision in named
+        if catalogue.is_hub_id(repository)
+    }
+    return sorted(models, key=str)

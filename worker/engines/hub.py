@@ -2,61 +2,57 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import requests
+from huggingface_hub import HfApi, constants, errors, get_token
+
 from protocol.errors import RpcError
-from protocol.models import (
-    DownloadModelResult,
-    RemoveModelResult,
-    WhoAmIResult,
-)
+from protocol.models import DownloadModelResult, RemoveModelResult, WhoAmIResult
 from protocol.values import Notice
-from worker.engines import hub_cache, hub_download
-from worker.engines.contract import CacheResult, CachedModel, FetchParams, NoEngineParams
+from worker.engines import hub_cache, hub_client, hub_download
+from worker.engines.contract import CacheResult, FetchParams, NoEngineParams
+from worker.engines.diarization_model import other_models
+from worker.engines.hub_download import Choice
 
 if TYPE_CHECKING:
     from worker.jobs import Job
 
-_WHISPER_FILES: Final = (
-    *("config.json", "preprocessor_config.json", "tokenizer.json", "model.bin"),
-    *("vocabulary.json", "vocabulary.txt"),
-)
-_OTHER_FRAMEWORKS: Final = ("*.h5", "*.msgpack", "*.onnx", "*.tflite", "language_model/*")
-_SAFE: Final = "model.safetensors"
-_PICKLED: Final = "pytorch_model.bin"
+_WHISPER: Final = ("config.json", "model.bin", "tokenizer.json")
+_VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")
+_PROCESSOR: Final = ("config.json", "preprocessor_config.json", "vocab.json")
+_SAFE: Final = ("model.safetensors", "model-*.safetensors")
+_PICKLED: Final = ("pytorch_model.bin", "pytorch_model-*.bin")
+_PIPELINE: Final = "config.yaml"
 
 
 class HubEngine:
     """Methods of the engine's process."""
 
+    def __init__(self) -> None:
+        hub_client.set_up()
+
     def download(self, job: Job, params: FetchParams) -> DownloadModelResult:
         """Have a model in the cache, verified; what is damaged is fetched again."""
-        repository = params.repository
-        if repository.startswith(hub_cache.TORCHAUDIO):
-            fetched = hub_download.fetch_torchaudio(job, repository)
+        if params.repository.startswith(hub_cache.TORCHAUDIO):
+            parts = hub_download.fetch_torchaudio(job, params.repository)
         else:
-            choose = _CHOICES[params.task]
-            fetched = hub_download.fetch(job, repository, params.revision, choose)
-        parts = [fetched]
-        if params.task == "diarization":
-            from worker.engines import diarization_model
-
-            for other, revision in diarization_model.other_models(fetched.path):
-                parts.append(hub_download.fetch(job, other, revision, _all))
+            choice = _CHOICES[params.task]
+            parts = hub_download.fetch(job, params.repository, params.revision, choice)
+        main = parts[0]
         return DownloadModelResult(
             model=params.name,
-            repository=repository,
-            revision=fetched.commit,
-            path=fetched.path,
+            repository=main.repository,
+            revision=main.commit,
+            path=main.path,
             files=sum(part.files for part in parts),
             bytes=sum(part.size for part in parts),
             downloaded=sum(part.downloaded for part in parts),
             mended=[name for part in parts for name in part.mended],
-            licence=fetched.licence,
+            licence=main.licence,
             warnings=[
                 Notice(
                     kind="hub_unreachable",
@@ -70,38 +66,9 @@ class HubEngine:
 
     def cached(self, job: Job, params: NoEngineParams) -> CacheResult:
         """Everything in the caches of the hub and of torchaudio."""
-        from huggingface_hub import constants
-
-        from worker.catalogue import ENTRIES
-
-        models = [
-            CachedModel(
-                repository=each.repository,
-                size=each.size,
-                incomplete=each.incomplete,
-                revisions=each.revisions,
-            )
-            for each in hub_cache.contents()
-        ]
-        for entry in ENTRIES:
-            name = entry.repository.removeprefix(hub_cache.TORCHAUDIO)
-            if name == entry.repository:
-                continue
-            file = hub_cache.torchaudio_weights(name)
-            part = file.with_name(file.name + hub_cache.INCOMPLETE)
-            sizes = [each.stat().st_size if each.is_file() else 0 for each in (file, part)]
-            if any(sizes):
-                models.append(
-                    CachedModel(
-                        repository=entry.repository,
-                        size=sizes[0],
-                        incomplete=sizes[1],
-                        revisions=[],
-                    )
-                )
         directory = Path(constants.HF_HUB_CACHE)
         return CacheResult(
-            models=models,
+            models=list(hub_cache.contents()),
             directory=str(directory),
             free_disk=hub_cache.free_disk(directory),
         )
@@ -113,51 +80,71 @@ class HubEngine:
 
     def whoami(self, job: Job, params: NoEngineParams) -> WhoAmIResult:
         """Ask the hub whose token this is."""
-        import requests
-        from huggingface_hub import HfApi, constants, errors, get_token
-
         if not get_token():
             raise RpcError("token_missing")
         try:
-            name = str(HfApi().whoami()["name"])
+            name = str(hub_client.insist(HfApi().whoami)["name"])
         except errors.OfflineModeIsEnabled:
             raise RpcError("hub_unreachable", "HF_HUB_OFFLINE forbids to ask the hub.") from None
+        except (requests.exceptions.InvalidHeader, UnicodeError):
+            raise RpcError("token_invalid") from None  # it fits into no header
         except requests.HTTPError as error:
-            if getattr(error.response, "status_code", None) in (401, 403):
-                raise RpcError("token_invalid") from None
+            refused = error.response is not None and error.response.status_code in (401, 403)
+            raise RpcError("token_invalid" if refused else "hub_unreachable") from None
+        except (requests.RequestException, KeyError):
             raise RpcError("hub_unreachable") from None
-        except requests.RequestException:
-            raise RpcError("hub_unreachable") from None
-        given = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
+        given = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN") or ""
         # The front says so when it was the client's.
         source = os.environ.get("TRANSCRIPTION_WORKER_TOKEN_SOURCE")
         return WhoAmIResult(
             name=name,
-            source="initialize" if source else "environment" if given else "login",
+            source="initialize" if source else "environment" if given.strip() else "login",
             endpoint=constants.ENDPOINT,
         )
 
 
-def _all(names: list[str]) -> list[str]:
+def _whisper_files(names: list[str]) -> list[str]:
+    wanted = {*_WHISPER, *_VOCABULARIES, "preprocessor_config.json"}
+    return [name for name in names if name in wanted]
+
+
+def _lacks_for_whisper(names: set[str]) -> list[str]:
+    return [*_needed(names, *_WHISPER), *_one_of(names, *_VOCABULARIES)]
+
+
+def _alignment_files(names: list[str]) -> list[str]:
+    """What transformers reads; of the same weights in two forms the one that runs no code."""
+    top = [name for name in names if "/" not in name]
+    weights = _SAFE if _matching(top, *_SAFE) else _PICKLED
+    return _matching(top, "*.json", *weights)
+
+
+def _lacks_for_alignment(names: set[str]) -> list[str]:
+    return [*_needed(names, *_PROCESSOR), *_one_of(names, *_SAFE, *_PICKLED)]
+
+
+def _diarization_files(names: list[str]) -> list[str]:
     return [name for name in names if not name.startswith(".git")]
 
 
-def _whisper(names: list[str]) -> list[str]:
-    return [name for name in names if name in _WHISPER_FILES]
+def _lacks_for_diarization(names: set[str]) -> list[str]:
+    return _needed(names, _PIPELINE)
 
 
-def _alignment(names: list[str]) -> list[str]:
-    """What transformers reads; of the same weights in two forms the one that runs no code."""
-    unwanted = [*_OTHER_FRAMEWORKS, *([_PICKLED] if _SAFE in names else [])]
-    return [
-        name
-        for name in _all(names)
-        if not any(fnmatch.fnmatch(name, pattern) for pattern in unwanted)
-    ]
+def _matching(names: list[str], *patterns: str) -> list[str]:
+    return [name for name in names if any(fnmatchcase(name, each) for each in patterns)]
 
 
-_CHOICES: Final[dict[str, Callable[[list[str]], list[str]]]] = {
-    "recognition": _whisper,
-    "alignment": _alignment,
-    "diarization": _all,
+def _needed(names: set[str], *files: str) -> list[str]:
+    return [file for file in files if file not in names]
+
+
+def _one_of(names: set[str], *patterns: str) -> list[str]:
+    return [] if _matching(list(names), *patterns) else [patterns[0]]
+
+
+_CHOICES: Final = {
+    "recognition": Choice(_whisper_files, _lacks_for_whisper),
+    "alignment": Choice(_alignment_files, _lacks_for_alignment),
+    "diarization": Choice(_diarization_files, _lacks_for_diarization, _PIPELINE, other_models),
 }

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from protocol.errors import RpcError
-from worker.catalogue import torchaudio_file
+from worker.catalogue import ENTRIES, torchaudio_file
+from worker.engines.contract import CachedModel
 
 TORCHAUDIO: Final = "torchaudio/"
 """What the repository of a bundle of torchaudio's begins with."""
 
 INCOMPLETE: Final = ".incomplete"
 """Suffix of a file that is being downloaded, or whose download was broken off."""
+_DIGEST: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""Git's SHA-1 of a blob, or SHA-256."""
+_ZIP: Final = b"PK\3\4"
 _BLOCK: Final = 1 << 20
-
-
-class Cached(NamedTuple):
-    """What the cache holds of a repository. Sizes in bytes."""
-
-    repository: str
-    size: int
-    incomplete: int
-    revisions: list[str]
 
 
 def snapshot(
@@ -39,11 +37,11 @@ def snapshot(
     Raises `RpcError`: model_not_cached; model_invalid when `missing` names files that it lacks.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         directory = snapshot_download(repository, revision=revision, local_files_only=True)
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, HFValidationError):
         raise not_cached(repository, repository) from None
     if lacking := missing(directory):
         raise incomplete(directory, lacking)
@@ -70,43 +68,64 @@ def incomplete(directory: str, missing: list[str]) -> RpcError:
     )
 
 
-def needs_pickle(path: str) -> RpcError:
-    """The error for weights that hold more than tensors."""
-    return RpcError(
-        "model_needs_pickle",
-        f"The weights in {path} are stored in a form that can run code while it is read, or are "
-        "damaged.",
-        path=path,
-    )
-
-
 def torchaudio_weights(name: str) -> Path:
     """Where torchaudio keeps the weights of a bundle: in torch.hub's cache."""
-    home = os.environ.get("TORCH_HOME")
-    if not home:
-        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        home = os.path.join(cache, "torch")
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("TORCH_HOME") or Path(cache, "torch")
     return Path(home, "hub", "checkpoints", torchaudio_file(name) or "").expanduser()
 
 
-def contents() -> Iterator[Cached]:
-    """Every model in the cache of the hub."""
+def part_of(file: Path) -> Path:
+    """Where a file is while it arrives."""
+    return file.with_name(file.name + INCOMPLETE)
+
+
+def folder(repository: str) -> Path:
+    """Where the cache keeps a repository. Raises the library's `HFValidationError`."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repository, repo_type="model"))
+
+
+def contents() -> Iterator[CachedModel]:
+    """Every model in the caches of the hub and of torchaudio."""
     from huggingface_hub import constants
 
     for directory in sorted(Path(constants.HF_HUB_CACHE).glob("models--*")):
         blobs, parts = 0, 0
         for file in directory.glob("blobs/*"):
             if file.suffix == INCOMPLETE:
-                parts += _size(file)
+                parts += size(file)
             else:
-                blobs += _size(file)
+                blobs += size(file)
         copies = sum(  # where the system has no symbolic links
-            _size(file) for file in directory.glob("snapshots/**/*") if not file.is_symlink()
+            size(file) for file in directory.glob("snapshots/**/*") if not file.is_symlink()
         )
         revisions = sorted(path.name for path in directory.glob("snapshots/*"))
-        repository = directory.name.removeprefix("models--").replace("--", "/", 1)
         if blobs or parts or copies:
-            yield Cached(repository, blobs + copies, parts, revisions)
+            # A name is pointed at what is complete.
+            named = any(file.is_file() for file in directory.glob("refs/**/*"))
+            yield CachedModel(
+                repository=directory.name.removeprefix("models--").replace("--", "/", 1),
+                size=blobs + copies,
+                complete=bool(revisions) and (named or not parts),
+                incomplete=parts,
+                revisions=revisions,
+            )
+    for repository in (entry.repository for entry in ENTRIES):
+        if not repository.startswith(TORCHAUDIO):
+            continue
+        file = torchaudio_weights(repository.removeprefix(TORCHAUDIO))
+        whole, part = size(file), size(part_of(file))
+        if whole or part:
+            yield CachedModel(
+                repository=repository,
+                size=whole,
+                complete=whole > 0,
+                incomplete=part,
+                revisions=[],
+            )
 
 
 def remove(repository: str, revision: str | None) -> int:
@@ -114,29 +133,37 @@ def remove(repository: str, revision: str | None) -> int:
 
     Raises `RpcError` of kind model_not_cached.
     """
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import HFValidationError
+
+    nothing = RpcError(
+        "model_not_cached",
+        f"There is nothing of {repository}{f' at {revision}' if revision else ''} in the cache.",
+        remedy="models/list tells what is there.",
+        model=repository,
+        repository=repository,
+    )
     if repository.startswith(TORCHAUDIO):
         file = torchaudio_weights(repository.removeprefix(TORCHAUDIO))
-        parts = [file, file.with_name(file.name + INCOMPLETE)]
-        freed = sum(_size(part) for part in parts)
+        parts = [file, part_of(file)]
+        freed = sum(map(size, parts))
         if not freed:
-            raise not_cached(repository, repository)
+            raise nothing
         for part in parts:
             part.unlink(missing_ok=True)
         return freed
-    from huggingface_hub import constants, scan_cache_dir
-    from huggingface_hub.file_download import repo_folder_name
-
-    folder = Path(
-        constants.HF_HUB_CACHE, repo_folder_name(repo_id=repository, repo_type="model")
-    )
-    before = _total(folder)
+    try:
+        place = folder(repository)
+    except HFValidationError:
+        raise nothing from None
+    before = _total(place)
     if not before:
-        raise not_cached(repository, repository)
+        raise nothing
     if revision is None:
         # Also what a download that was broken off has left, which the library does not count.
-        shutil.rmtree(folder)
+        shutil.rmtree(place)
         return before
-    found: Any = [repo for repo in scan_cache_dir().repos if Path(repo.repo_path) == folder]
+    found: Any = [repo for repo in scan_cache_dir().repos if Path(repo.repo_path) == place]
     commits = [
         each.commit_hash
         for repo in found
@@ -144,39 +171,56 @@ def remove(repository: str, revision: str | None) -> int:
         if revision in (each.commit_hash, *each.refs)
     ]
     if not commits:
-        raise not_cached(f"{repository} at {revision}", repository)
+        raise nothing
     scan_cache_dir().delete_revisions(*commits).execute()
-    return before - _total(folder)
+    return before - _total(place)
 
 
-def free_disk(folder: Path) -> int:
-    """Bytes that are free where `folder` is, or will be."""
-    return shutil.disk_usage(next(at for at in (folder, *folder.parents) if at.exists())).free
+def free_disk(place: Path) -> int:
+    """Bytes that are free where `place` is, or will be."""
+    return shutil.disk_usage(next(at for at in (place, *place.parents) if at.exists())).free
 
 
-def damaged(blob: Path, digest: str | None = None, size: int | None = None) -> bool:
-    """Whether a file of the cache is not what the hub has.
+def damaged(file: Path, digest: str = "", expected: int | None = None) -> bool:
+    """Whether a file of the cache is not what was published.
 
-    The cache names its blobs by what identifies them there: SHA-256 for large files, git's SHA-1
-    of a blob for the others. `digest` says so where the system has no links to blobs.
+    The cache names its blobs by what identifies them on the hub, their `digest`: SHA-256 of large
+    files, git's SHA-1 of a blob for the others. Without one there are the checksums inside of a
+    zip archive, such as PyTorch writes.
     """
-    real = blob.resolve()
+    real = file.resolve()
     digest = digest or real.name
     try:
         actual = real.stat().st_size
-        if size is not None and actual != size:
+        if expected is not None and actual != expected:
             return True
-        if len(digest) == 64:
-            return _digest(real, hashlib.sha256()) != digest
-        if len(digest) == 40:
-            header = b"blob %d\0" % actual
-            return _digest(real, hashlib.sha1(header, usedforsecurity=False)) != digest
-    except OSError:
+        if _DIGEST.fullmatch(digest):
+            return _digest(real, digest, actual) != digest
+        with real.open("rb") as stream:
+            if stream.read(len(_ZIP)) == _ZIP:
+                return zipfile.ZipFile(stream).testzip() is not None
+    except (OSError, zipfile.BadZipFile, zlib.error):
         return True
     return False
 
 
-def _digest(file: Path, hasher: Any) -> str:
+def is_digest(text: str | None) -> bool:
+    """Whether this is what identifies a file on the hub."""
+    return bool(text and _DIGEST.fullmatch(text))
+
+
+def size(file: Path) -> int:
+    """Bytes of a file; 0 when there is none."""
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except OSError:
+        return 0
+
+
+def _digest(file: Path, like: str, length: int) -> str:
+    hasher: Any = hashlib.sha256()
+    if len(like) == 40:
+        hasher = hashlib.sha1(b"blob %d\0" % length, usedforsecurity=False)
     with file.open("rb") as stream:
         while block := stream.read(_BLOCK):
             hasher.update(block)
@@ -184,12 +228,5 @@ def _digest(file: Path, hasher: Any) -> str:
     return digest
 
 
-def _total(folder: Path) -> int:
-    return sum(_size(file) for file in folder.glob("**/*") if not file.is_symlink())
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size if file.is_file() else 0
-    except OSError:
-        return 0
+def _total(place: Path) -> int:
+    return sum(size(file) for file in place.glob("**/*") if not file.is_symlink())

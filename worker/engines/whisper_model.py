@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from protocol.errors import RpcError
 from protocol.values import Notice
-from worker import catalogue
+from worker import catalogue, cuda
 from worker.cpu import available_threads
 from worker.engines import hub_cache
 from worker.engines.contract import LoadParams
@@ -41,6 +41,7 @@ def load(params: LoadParams, make: Callable[..., Any] | None = None) -> tuple[An
                 )
             device = "cpu"
     if device != "cpu":
+        cuda.preload()
         try:
             return _load_on("cuda", path, params, make), warnings
         except RpcError as error:

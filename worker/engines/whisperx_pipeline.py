@@ -18,14 +18,12 @@ from worker.engines.recognition import (
     option_ignored,
     report_recognition,
 )
+from worker.pinned import WHISPERX_VAD_SHA256
 
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams
     from worker.engines.contract import LoadParams
     from worker.jobs import Job
-
-# Loading this checkpoint runs code that is pickled in it: only the one that whisperx 3 ships.
-_VAD_SHA256: Final = "0b5b3216d60a2d32fc086b47ea8c67589aaeb26b7e07fcbe620d6d0b83e209ea"
 
 _VAD_DEFAULTS: Final = {"vad_onset": 0.500, "vad_offset": 0.363}
 _RATE: Final = audio.SAMPLE_RATE
@@ -177,7 +175,7 @@ def _load_vad(device: str) -> Any:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         found = ""
-    if found != _VAD_SHA256:
+    if found != WHISPERX_VAD_SHA256:
         raise RpcError(
             "model_invalid",
             "The speech detection model that comes with whisperx is missing or has been changed.",

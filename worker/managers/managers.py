@@ -114,6 +114,14 @@ class Managers:
             for manager in self._managers.values():
                 manager.stale = manager.stale or manager.model.kind == HUB.kind
 
+    def token_variables(self) -> dict[str, str]:
+        """What tells a process that asks the hub the client's token, if it gave one."""
+        with self._changed:
+            token = self._token
+        if token is None:
+            return {}
+        return {"HF_TOKEN": token, "TRANSCRIPTION_WORKER_TOKEN_SOURCE": "client"}
+
     def close(self) -> None:
         """End all engines; from any thread."""
         with self._changed:
@@ -194,7 +202,6 @@ class Managers:
 
         with self._changed:
             swept, self._swept = self._swept, True
-            token = self._token
         if not swept:
             sweep()
         self._watch()
@@ -202,10 +209,7 @@ class Managers:
             # They find models in the cache and have no business on the network.
             environment = {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "", "HUGGING_FACE_HUB_TOKEN": ""}
         else:
-            # Plain HTTP goes on where it was broken off; the other protocol begins anew.
-            environment = {"HF_HUB_DISABLE_XET": "1"}
-            if token:
-                environment |= {"HF_TOKEN": token, "TRANSCRIPTION_WORKER_TOKEN_SOURCE": "client"}
+            environment = self.token_variables()
         grace = self.policy.cancel_grace
         return EngineProcess(
             model.kind,
