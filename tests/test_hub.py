@@ -22,7 +22,8 @@ from protocol.errors import RpcError
 from tests.hub import Hub, serving
 from tests.support import WORKER, Engine, Session, kill_hard
 from worker.engines.hub_client import CHUNK
-from worker.engines.process import _QUIET, DEFAULT_CANCEL_GRACE
+from worker.engines.process import DEFAULT_CANCEL_GRACE
+from worker.quiet import QUIET
 
 SECRET = "hf_thisIsATokenThatNobodyMaySee"
 BUNDLE = "wav2vec2_fairseq_base_ls960_asr_ls960.pth"
@@ -97,7 +98,7 @@ class HubEngine(Engine):
 def engines(hub: Hub, home: Path) -> Iterator[Start]:
     """Start engines that ask `hub` with the token; none of them may tell it, or an address."""
     ours = {
-        **_QUIET,
+        **QUIET,
         "HF_HOME": str(home),
         "HF_ENDPOINT": hub.url,
         "HF_TOKEN": SECRET,

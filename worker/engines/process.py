@@ -25,21 +25,12 @@ from worker.channel import READ_SIZE, Writer
 from worker.jobs import Caller, Json
 from worker.log import LEVEL_VARIABLE, Log
 from worker.program import program
+from worker.quiet import QUIET
 from worker.scratch import Scratch
 
 STDERR_TAIL_LINES: Final = 20
 DEFAULT_CANCEL_GRACE: Final = 0.8
 """Seconds that an engine has to stop a cancelled job before it is ended."""
-
-# No dependency of an engine may talk to the network on its own account, or draw on stderr.
-_QUIET: Final = {
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "DO_NOT_TRACK": "1",
-    "PYANNOTE_METRICS_ENABLED": "0",
-    "OTEL_SDK_DISABLED": "true",
-    "TOKENIZERS_PARALLELISM": "false",
-}
 
 # Our engines write their lines in just these forms; see protocol.envelope and worker.jobs.
 _ID: Final = b'{"jsonrpc":"2.0","id":'
@@ -97,7 +88,7 @@ class EngineProcess:
                 stderr=subprocess.PIPE,
                 env={
                     **os.environ,
-                    **_QUIET,
+                    **QUIET,
                     **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place),
                     **environment,
                     LEVEL_VARIABLE: log.finest,

@@ -16,6 +16,7 @@ from worker.managers import memory
 from worker.managers.downloads import Downloads
 from worker.managers.manager import Lease, ModelManager
 from worker.managers.model import HUB, Model
+from worker.quiet import OFFLINE
 
 if TYPE_CHECKING:
     from protocol.models import LoadedModel, MemoryInfo
@@ -206,8 +207,7 @@ class Managers:
             sweep()
         self._watch()
         if model.kind != HUB.kind:
-            # They find models in the cache and have no business on the network.
-            environment = {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "", "HUGGING_FACE_HUB_TOKEN": ""}
+            environment = OFFLINE  # models are found in the cache
         else:
             environment = self.token_variables()
         grace = self.policy.cancel_grace

@@ -17,6 +17,7 @@ from protocol.errors import RpcError
 from worker.cpu import available_threads
 from worker.probe.redaction import Redactor
 from worker.probe.surroundings import token_files
+from worker.quiet import QUIET
 from worker.scratch import Scratch
 
 _SIDE_BY_SIDE: Final = 4
@@ -27,18 +28,6 @@ _LAST_WORDS_SECONDS: Final = 1.0
 """For a child that was told to abort, to write its stack."""
 _TAIL_BYTES: Final = 1024 * 1024
 """That are kept of what a child writes."""
-
-# As engines have it.
-_QUIET: Final = {
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "DO_NOT_TRACK": "1",
-    "PYANNOTE_METRICS_ENABLED": "0",
-    "OTEL_SDK_DISABLED": "true",
-    "TOKENIZERS_PARALLELISM": "false",
-}
-OFFLINE: Final = {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "", "HUGGING_FACE_HUB_TOKEN": ""}
-"""For children whose subject is not the hub: they neither ask it nor hold the token."""
 
 
 class Ended(NamedTuple):
@@ -60,7 +49,7 @@ class Children:
     def __init__(
         self, environment: Mapping[str, str], timeout: float, check: Callable[[], None]
     ) -> None:
-        self._environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **_QUIET, **environment}
+        self._environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **QUIET, **environment}
         self.redactor = Redactor(self._environment, token_files(self._environment))
         self._timeout = timeout
         self._check = check

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from worker.probe.child import HUB
-from worker.probe.children import OFFLINE, Children, Ended
+from worker.probe.children import Children, Ended
 from worker.probe.packages import Package
 from worker.probe.redaction import Redactor
 from worker.program import program
+from worker.quiet import OFFLINE
 
 _TAIL_LINES: Final = 20
 _LONGEST_DETAIL: Final = 8000

@@ -1,0 +1,115 @@
+"""The build stops where the bundle would not work, and says how large what is in it is."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hooks import gate, sizes, windows
+
+WARNINGS = """
+This file lists modules PyInstaller was not able to find.
+
+missing module named msvcrt - imported by subprocess (optional), worker.channel (delayed)
+missing module named 'faster_whisper.vad' - imported by worker.engines.whisper (delayed)
+missing module named 'whisperx.asr' - imported by worker.engines.whisperx_pipeline (delayed)
+missing module named 'numpy.linalg' - imported by somebody.else (top-level)
+missing module named orjson - imported by somebody.else (top-level)
+missing module named json.tool - imported by somebody.else (top-level)
+excluded module named matplotlib - imported by tqdm.gui (delayed)
+"""
+CRITICAL = ("worker", "faster_whisper", "numpy")
+
+
+def problems(warnings: str = "", *log: str, **changes: object) -> list[str]:
+    arguments = {
+        "critical": CRITICAL,
+        "excluded": ("whisperx",),
+        "allowed": {},
+        "importable": gate.importable,
+    }
+    return gate.problems(warnings, log, **(arguments | changes))  # type: ignore[arg-type]
+
+
+def test_what_a_package_of_ours_asks_for_and_is_installed_must_be_collected() -> None:
+    found = problems(WARNINGS)
+    assert [each.split()[2] for each in found] == ["faster_whisper.vad", "numpy.linalg"]
+    assert "worker.engines.whisper" in found[0]
+
+
+def test_what_is_not_installed_cannot_be_collected() -> None:
+    assert problems(WARNINGS, importable=lambda name: False) == []
+
+
+def test_what_is_left_out_on_purpose_may_be_missing_with_all_its_parts() -> None:
+    assert len(problems(WARNINGS, excluded=())) == 3
+    assert problems(WARNINGS, excluded=("whisperx", "numpy", "faster_whisper")) == []
+
+
+def test_what_is_allowed_may_be_missing() -> None:
+    assert len(problems(WARNINGS, allowed={r"numpy\..*": "a reason"})) == 1
+
+
+def test_a_hidden_import_that_does_not_exist_stops_the_build() -> None:
+    messages = ('Hidden import "gone.away" not found!', "Hidden import 'b' not found", "other")
+    assert len(problems("", *messages)) == 2
+    assert problems("", *messages, allowed={r"gone\.away|b": "a reason"}) == []
+
+
+def test_a_library_that_is_not_found_stops_the_build() -> None:
+    message = "Library not found: could not resolve 'libx.so.1', dependency of '/a/_x.so'."
+    (found,) = problems("", message)
+    assert "libx.so.1" in found and "/a/_x.so" in found
+    assert problems("", message, allowed={r"libx\.so\.1": "a reason"}) == []
+
+
+def test_modules_are_looked_for_without_importing_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "explosive"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit")
+    (package / "part.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert gate.importable("explosive.part")
+    assert not gate.importable("explosive.other")
+    assert not gate.importable("explosive.part.deeper")
+    assert gate.importable("json.tool") and gate.importable("time")
+    assert not gate.importable("no_such_module.part")
+
+
+def test_sizes_are_told_by_package_with_its_libraries_and_metadata(tmp_path: Path) -> None:
+    for name, size in {
+        "program": 10,
+        "_internal/numpy/core.so": 100,
+        "_internal/numpy.libs/blas.so": 1000,
+        "_internal/numpy-2.4.6.dist-info/METADATA": 1,
+        "_internal/nvidia/cublas/lib/libcublas.so.12": 5000,
+        "_internal/python3.11/lib-dynload/math.so": 20,
+        "_internal/libz.so.1": 2,
+    }.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(size))
+    (tmp_path / "_internal/libcublas.so.12").symlink_to("nvidia/cublas/lib/libcublas.so.12")
+    found = sizes.by_package(tmp_path)
+    assert (found["numpy"], found["nvidia.cublas"]) == (1101, 5000)
+    assert sorted(found.values()) == [10, 22, 1101, 5000]
+    names = [line.split("  ")[-1] for line in sizes.report(found).splitlines()]
+    assert names[:2] == ["nvidia.cublas", "numpy"]
+
+
+def test_windows_shows_the_version_of_the_program() -> None:
+    text = windows.version_resource("1.2.3rc1")
+    assert "filevers=(1, 2, 3, 1)" in text
+    assert "StringStruct('ProductVersion', '1.2.3rc1')" in text
+    structures = {
+        name: partial(dict, kind=name)
+        for name in ("VSVersionInfo", "FixedFileInfo")
+    } | {
+        name: lambda *args: args
+        for name in ("StringFileInfo", "StringTable", "StringStruct", "VarFileInfo", "VarStruct")
+    }
+    assert eval(text, structures)["ffi"]["prodvers"] == (1, 2, 3, 1)  # PyInstaller reads it so
