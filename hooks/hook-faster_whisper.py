@@ -3,7 +3,6 @@
 The model is read by its path beside the package; no import leads to it.
 """
 
-from PyInstaller.utils.hooks import collect_data_files, copy_metadata
+from PyInstaller.utils.hooks import collect_data_files
 
 datas = collect_data_files("faster_whisper", includes=["assets/*.onnx"])
-datas += copy_metadata("faster-whisper")

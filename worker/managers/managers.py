@@ -206,10 +206,8 @@ class Managers:
         if not swept:
             sweep()
         self._watch()
-        if model.kind != HUB.kind:
-            environment = OFFLINE  # models are found in the cache
-        else:
-            environment = self.token_variables()
+        # The others find models in the cache.
+        environment = self.token_variables() if model.kind == HUB.kind else OFFLINE
         grace = self.policy.cancel_grace
         return EngineProcess(
             model.kind,
