@@ -54,7 +54,10 @@ class ServerInfo(Result, kw_only=True):
 
 
 class EngineInfo(Result, kw_only=True):
-    """Whether an engine's packages are installed, and which are missing."""
+    """Whether an engine's packages are there, and which are missing or damaged.
+
+    A glance: `environment/probe` tries them.
+    """
 
     available: bool
     missing: list[str]

@@ -102,7 +102,7 @@ class Front:
             capabilities=Capabilities(
                 methods=sorted(methods.REQUESTS),
                 notifications=sorted(methods.NOTIFICATIONS),
-                engines={name: _engine_info(needs) for name, needs in _ENGINE_PACKAGES.items()},
+                engines=_engines(),
             ),
             limits=Limits(
                 max_line_bytes=params.max_line_bytes,
@@ -151,9 +151,19 @@ def _ignore(raw: bytes) -> bytes:
     return b"null"
 
 
-def _engine_info(packages: tuple[str, ...]) -> EngineInfo:
-    missing = [name for name in packages if not _installed(name)]
-    return EngineInfo(available=not missing, missing=missing)
+def _engines() -> dict[str, EngineInfo]:
+    from worker import bundle
+
+    damaged = bundle.damaged()
+    # What belongs to no package may be needed by any.
+    known = {name for needs in _ENGINE_PACKAGES.values() for name in needs}
+    unknown = sorted(damaged - known)
+
+    def info(packages: tuple[str, ...]) -> EngineInfo:
+        missing = [name for name in packages if name in damaged or not _installed(name)] + unknown
+        return EngineInfo(available=not missing, missing=missing)
+
+    return {name: info(needs) for name, needs in _ENGINE_PACKAGES.items()}
 
 
 def _installed(package: str) -> bool:
