@@ -57,6 +57,7 @@ class AlignParams(AlignmentOptions, kw_only=True):
     channel: NonNegativeInt | None = None
     """Take this channel alone (from 0); all are mixed without it."""
     start: Seconds = 0.0
+    """Seconds into the recording."""
     end: Seconds | None = None
     """Only the part between `start` and `end`; times stay those of the recording."""
     segments: list[SegmentText] | None = None
@@ -68,7 +69,9 @@ class AlignParams(AlignmentOptions, kw_only=True):
     priority: Priority = "interactive"
     keep_alive: KeepAlive | None = None
     progress_token: Token | None = None
+    """Send `$/progress` notifications with this token; none are sent without it."""
     partial_result_token: Token | None = None
+    """Send parts of the result as they come, with this token."""
 
 
 class Character(Result, kw_only=True):

@@ -35,10 +35,13 @@ class InitializeParams(Params, kw_only=True):
     """`processId` is watched: when that process ends, the worker does too."""
 
     process_id: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """The worker ends when this process does."""
     client_info: ClientInfo | None = None
+    """Written to the log."""
     log_level: LogLevel | None = None
     """Send `$/logMessage` notifications of this level and above; none are sent without it."""
     max_line_bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**31)] = DEFAULT_MAX_LINE_BYTES
+    """Longer lines are answered with line_too_long, and skipped."""
     hf_token: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """For gated models of the hub; without it HF_TOKEN or the hub's own login is used."""
 
@@ -96,7 +99,7 @@ class InitializeResult(Result, kw_only=True):
 class CancelParams(Params, kw_only=True):
     """Names the request to cancel by its id: a string or a number."""
 
-    id: msgspec.Raw
+    id: Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["number", "string"]})]
 
 
 class LogMessageParams(Result, kw_only=True):

@@ -31,8 +31,11 @@ class DiarizationOptions(TorchModelParams, kw_only=True):
     model: NonEmptyStr = DEFAULT_DIARIZATION_MODEL
     """A pyannote pipeline: a hub id or a directory."""
     num_speakers: Count | None = None
+    """Exactly so many."""
     min_speakers: Count | None = None
+    """At least so many."""
     max_speakers: Count | None = None
+    """At most so many."""
     batch_size: Count | None = None
     """Windows in a forward pass; the pipeline's own choice without it."""
     embeddings: bool = False
@@ -63,12 +66,15 @@ class DiarizeParams(DiarizationOptions, kw_only=True):
     channel: NonNegativeInt | None = None
     """Take this channel alone (from 0); all are mixed without it."""
     start: Seconds = 0.0
+    """Seconds into the recording."""
     end: Seconds | None = None
     """Only the part between `start` and `end`; times stay those of the recording."""
     priority: Priority = "interactive"
     keep_alive: KeepAlive | None = None
     progress_token: Token | None = None
+    """Send `$/progress` notifications with this token; none are sent without it."""
     partial_result_token: Token | None = None
+    """Send parts of the result as they come, with this token."""
 
 
 class Turn(Result, kw_only=True):

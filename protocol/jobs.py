@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from protocol.control import Params, Result
 
@@ -19,7 +19,7 @@ class JobInfo(Result, kw_only=True):
     `stage` and `percentage` are what was last reported: to whoever gave a `progressToken`.
     """
 
-    id: Raw
+    id: Annotated[Raw, Meta(extra_json_schema={"type": ["number", "string", "null"]})]
     """As the client wrote it; null for one that was sent as a notification."""
     method: str
     state: Literal["waiting", "running"]

@@ -20,6 +20,8 @@ class Method(msgspec.Struct, frozen=True):
     lane: Literal["control", "work"]
     params: str
     result: str | None = None
+    errors: tuple[str, ...] = ()
+    """Kinds to expect, beside those of `COMMON_ERRORS`."""
 
     @property
     def params_type(self) -> type[Any]:
@@ -38,6 +40,27 @@ def _load(name: str) -> type[Any]:
 
 
 _NONE = "protocol.control:NoParams"
+_OBJECT = "builtins:dict"
+
+COMMON_ERRORS: Final = (
+    *("parse_error", "line_too_long", "invalid_request", "batch_too_large"),
+    *("shutting_down", "method_not_found", "internal_error"),
+)
+"""Kinds that any request may be answered with."""
+
+_CONTROL = ("invalid_params",)
+_WORK = ("invalid_params", "busy", "cancelled")
+_ENGINE = (*_WORK, "engine_crashed", "engine_start_failed", "engine_unavailable", "out_of_memory")
+_AUDIO = (
+    *("audio_not_found", "audio_not_readable", "audio_empty", "audio_invalid", "audio_no_stream"),
+    *("audio_no_channel", "clip_out_of_range", "storage_failed"),
+)
+_HUB = (
+    *("model_not_found", "model_not_cached", "model_download_failed", "model_invalid"),
+    *("model_gated", "disk_full", "token_missing", "token_invalid"),
+)
+_MODEL = (*_HUB, "model_needs_pickle", "model_does_not_fit", "device_unavailable")
+_EXPORT = ("export_exists", "export_failed")
 
 REQUESTS: Final = {
     method.name: method
@@ -48,22 +71,50 @@ REQUESTS: Final = {
             "control",
             "protocol.control:InitializeParams",
             "protocol.control:InitializeResult",
+            _CONTROL,
         ),
-        Method("ping", "Answer {} at once, whatever the engines do.", "control", _NONE),
+        Method(
+            "ping",
+            "Answer {} at once, whatever the engines do.",
+            "control",
+            _NONE,
+            _OBJECT,
+            _CONTROL,
+        ),
+        Method(
+            "rpc.discover",
+            "Describe every method: an OpenRPC document.",
+            "control",
+            _NONE,
+            _OBJECT,
+            _CONTROL,
+        ),
         Method(
             "jobs/list",
             "List the jobs that wait or run.",
             "control",
             "protocol.jobs:ListJobsParams",
             "protocol.jobs:ListJobsResult",
+            _CONTROL,
         ),
-        Method("shutdown", "Take no new requests; those running go on.", "control", _NONE),
+        Method(
+            "shutdown",
+            "Take no new requests; those running go on.",
+            "control",
+            _NONE,
+            None,
+            _CONTROL,
+        ),
         Method(
             "transcribe",
             "Transcribe a recording; segments and progress stream to whoever asked.",
             "work",
             "protocol.transcription:TranscribeParams",
             "protocol.transcription:TranscribeResult",
+            (
+                *(*_ENGINE, *_AUDIO, *_MODEL, *_EXPORT, "compute_type_unsupported"),
+                *("language_unsupported", "transcript_invalid", "speakers_unsatisfiable"),
+            ),
         ),
         Method(
             "align",
@@ -71,6 +122,7 @@ REQUESTS: Final = {
             "work",
             "protocol.alignment:AlignParams",
             "protocol.alignment:AlignResult",
+            (*_ENGINE, *_AUDIO, *_MODEL, "language_unsupported", "transcript_invalid"),
         ),
         Method(
             "diarize",
@@ -78,6 +130,7 @@ REQUESTS: Final = {
             "work",
             "protocol.diarization:DiarizeParams",
             "protocol.diarization:DiarizeResult",
+            (*_ENGINE, *_AUDIO, *_MODEL, "speakers_unsatisfiable"),
         ),
         Method(
             "export",
@@ -85,6 +138,7 @@ REQUESTS: Final = {
             "work",
             "protocol.transcript:ExportParams",
             "protocol.transcript:ExportResult",
+            (*_WORK, *_EXPORT),
         ),
         Method(
             "models/list",
@@ -92,6 +146,7 @@ REQUESTS: Final = {
             "work",
             "protocol.models:ListModelsParams",
             "protocol.models:ListModelsResult",
+            _ENGINE,
         ),
         Method(
             "models/download",
@@ -99,6 +154,7 @@ REQUESTS: Final = {
             "work",
             "protocol.models:DownloadModelParams",
             "protocol.models:DownloadModelResult",
+            (*_ENGINE, *_HUB, "language_unsupported"),
         ),
         Method(
             "models/load",
@@ -106,6 +162,7 @@ REQUESTS: Final = {
             "work",
             "protocol.models:LoadModelParams",
             "protocol.models:LoadModelResult",
+            (*_ENGINE, *_MODEL, "compute_type_unsupported", "language_unsupported"),
         ),
         Method(
             "models/unload",
@@ -113,6 +170,7 @@ REQUESTS: Final = {
             "work",
             "protocol.models:UnloadModelParams",
             "protocol.models:UnloadModelResult",
+            (*_WORK, "model_busy"),
         ),
         Method(
             "models/remove",
@@ -120,6 +178,7 @@ REQUESTS: Final = {
             "work",
             "protocol.models:RemoveModelParams",
             "protocol.models:RemoveModelResult",
+            (*_ENGINE, "model_not_found", "model_not_cached", "model_busy", "language_unsupported"),
         ),
         Method(
             "environment/probe",
@@ -127,6 +186,7 @@ REQUESTS: Final = {
             "work",
             "protocol.environment:ProbeParams",
             "protocol.environment:ProbeResult",
+            _WORK,
         ),
         Method(
             "environment/devices",
@@ -134,6 +194,7 @@ REQUESTS: Final = {
             "work",
             "protocol.environment:DevicesParams",
             "protocol.environment:DevicesResult",
+            _WORK,
         ),
         Method(
             "hub/whoami",
@@ -141,6 +202,7 @@ REQUESTS: Final = {
             "work",
             "protocol.models:WhoAmIParams",
             "protocol.models:WhoAmIResult",
+            (*_ENGINE, "token_missing", "token_invalid", "hub_unreachable"),
         ),
     )
 }

@@ -26,6 +26,7 @@ class ModelChoice(JobParams, kw_only=True):
     """Names a model. Without `model` it is the one that the task's own method would take."""
 
     task: Task = "recognition"
+    """What the model is for."""
     model: NonEmptyStr | None = None
     """A known name, a hub id (`owner/name`) or, where it makes sense, a directory."""
     language: LanguageCode | None = None
@@ -42,12 +43,19 @@ class LoadModelParams(ModelChoice, kw_only=True):
     """
 
     download: bool = False
+    """Fetch the model when it is not cached."""
     device: TorchDevice = "auto"
+    """`auto` is a CUDA device where there is one that can be used, else the CPU."""
     device_index: NonNegativeInt = 0
+    """Which of several devices, from 0."""
     engine: Engine | None = None
+    """Of a recognition model; faster-whisper without it."""
     compute_type: ComputeType | None = None
+    """Of a recognition model; `default` without it."""
     threads: NonNegativeInt = 0
+    """CPU threads; 0 takes as many as this process may run on."""
     allow_pickle: bool = False
+    """Read weights that can run code while they are read. Only for makers whom you trust."""
     keep_alive: KeepAlive | None = None
 
 
@@ -88,7 +96,9 @@ class UnloadModelParams(JobParams, kw_only=True):
     """Params of `models/unload`; without a task and a model, all models are meant."""
 
     task: Task | None = None
+    """Only models for it."""
     model: NonEmptyStr | None = None
+    """Only this one: its name, hub id or directory."""
     when_busy: Literal["refuse", "wait", "skip"] = "refuse"
     """What to do about one that is in use: fail (and unload none), wait, or leave it."""
 
@@ -105,7 +115,9 @@ class ListModelsParams(JobParams, kw_only=True):
     """Params of `models/list`."""
 
     task: Task | None = None
+    """Only models for it."""
     cached_only: bool = False
+    """Leave out what is known but neither cached nor loaded."""
 
 
 class ModelRow(Result, kw_only=True):

@@ -60,8 +60,11 @@ class ModelParams(Params, kw_only=True):
     download: bool = False
     """Fetch the model from the hub when it is not cached. Nothing is fetched without it."""
     device: Device = "auto"
+    """`auto` is a CUDA device where there is one that can be used, else the CPU."""
     device_index: NonNegativeInt = 0
+    """Which of several devices, from 0."""
     compute_type: ComputeType = "default"
+    """CTranslate2's: how weights are kept and computed with."""
     threads: NonNegativeInt = 0
     """CPU threads of the model; 0 takes as many as this process may run on."""
 
@@ -78,9 +81,11 @@ class TranscribeParams(ModelParams, kw_only=True):
     channel: NonNegativeInt | None = None
     """Take this channel alone (from 0); all are mixed without it."""
     start: Seconds = 0.0
+    """Seconds into the recording."""
     end: Seconds | None = None
     """Only the part between `start` and `end`; times stay those of the recording."""
     engine: Engine = "faster-whisper"
+    """`whisperx` gives what the whisperx package gives on the same model, audio and options."""
     batch_size: Count | None = None
     """Use the batched pipeline with this many windows at a time; one after another without it."""
 
@@ -96,59 +101,92 @@ class TranscribeParams(ModelParams, kw_only=True):
     formats: Annotated[list[Format], Meta(min_length=1)] | None = None
     """Also write the transcript in these formats: into `outputDir`, else into the result."""
     output_dir: NonEmptyStr | None = None
+    """Path of a directory, which is made when it is not there."""
     name: FileName | None = None
     """Of those files, without suffix; the recording's without it."""
     overwrite: bool = True
+    """Replace files that are there; they are an error otherwise."""
     format_options: ExportOptions = field(default_factory=ExportOptions)
+    """How captions look."""
 
     language: NonEmptyStr | None = None
+    """Code such as `en`; detected without it."""
     task: Literal["transcribe", "translate"] = "transcribe"
+    """`translate`: into English."""
     beam_size: Count = 5
+    """Hypotheses that are followed at temperature 0."""
     best_of: Count = 5
+    """Samples to choose from at other temperatures."""
     patience: Annotated[float, Meta(gt=0)] = 1.0
+    """How long a beam search goes on, as a factor."""
     length_penalty: float = 1.0
+    """Above 1 longer hypotheses are preferred."""
     repetition_penalty: Annotated[float, Meta(gt=0)] = 1.0
+    """Above 1 tokens that came before are made less likely."""
     no_repeat_ngram_size: NonNegativeInt = 0
+    """No sequence of so many tokens comes twice; 0: any may."""
     temperature: (
         Annotated[float, Meta(ge=0)]
         | Annotated[list[Annotated[float, Meta(ge=0)]], Meta(min_length=1)]
     ) = field(default_factory=lambda: [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     """One temperature, or several tried in turn when a threshold is missed."""
     compression_ratio_threshold: float | None = 2.4
+    """Text that compresses better than this is repetitive, and decoded again."""
     log_prob_threshold: float | None = -1.0
+    """A mean log probability below this is a failure, and decoded again."""
     no_speech_threshold: float | None = 0.6
+    """Above this probability, and below `logProbThreshold`, a window is silence."""
     condition_on_previous_text: bool = True
+    """Give the text so far as a prompt to the next window."""
     prompt_reset_on_temperature: float = 0.5
+    """That prompt is left out after a window decoded above this temperature."""
     initial_prompt: str | list[NonNegativeInt] | None = None
+    """Text or tokens before the first window."""
     prefix: str | None = None
+    """Text with which the first window begins."""
     hotwords: str | None = None
+    """Words that are likely to come."""
     suppress_blank: bool = True
+    """No window begins with a blank."""
     suppress_tokens: list[int] | None = field(default_factory=lambda: [-1])
     """Token ids never to decode; -1 stands for the usual non-speech symbols."""
     without_timestamps: bool = False
+    """Decode text tokens alone."""
     max_initial_timestamp: Seconds = 1.0
+    """The first timestamp of a window is no later than this."""
     word_timestamps: bool = False
+    """Give each word its times, from the decoder's attention."""
     prepend_punctuations: str = "\"'“¿([{-"
+    """Belong to the word after them."""
     append_punctuations: str = "\"'.。,，!！?？:：”)]}、"
+    """Belong to the word before them."""
     multilingual: bool = False
+    """Detect the language of each segment."""
     vad_filter: bool | None = None
     """Skip what Silero VAD takes for silence. Null: on in batched mode and with
     `channelSpeakers`, off otherwise."""
     vad_parameters: VadParameters | None = None
+    """How speech is detected."""
     max_new_tokens: Count | None = None
+    """Tokens of a window at most."""
     chunk_length: Annotated[int, Meta(ge=1, le=30)] | None = None
     """Length of a window in seconds."""
     clip_timestamps: list[Seconds] | None = None
     """start, end, start, end …: only these parts are decoded. The last end may be left out."""
     hallucination_silence_threshold: Annotated[float, Meta(gt=0)] | None = None
+    """With word times: skip silences longer than this where text looks made up."""
     language_detection_threshold: Probability | None = 0.5
+    """A language is taken once its probability is above this."""
     language_detection_segments: Count = 1
+    """Windows to listen to until then."""
 
     priority: Priority = "interactive"
     keep_alive: KeepAlive | None = None
     """How long its models stay loaded afterwards, in seconds; the worker's default without it."""
     progress_token: Token | None = None
+    """Send `$/progress` notifications with this token; none are sent without it."""
     partial_result_token: Token | None = None
+    """Send parts of the result as they come, with this token."""
 
 
 class Segment(Result, kw_only=True):

@@ -26,7 +26,9 @@ class JobParams(Params, kw_only=True):
     """What every work request takes: tokens for progress and for parts of the result."""
 
     progress_token: Token | None = None
+    """Send `$/progress` notifications with this token; none are sent without it."""
     partial_result_token: Token | None = None
+    """Send parts of the result as they come, with this token."""
 
 
 class TorchModelParams(Params, kw_only=True):
@@ -37,7 +39,9 @@ class TorchModelParams(Params, kw_only=True):
     download: bool | None = None
     """Fetch the model when it is not cached. Within `transcribe`, null means as there."""
     device: TorchDevice = "auto"
+    """`auto` is a CUDA device where there is one that can be used, else the CPU."""
     device_index: NonNegativeInt = 0
+    """Which of several devices, from 0."""
     threads: NonNegativeInt = 0
     """CPU threads; 0 takes as many as this process may run on, less beside other stages."""
     allow_pickle: bool = False

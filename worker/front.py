@@ -72,6 +72,7 @@ class Front:
             requests={
                 "initialize": self._initialize,
                 "ping": _ping,
+                "rpc.discover": _discover,
                 "jobs/list": self._list_jobs,
                 "shutdown": self._shutdown,
             },
@@ -145,6 +146,13 @@ def _ping(raw: bytes) -> bytes:
     if raw not in (b"", b"{}"):
         decode_params(raw, NoParams)
     return b"{}"
+
+
+def _discover(raw: bytes) -> bytes:
+    from protocol.openrpc import discover
+
+    decode_params(raw, NoParams)
+    return discover()
 
 
 def _ignore(raw: bytes) -> bytes:

@@ -104,7 +104,7 @@ class ModelWork:
                 lambda model: goes_by(model, params.task, params.model),
                 params.when_busy,
             )
-            models = [each for each in unloaded if each.engine in TASKS]
+            models = [each for each in unloaded if each.task in TASKS.values()]
             freed = sum(each.memory or 0 for each in unloaded)
             return as_json(UnloadModelResult(unloaded=models, freed_memory=freed))
 

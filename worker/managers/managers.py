@@ -293,7 +293,7 @@ class Managers:
             return LoadedModel(
                 task=manager.model.task,
                 model=manager.model.name,
-                engine=manager.model.kind,
+                engine=manager.model.engine,
                 device=placement.device if placement else None,
                 compute_type=placement.compute_type if placement else None,
                 state="loading" if not manager.loaded else "idle" if idle else "busy",

@@ -17,6 +17,9 @@ TASKS: Final[dict[str, Task]] = {
 """What each kind of engine that holds a model does with it."""
 
 
+ENGINES: Final = {"whisper": "faster-whisper"}
+
+
 class Model(NamedTuple):
     """A model to load into an engine of `kind`; or no model, for an engine that needs none."""
 
@@ -33,6 +36,11 @@ class Model(NamedTuple):
     device: str = "cpu"
     device_index: int = 0
     compute_type: str = ""
+
+    @property
+    def engine(self) -> str:
+        """What the protocol calls the kind of its engine."""
+        return ENGINES.get(self.kind, self.kind)
 
     @property
     def task(self) -> str:
