@@ -76,6 +76,16 @@ def test_offline_never_fetches_a_model() -> None:
     assert "not on this machine" in done.stderr
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = [*WORKER, "models", "list"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 141
+
+
 def test_version_and_help() -> None:
     assert run("--version").stdout == f"transcription-worker {__version__}\n"
     assert "transcribe files from the terminal" in run("--help").stdout

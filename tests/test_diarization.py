@@ -218,7 +218,8 @@ def test_a_pipeline_of_version_3_asks_for_the_models_it_is_made_of(
         "    embedding: pyannote/embedding\n"
     )
     error = refusal(loader, model=str(tmp_path))
-    assert (error.kind, error.data["model"]) == ("model_not_cached", "pyannote/segmentation-3.0")
+    assert error.kind == "model_not_cached"
+    assert error.data["model"] in ("pyannote/embedding", "pyannote/segmentation-3.0")
 
 
 @pytest.mark.parametrize(

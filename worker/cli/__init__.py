@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,17 @@ def explain_stdin() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run the command that `argv` names; return the exit code."""
+    try:
+        code = _run(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `… | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + 13  # as if SIGPIPE had ended us
+
+
+def _run(argv: Sequence[str]) -> int:
     if argv[0].startswith(("-c", "-m")):  # as applications ask an interpreter what it can import
         sys.stderr.write(_NO_INTERPRETER)
         return 2
@@ -42,6 +54,10 @@ def run(argv: Sequence[str]) -> int:
         from worker.cli.transcribe import main as transcribe_main
 
         return transcribe_main(options)
+    if options.command == "batch":
+        from worker.cli import batch
+
+        return batch.main(options)
     if options.command in check.COMMANDS:
         return check.main(options)
     if options.command == "models":
@@ -77,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "--log-level", choices=LEVELS, help="how much to write on stderr (default: warning)"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    from worker.cli.batch import add_options as add_batch_options
     from worker.cli.check import add_commands as add_probe_commands
     from worker.cli.models import add_commands as add_models_commands
     from worker.cli.serve import add_options as add_serve_options
@@ -86,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     add_serve_options(serve)
     add_transcribe_options(
         commands.add_parser("transcribe", help="transcribe files from the terminal")
+    )
+    add_batch_options(
+        commands.add_parser("batch", help="transcribe many files, folders or a manifest")
     )
     add_probe_commands(commands)
     add_models_commands(commands.add_parser("models", help="list, download or remove models"))
