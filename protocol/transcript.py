@@ -14,7 +14,9 @@ from msgspec import UNSET, Meta, UnsetType, field
 from protocol.control import Params, Result
 from protocol.values import Count, JobParams, NonEmptyStr, Notice
 
-Format = Literal["srt", "vtt", "ass", "txt", "tsv", "json", "csv", "lrc", "rttm", "textgrid"]
+Format = Literal[
+    "srt", "vtt", "ass", "txt", "tsv", "json", "csv", "lrc", "rttm", "textgrid", "html"
+]
 
 FileName = Annotated[str, Meta(min_length=1, pattern=r"^[^/\\\x00]+$")]
 """A name without a path."""
@@ -73,13 +75,20 @@ class ExportOptions(Params, kw_only=True):
     """Name the speakers where there are any."""
     highlight_words: bool = False
     """Mark each word while it is said: underlined in srt and vtt, karaoke in ass and lrc."""
+    audio: NonEmptyStr | None = None
+    """Path of the recording from the html page's folder, with `/`: the page plays it from there.
+    Without it the page asks its reader for the recording."""
+    embed_audio: NonEmptyStr | None = None
+    """Path of a recording of at most 32 MiB to put into the html page itself."""
 
 
 class ExportParams(JobParams, kw_only=True):
     """Params of `export`. Without `outputDir` the texts are in the result, and no file is made."""
 
     transcript: Transcript
+    """What `transcribe` returned, or whisperX's JSON."""
     formats: Annotated[list[Format], Meta(min_length=1)]
+    """Each gives a file or a text."""
     output_dir: NonEmptyStr | None = None
     """Path of a directory, which is made when it is not there. Files are `name.format`."""
     name: FileName = "transcript"
@@ -87,6 +96,7 @@ class ExportParams(JobParams, kw_only=True):
     overwrite: bool = True
     """Replace files that are there; they are an error otherwise."""
     options: ExportOptions = field(default_factory=ExportOptions)
+    """How captions look."""
 
 
 class ExportedFile(Result, kw_only=True):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 
 from protocol.errors import RpcError
+from protocol.transcript import Format
 from worker.cli.bar import Bar
 from worker.client import Client, WorkerEndedError
 
@@ -17,6 +19,18 @@ from worker.client import Client, WorkerEndedError
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `transcribe`."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="audio or video")
+    add_job_options(parser)
+    parser.add_argument(
+        "--formats", metavar="LIST", help=f"also write files: any of {', '.join(get_args(Format))}"
+    )
+    parser.add_argument(
+        "--output-dir", default=".", metavar="DIR", help="where those files go (here)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON result a line")
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `job_params` reads."""
     parser.add_argument(
         "--model",
         default="small",
@@ -50,21 +64,54 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=JSON",
         help="any other param of the transcribe method, such as beamSize=1",
     )
-    parser.add_argument(
-        "--formats",
-        metavar="LIST",
-        help="also write files: any of srt, vtt, ass, txt, tsv, json, csv, lrc, rttm, textgrid",
-    )
-    parser.add_argument(
-        "--output-dir", default=".", metavar="DIR", help="where those files go (here)"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON result a line")
+
+
+def job_params(options: argparse.Namespace) -> dict[str, Any]:
+    """Params of `transcribe` for any recording; raises `ValueError` for an --option."""
+    return {
+        "model": options.model,
+        "download": not options.offline,
+        "task": options.task,
+        "device": options.device,
+        "computeType": options.compute_type,
+        "wordTimestamps": options.word_timestamps,
+        **_optional(
+            engine=options.engine,
+            language=options.language,
+            batchSize=options.batch_size,
+            align=_stage(options.align, model=options.align_model),
+            diarize=_stage(
+                options.diarize,
+                model=options.diarize_model,
+                numSpeakers=options.num_speakers,
+                minSpeakers=options.min_speakers,
+                maxSpeakers=options.max_speakers,
+            ),
+            channelSpeakers=options.channel_speakers or None,
+            formats=options.formats.split(",") if options.formats else None,
+        ),
+        **dict(_parse_option(text) for text in options.option),
+    }
+
+
+def page_plays(params: dict[str, Any], audio: Path, folder: Path) -> dict[str, Any]:
+    """The params, with an html page in `folder` that finds its recording where it lies now."""
+    formats, options = params.get("formats"), params.get("formatOptions", {})
+    if not isinstance(formats, list) or "html" not in formats or not isinstance(options, dict):
+        return params
+    if "audio" in options or "embedAudio" in options:
+        return params
+    try:
+        beside = Path(os.path.relpath(audio, folder)).as_posix()
+    except ValueError:  # on another drive: the page asks for it
+        return params
+    return {**params, "formatOptions": {**options, "audio": beside}}
 
 
 def main(options: argparse.Namespace) -> int:
     """Transcribe each file; return 0 when all went well, 1 otherwise, 2 for wrong usage."""
     try:
-        extra = dict(_parse_option(text) for text in options.option)
+        params = job_params(options)
     except ValueError as error:
         sys.stderr.write(f"transcription-worker: {error}\n")
         return 2
@@ -72,7 +119,7 @@ def main(options: argparse.Namespace) -> int:
     with Client() as client:
         for file in options.files:
             try:
-                _transcribe(client, file, options, extra)
+                _transcribe(client, file, options, params)
             except RpcError as error:
                 failures += 1
                 remedy = error.data.get("remedy", "")
@@ -87,36 +134,13 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _transcribe(
-    client: Client, file: str, options: argparse.Namespace, extra: dict[str, Any]
+    client: Client, file: str, options: argparse.Namespace, job: dict[str, Any]
 ) -> None:
-    params = {
-        "audio": str(Path(file).absolute()),
-        "model": options.model,
-        "download": not options.offline,
-        "task": options.task,
-        "device": options.device,
-        "computeType": options.compute_type,
-        "wordTimestamps": options.word_timestamps,
-        "progressToken": "progress",
-        **_optional(
-            engine=options.engine,
-            language=options.language,
-            batchSize=options.batch_size,
-            align=_stage(options.align, model=options.align_model),
-            diarize=_stage(
-                options.diarize,
-                model=options.diarize_model,
-                numSpeakers=options.num_speakers,
-                minSpeakers=options.min_speakers,
-                maxSpeakers=options.max_speakers,
-            ),
-            channelSpeakers=options.channel_speakers or None,
-        ),
-        **extra,
-    }
+    audio = Path(file).absolute()
+    params = {**job, "audio": str(audio), "progressToken": "progress"}
     if options.formats:
-        params["formats"] = options.formats.split(",")
-        params["outputDir"] = str(Path(options.output_dir).absolute())
+        folder = Path(options.output_dir).absolute()
+        params = {**page_plays(params, audio, folder), "outputDir": str(folder)}
     # What is refined later is printed when it is final.
     live = not (options.json or "align" in params or "diarize" in params)
     if live:

@@ -9,6 +9,7 @@ import msgspec
 
 from protocol.transcript import ExportOptions, Format
 from protocol.values import Notice
+from worker.formats.html import write_html
 from worker.formats.lyrics import write_lrc
 from worker.formats.rttm import write_rttm
 from worker.formats.substation import write_ass
@@ -43,6 +44,7 @@ WRITERS: Final[dict[Format, FormatWriter]] = {
     "lrc": FormatWriter(write_lrc, ".lrc", (_LINES - {"max_lines"}) | _WORDS | _LABELS),
     "rttm": FormatWriter(write_rttm, ".rttm", frozenset()),
     "textgrid": FormatWriter(write_textgrid, ".TextGrid", _LABELS),
+    "html": FormatWriter(write_html, ".html", _LABELS | {"audio", "embed_audio"}),
 }
 
 

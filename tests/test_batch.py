@@ -1,0 +1,473 @@
+"""The `batch` command: many files, none lost, none done twice, none overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support import MODEL, RECORDINGS, WORKER, children, kill_hard, tree, wait_until_gone
+from tests.test_cli import on_a_terminal
+from worker.batch.inputs import Task, collect
+from worker.batch.progress import Progress
+
+SHORT = RECORDINGS / "de-02.flac"
+OTHER = RECORDINGS / "en-01.flac"
+QUICK = ["--model", MODEL, "--option", "temperature=0", "--option", "beamSize=1"]
+
+
+class Done(msgspec.Struct):
+    """How a batch ended."""
+
+    code: int
+    lines: list[dict[str, Any]]
+    stderr: str
+    stdout: str
+
+    def of(self, status: str) -> list[str]:
+        """The names of the inputs with a status."""
+        return [Path(line["input"]).name for line in self.lines if line["status"] == status]
+
+
+def report_of(output_dir: Path) -> list[dict[str, Any]]:
+    report = output_dir / "report.jsonl"
+    return [json.loads(line) for line in report.read_bytes().decode().splitlines()]
+
+
+def command(output_dir: Path, *args: str | Path) -> list[str | Path]:
+    return [*WORKER, "batch", "--output-dir", output_dir, *QUICK, *args]
+
+
+def batch(
+    output_dir: Path, *args: str | Path | bytes, stdin: bytes = b"", cwd: Path | None = None
+) -> Done:
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        [*command(output_dir), *args], input=stdin, capture_output=True, cwd=cwd, env=env
+    )
+    lines = report_of(output_dir) if (output_dir / "report.jsonl").exists() else []
+    return Done(done.returncode, lines, done.stderr.decode(), done.stdout.decode())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Recordings of which some are namesakes, and other files."""
+    folder = tmp_path / "recordings"
+    (folder / "monday").mkdir(parents=True)
+    (folder / ".hidden").mkdir()
+    shutil.copy(SHORT, folder / "talk.flac")
+    shutil.copy(OTHER, folder / "monday" / "talk.flac")
+    shutil.copy(SHORT, folder / ".hidden" / "talk.flac")
+    (folder / "notes.txt").write_text("no recording")
+    return folder
+
+
+@pytest.fixture
+def output_dir(tmp_path: Path) -> Path:
+    return tmp_path / "transcripts"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What is below a folder, but for the markers and the report."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "report.jsonl" and path.parent.name != ".batch"
+    }
+
+
+# What is written -------------------------------------------------------------------------------
+
+
+def test_outputs_mirror_the_tree_and_the_report_tells_of_each_file(
+    folder: Path, output_dir: Path
+) -> None:
+    done = batch(output_dir, folder, "--formats", "srt,html")
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.startswith("2 done, 0 failed, 1 skipped; 0:00:06 of audio")
+    written = {"talk.srt", "talk.html", "monday/talk.srt", "monday/talk.html"}
+    assert set(files(output_dir)) == written
+    assert files(output_dir)["talk.srt"] != files(output_dir)["monday/talk.srt"]
+    ok = {line["input"]: line for line in done.lines if line["status"] == "ok"}
+    line = ok[str(folder / "monday" / "talk.flac")]
+    assert line["outputs"] == [str(output_dir / "monday" / f"talk.{f}") for f in ("srt", "html")]
+    assert line["duration"] == pytest.approx(3.9, abs=0.1)
+    assert line["seconds"] > 0
+    assert line["realTimeFactor"] > 0
+    assert (line["error"], line["warnings"]) == (None, [])
+    (skipped,) = (line for line in done.lines if line["status"] == "skipped")
+    assert (Path(skipped["input"]).name, skipped["reason"]) == ("notes.txt", "not_media")
+
+
+def test_a_page_plays_the_recording_from_where_it_lies(folder: Path, output_dir: Path) -> None:
+    batch(output_dir, folder, "--formats", "html")
+    page = (output_dir / "monday" / "talk.html").read_text("utf-8")
+    assert 'src="./../../recordings/monday/talk.flac"' in page
+
+
+def test_recordings_that_differ_by_suffix_alone_keep_their_suffix(
+    folder: Path, output_dir: Path
+) -> None:
+    shutil.copy(OTHER, folder / "talk.FLA")
+    done = batch(output_dir, folder / "talk.flac", folder / "talk.FLA", "--formats", "txt")
+    assert done.code == 0
+    assert set(files(output_dir)) == {"talk.flac.txt", "talk.FLA.txt"}
+
+
+def test_a_failure_does_not_stop_the_rest_and_sets_the_exit_code(
+    folder: Path, output_dir: Path
+) -> None:
+    done = batch(output_dir, "nowhere.wav", folder / "notes.txt", folder, "--formats", "txt")
+    assert done.code == 1
+    kinds = {
+        Path(line["input"]).name: line["error"]["kind"] for line in done.lines if line["error"]
+    }
+    assert kinds == {"nowhere.wav": "audio_not_found", "notes.txt": "audio_invalid"}
+    assert done.of("ok") == ["talk.flac", "talk.flac"]
+    assert "nowhere.wav: There is no file" in done.stderr
+
+
+def test_files_that_cannot_be_written_are_a_failure(folder: Path, output_dir: Path) -> None:
+    (output_dir / "talk.txt").mkdir(parents=True)
+    done = batch(output_dir, folder / "talk.flac", "--formats", "txt")
+    assert done.code == 1
+    assert done.lines[0]["error"]["kind"] == "export_failed"
+    assert "Is a directory" in done.stderr
+
+
+def test_a_stage_that_failed_is_a_warning_and_is_tried_again(
+    folder: Path, output_dir: Path
+) -> None:
+    args = (folder / "talk.flac", "--formats", "txt", "--align", "--offline", "--resume")
+    for _ in range(2):
+        done = batch(output_dir, *args)
+        assert (done.code, done.of("ok")) == (0, ["talk.flac"])
+        assert [each["kind"] for each in done.lines[0]["warnings"]] == ["stage_failed"]
+        assert "1 with warnings" in done.stdout
+
+
+# What is taken in ------------------------------------------------------------------------------
+
+
+def inputs_of(*inputs: str | Path, lines: tuple[bytes, ...] = ()) -> list[Task]:
+    return collect([str(each) for each in inputs], lines, Path("/out"))
+
+
+def places(tasks: list[Task]) -> list[str]:
+    return [f"{task.folder}/{task.name}" for task in tasks if not task.passed_over]
+
+
+def test_globs_go_deep_and_give_nothing_twice(folder: Path) -> None:
+    tasks = inputs_of(folder / "**" / "*.flac", folder / "talk.flac", folder)
+    assert sorted(places(tasks)) == ["/out/monday/talk", "/out/talk"]
+    (refused,) = inputs_of(folder / "*.mp3")
+    assert refused.refusal
+    assert "Nothing matches" in refused.refusal.message
+
+
+def test_a_name_with_brackets_is_a_file_before_it_is_a_glob(tmp_path: Path) -> None:
+    (tmp_path / "[a].wav").touch()
+    assert places(inputs_of(tmp_path / "[a].wav")) == ["/out/[a]"]
+
+
+def test_several_folders_lie_below_the_one_that_holds_them(folder: Path) -> None:
+    (folder / "tuesday").mkdir()
+    (folder / "tuesday" / "talk.flac").touch()
+    tasks = inputs_of(folder / "monday", folder / "tuesday" / "talk.flac")
+    assert places(tasks) == ["/out/monday/talk", "/out/tuesday/talk"]
+    assert places(inputs_of(folder / "monday" / ".." / "tuesday")) == ["/out/talk"]
+
+
+def test_outputs_are_not_taken_for_inputs(folder: Path) -> None:
+    out = folder / "monday"
+    tasks = collect([str(folder)], (), out)
+    assert [task.path.name for task in tasks] == ["notes.txt", "talk.flac"]
+
+
+def test_no_two_tasks_write_the_same_files(folder: Path) -> None:
+    line = json.dumps({"audio": str(folder / "talk.flac"), "name": "Täg"}).encode()
+    again = json.dumps({"audio": str(folder / "monday/talk.flac"), "name": "TÄG"}).encode()
+    first, second = inputs_of("-", lines=(line, again))
+    assert first.refusal is None
+    assert second.refusal
+    assert "another name" in second.refusal.data["remedy"]
+
+
+def test_a_manifest_gives_each_recording_params_of_its_own(folder: Path, output_dir: Path) -> None:
+    manifest = [
+        {"audio": str(folder / "talk.flac"), "name": "whole"},
+        {"audio": str(folder / "talk.flac"), "name": "half", "end": 1.2, "formats": ["csv"]},
+        {"audio": "recordings/talk.flac", "outputDir": "sub", "language": "de"},
+        {"audio": str(folder / "talk.flac"), "name": "wrong", "beamSzie": 2},
+        {"name": "nothing"},
+        {"audio": str(folder / "talk.flac"), "name": "unwritten", "formats": None},
+    ]
+    lines = b"".join(json.dumps(each).encode() + b"\n" for each in manifest) + b"\n[nonsense\n"
+    done = batch(output_dir, "--formats", "txt", stdin=lines, cwd=folder.parent)
+    assert done.code == 1
+    assert set(files(output_dir)) == {"whole.txt", "half.csv", "sub/talk.txt"}
+    half = next(line for line in done.lines if line["outputs"] == [str(output_dir / "half.csv")])
+    assert half["duration"] == pytest.approx(1.2)
+    assert sum(line["status"] == "ok" for line in done.lines) == 4
+    messages = [line["error"]["message"] for line in done.lines if line["status"] == "failed"]
+    assert len(messages) == 3
+    assert any("Did you mean beamSize?" in message for message in messages)
+    assert any("Line 5 of the manifest" in message for message in messages)
+    assert any("Line 8 of the manifest" in message for message in messages)
+
+
+def test_names_of_any_kind_are_taken(tmp_path: Path, output_dir: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    names = ["a b.flac", 'it\'s "so".flac', "new\nline.flac", "🎧 да.flac", "-.flac", "b\\s.flac"]
+    for name in names:
+        shutil.copy(SHORT, folder / name)
+    done = batch(output_dir, folder, "--formats", "txt")
+    assert done.code == 0
+    expected = {f"{name[:-5]}.txt".replace("\\", "_") for name in names}
+    assert set(files(output_dir)) == expected
+    assert str(folder / "new\\nline.flac") in {line["input"] for line in done.lines}
+
+
+def test_a_name_that_is_not_utf8_is_refused_and_that_is_said(
+    folder: Path, output_dir: Path
+) -> None:
+    shutil.copy(SHORT, os.fsencode(folder) + b"/caf\xe9.flac")
+    done = batch(output_dir, folder, "--formats", "txt")
+    assert done.code == 1
+    (failed,) = (line for line in done.lines if line["status"] == "failed")
+    assert failed["input"].endswith("caf\\xe9.flac")
+    assert failed["error"]["kind"] == "invalid_params"
+    assert "caf\\xe9.flac: The path is not UTF-8" in done.stderr
+    assert "Rename the file" in done.stderr
+    assert len(done.of("ok")) == 2
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--formats", "docx"],
+        ["--jobs", "0"],
+        ["--option", "beamSzie=1"],
+        ["--option", "nonsense"],
+        ["--report", "/proc/nowhere/report"],
+        ["--language", b"\xff"],
+    ],
+)
+def test_wrong_usage_is_told_before_any_work(
+    folder: Path, output_dir: Path, args: list[str | bytes]
+) -> None:
+    done = batch(output_dir, folder, *args)
+    assert done.code == 2
+    assert done.stderr
+    assert files(output_dir) == {}
+
+
+# Once and only once ----------------------------------------------------------------------------
+
+
+def test_what_is_done_is_skipped_by_content_and_options(folder: Path, output_dir: Path) -> None:
+    args = (folder, "--formats", "txt", "--resume")
+    assert sorted(batch(output_dir, *args).of("ok")) == ["talk.flac", "talk.flac"]
+    done = batch(output_dir, *args)
+    assert (done.code, done.of("ok")) == (0, [])
+    reasons = {line["reason"] for line in done.lines if line["outputs"]}
+    assert reasons == {"done"}
+    assert {line["duration"] for line in done.lines if line["outputs"]} == {2.396875, 3.9006875}
+
+    os.utime(folder / "talk.flac", (0, 0))
+    assert batch(output_dir, *args, "--jobs", "1").of("ok") == []
+    shutil.copy(RECORDINGS / "de-01.flac", folder / "talk.flac")
+    old = files(output_dir)["talk.txt"]
+    assert len(batch(output_dir, *args).of("ok")) == 1
+    assert files(output_dir)["talk.txt"] != old
+    (output_dir / "monday" / "talk.txt").unlink()
+    assert len(batch(output_dir, *args).of("ok")) == 1
+    assert len(batch(output_dir, *args, "--language", "en").of("ok")) == 2
+    assert len(batch(output_dir, *args).of("ok")) == 2  # their files were those of other options
+    assert len(batch(output_dir, *args[:-1]).of("ok")) == 2
+
+
+class Running:
+    """A batch that is at work, and its report as it grows."""
+
+    def __init__(self, output_dir: Path, *args: str | Path) -> None:
+        self.report = output_dir / "report.jsonl"
+        self.process = subprocess.Popen(
+            command(output_dir, *args),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._poll = threading.Event()
+
+    def until(self, what: Callable[[], object]) -> Any:
+        """Wait until something is so."""
+        for _ in range(3000):
+            found = what()
+            if found:
+                return found
+            assert self.process.poll() is None, self.process.communicate()[1]
+            self._poll.wait(0.01)
+        raise AssertionError("it took too long")
+
+    def until_ok(self, count: int) -> None:
+        """Wait until so many files are done."""
+        self.until(
+            lambda: self.report.exists() and self.report.read_bytes().count(b'"ok"') >= count
+        )
+
+    def worker(self) -> int:
+        """The process id of its worker, once an engine runs below that."""
+        (pid,) = self.until(lambda: children(self.process.pid))
+        self.until(lambda: children(pid))
+        return int(pid)
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code and what it wrote on stderr."""
+        stderr = self.process.communicate()[1].decode()
+        return self.process.returncode, stderr
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Running]]:
+    """Start batches that end with the test."""
+    running: list[Running] = []
+
+    def start(output_dir: Path, *args: str | Path) -> Running:
+        running.append(Running(output_dir, *args))
+        return running[-1]
+
+    yield start
+    for each in running:
+        with each.process:
+            each.process.kill()
+
+
+def test_after_a_kill_at_any_moment_everything_is_done_once(
+    tmp_path: Path, output_dir: Path, run: Callable[..., Running]
+) -> None:
+    names = [f"en-{number:02}.flac" for number in range(1, 9)]
+    args = [*(RECORDINGS / name for name in names), "--formats", "srt,json"]
+    undisturbed = tmp_path / "undisturbed"
+    assert batch(undisturbed, *args).code == 0
+    seen: set[str] = set()
+    for count in (1, 2):
+        running = run(output_dir, *args, "--resume")
+        running.until_ok(count)
+        everybody = tree(running.process.pid)
+        kill_hard(running.process.pid)
+        running.end()
+        assert wait_until_gone(everybody, 5) == []
+        lines = report_of(output_dir)
+        assert not seen & {line["input"] for line in lines if line["status"] == "ok"}
+        seen |= {line["input"] for line in lines if line["status"] == "ok"}
+    done = batch(output_dir, *args, "--resume")
+    assert done.code == 0
+    assert sorted(Path(line["input"]).name for line in done.lines) == names
+    skipped = {line["input"] for line in done.lines if line["status"] == "skipped"}
+    assert seen <= skipped
+    assert len(seen) >= 3
+    written = {name: data for name, data in files(output_dir).items() if name[0] != "."}
+    assert written == files(undisturbed)
+
+
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["kill", "terminal"])
+def test_ctrl_c_cancels_what_is_running_and_the_report_stays_whole(
+    long_file: Path,
+    output_dir: Path,
+    run: Callable[..., Running],
+    send: Callable[[int, int], None],
+) -> None:
+    inputs = [SHORT, long_file, OTHER, RECORDINGS / "en-02.flac"]
+    running = run(output_dir, *inputs, "--formats", "txt", "--jobs", "1")
+    running.until_ok(1)
+    everybody = tree(running.process.pid)
+    send(running.process.pid, signal.SIGINT)
+    code, stderr = running.end()
+    assert code == 130
+    assert "Traceback" not in stderr
+    assert wait_until_gone(everybody, 5) == []
+    lines = report_of(output_dir)
+    assert [line["status"] for line in lines] == ["ok", "failed"]
+    assert lines[1]["error"]["kind"] == "cancelled"
+    assert [Path(name).name for name in files(output_dir)] == ["de-02.txt"]
+
+
+def test_a_crash_of_the_worker_itself_is_met_by_another(
+    long_file: Path, output_dir: Path, run: Callable[..., Running]
+) -> None:
+    running = run(output_dir, long_file, SHORT, OTHER, "--formats", "txt", "--jobs", "1")
+    first = running.worker()
+    kill_hard(first)
+    running.until(lambda: children(running.process.pid) not in ([], [first]))
+    second = running.worker()
+    kill_hard(second)  # the same file is at work, alone: it takes the blame
+    code, stderr = running.end()
+    assert code == 1
+    lines = {Path(line["input"]).name: line for line in report_of(output_dir)}
+    assert lines["long.wav"]["error"]["kind"] == "engine_crashed"
+    assert "the worker ended with code -9" in stderr
+    assert lines["de-02.flac"]["status"] == lines["en-01.flac"]["status"] == "ok"
+
+
+def test_a_worker_that_somebody_ends_is_followed_by_another(
+    output_dir: Path, run: Callable[..., Running]
+) -> None:
+    running = run(output_dir, RECORDINGS / "demo.flac", SHORT, OTHER, "--formats", "txt")
+    os.kill(running.worker(), signal.SIGTERM)
+    assert running.end()[0] == 0
+    assert [line["status"] for line in report_of(output_dir)] == ["ok"] * 3
+
+
+def test_a_file_whose_engine_crashed_is_tried_once_more(
+    output_dir: Path, run: Callable[..., Running]
+) -> None:
+    running = run(output_dir, RECORDINGS / "demo.flac", SHORT, "--formats", "txt")
+    for engine in children(running.worker()):
+        kill_hard(engine)
+    assert running.end()[0] == 0
+    assert [line["status"] for line in report_of(output_dir)] == ["ok", "ok"]
+
+
+# How far it is ---------------------------------------------------------------------------------
+
+
+def test_a_terminal_shows_files_pace_and_what_is_left(output_dir: Path) -> None:
+    inputs = [RECORDINGS / f"en-{number:02}.flac" for number in range(1, 9)]
+    _, shown = on_a_terminal(command(output_dir, *inputs, "--formats", "txt"))
+    assert b"/8 files" in shown
+    assert b"real-time factor" in shown
+    assert b"< 0:00:0" in shown
+    _, shown = on_a_terminal([*WORKER, "batch", "--output-dir", output_dir])
+    assert b"there are no inputs" in shown
+
+
+def test_progress_counts_audio_where_it_is_known_and_guesses_it_by_size(tmp_path: Path) -> None:
+    sizes = {"a.wav": 100, "b.wav": 300, "c.mp3": 10, "notes.txt": 5}
+    for name, size in sizes.items():
+        (tmp_path / name).write_bytes(bytes(size))
+    tasks = inputs_of(*(tmp_path / name for name in sizes))
+    now = 0.0
+    progress = Progress(tasks, lambda: now)
+    progress.skip(3)
+    progress.report(0, {"kind": "report", "audioTotal": 10.0, "percentage": 50.0})
+    now = 4.0
+    assert progress.fraction() == pytest.approx(5 / 41)  # 10 s, and by size 30 s and 1 s
+    assert progress.real_time_factor() == pytest.approx(0.8)
+    progress.report(2, {"kind": "report", "audioTotal": 60.0, "percentage": 0.0})
+    assert progress.fraction() == pytest.approx(5 / 100)
+    assert progress.remaining() == pytest.approx(76)
+    progress.finish(0, 10.0)
+    progress.finish(1, None)
+    assert progress.files == (2, 3)
+    assert progress.fraction() == pytest.approx(10 / 70)

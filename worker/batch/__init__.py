@@ -1,0 +1,1 @@
+"""Many recordings through one worker: what to do, what is done, and how far it is."""

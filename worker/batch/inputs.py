@@ -1,0 +1,239 @@
+"""What a batch is to work on: files, folders, globs and the lines of a manifest, as tasks.
+
+Outputs mirror the tree: a recording's lie below the output folder as it lies below the deepest
+folder that holds all inputs. No two tasks write the same files.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from protocol.errors import RpcError
+
+MANIFEST: Final = "-"
+"""The input that stands for a manifest on stdin."""
+MEDIA_SUFFIXES: Final = frozenset({
+    *(".3g2", ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".asf", ".au"),
+    *(".avi", ".caf", ".dts", ".dv", ".eac3", ".flac", ".flv", ".gsm", ".m2ts", ".m4a", ".m4b"),
+    *(".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".mpeg", ".mpg", ".mpga", ".mts"),
+    *(".mxf", ".oga", ".ogg", ".ogv", ".opus", ".ra", ".rm", ".spx", ".ts", ".tta", ".vob"),
+    *(".voc", ".w64", ".wav", ".webm", ".wma", ".wmv", ".wv"),
+})  # fmt: skip
+"""What is taken from folders and globs; a file that is named is tried whatever its suffix."""
+
+
+class Task(msgspec.Struct, kw_only=True):
+    """A recording to transcribe, or why that cannot be."""
+
+    input: str
+    """As it was given, in printable UTF-8."""
+    path: Path
+    folder: Path
+    """Where its files go."""
+    name: Any
+    """Of its files, without suffix; checked by the worker."""
+    params: dict[str, Any]
+    """Its own params of `transcribe`."""
+    passed_over: bool = False
+    """No media, by its suffix."""
+    refusal: RpcError | None = None
+
+
+class _Found(msgspec.Struct, kw_only=True):
+    """A recording before it is known where its files go."""
+
+    input: str
+    path: Path
+    named: bool
+    """Given by its very name, not found in a folder or by a glob."""
+    anchor: Path | None = None
+    """The folder that its input spans."""
+    params: dict[str, Any] | None = None
+    refusal: RpcError | None = None
+
+
+def collect(inputs: Sequence[str], manifest: Iterable[bytes], output_dir: Path) -> list[Task]:
+    """A task for each recording, in the order of the inputs; `manifest` is read for `-`."""
+    found: list[_Found] = []
+    for each in inputs:
+        found += _manifest(manifest) if each == MANIFEST else _expand(each, output_dir)
+    found = list(_without_repeats(found))
+    root = _common([each.anchor for each in found if each.anchor])
+    tasks = [_task(each, root, output_dir) for each in found]
+    _tell_apart(tasks)
+    return tasks
+
+
+def printable(path: str) -> str:
+    """A path on one line of UTF-8: bytes that are none, and control characters, as escapes."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _absolute(path: str) -> Path:
+    return Path(os.path.normpath(Path(path).absolute()))
+
+
+def _expand(text: str, output_dir: Path) -> Iterator[_Found]:
+    path = _absolute(text)
+    if path.is_dir():
+        yield from _walk(text, path, output_dir)
+    elif path.exists():
+        yield _Found(input=text, path=path, named=True, anchor=path.parent)
+    elif glob.has_magic(text):
+        matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207
+        anchor = _fixed_part(text)
+        if not matches:
+            message = f"Nothing matches {printable(text)}."
+            refusal = RpcError("audio_not_found", message, remedy="Check the pattern.")
+            yield _Found(input=text, path=path, named=True, refusal=refusal)
+        for match in matches:
+            path = _absolute(match)
+            if path.is_dir():
+                yield from _walk(match, anchor, output_dir)
+            else:
+                yield _Found(input=match, path=path, named=False, anchor=anchor)
+    else:  # the worker tells what is wrong
+        yield _Found(input=text, path=path, named=True)
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The folder that all matches of a pattern lie in."""
+    parts = Path(pattern).parts
+    count = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return _absolute(str(Path(*parts[:count])))
+
+
+def _walk(folder: str, anchor: Path, output_dir: Path) -> Iterator[_Found]:
+    """Files below a folder, but none that are hidden and none of the outputs."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name[0] != "." and _absolute(str(Path(place, name))) != output_dir
+        )
+        for name in sorted(files):
+            if name[0] != ".":
+                text = str(Path(place, name))
+                yield _Found(input=text, path=_absolute(text), named=False, anchor=anchor)
+
+
+def _manifest(lines: Iterable[bytes]) -> Iterator[_Found]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield _entry(line)
+            except ValueError as error:
+                message = f"Line {number} of the manifest is of no use: {error}."
+                remedy = 'A line is {"audio": PATH, …} with any params of transcribe.'
+                refusal = RpcError("invalid_params", message, remedy=remedy)
+                yield _Found(input=f"line {number}", path=Path(), named=True, refusal=refusal)
+
+
+def _entry(line: bytes) -> _Found:
+    params = orjson.loads(line)
+    if not isinstance(params, dict):
+        raise ValueError("it is no object")
+    audio = params.pop("audio", None)
+    if not isinstance(audio, str) or not audio:
+        raise ValueError("it has no audio")
+    if not isinstance(params.get("outputDir", ""), str):
+        raise ValueError("its outputDir is no path")
+    path = _absolute(audio)
+    placed = "outputDir" in params or "name" in params
+    anchor = None if placed else path.parent
+    return _Found(input=audio, path=path, named=True, anchor=anchor, params=params)
+
+
+def _without_repeats(found: Iterable[_Found]) -> Iterator[_Found]:
+    """Each file once; one that is named stays so. Lines of a manifest are work of their own."""
+    kept: dict[Path, _Found] = {}
+    for each in found:
+        if each.params is None and each.refusal is None:
+            first = kept.setdefault(each.path, each)
+            first.named |= each.named
+            if first is not each:
+                continue
+        yield each
+
+
+def _common(folders: Sequence[Path]) -> Path | None:
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:  # none, or several drives
+        return None
+
+
+def _task(found: _Found, root: Path | None, output_dir: Path) -> Task:
+    own = dict(found.params or {})
+    own.pop("progressToken", None)
+    own.pop("partialResultToken", None)
+    # A name of its own is below the output folder itself: who names it, tells it apart.
+    below = Path()
+    if found.anchor:
+        below = _below(found.path.parent, root)
+    folder = Path(os.path.normpath(output_dir / own.pop("outputDir", below)))
+    refusal = found.refusal
+    if refusal is None and not _is_utf8(str(found.path)):
+        refusal = RpcError(
+            "invalid_params",
+            "The path is not UTF-8, and JSON holds no other.",
+            remedy="Rename the file or its folder.",
+        )
+    return Task(
+        input=printable(found.input),
+        path=found.path,
+        folder=folder,
+        # The protocol takes no backslash in a name.
+        name=own.pop("name", None) or found.path.stem.replace("\\", "_"),
+        params=own,
+        passed_over=not found.named and found.path.suffix.lower() not in MEDIA_SUFFIXES,
+        refusal=refusal,
+    )
+
+
+def _below(folder: Path, root: Path | None) -> Path:
+    if root is not None:
+        return folder.relative_to(root)
+    drive = folder.drive.strip(":\\/").replace("\\", "_")
+    return Path(drive, *folder.parts[1:])
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _tell_apart(tasks: Sequence[Task]) -> None:
+    """Give recordings that differ by suffix alone their whole names; refuse what is left."""
+    tasks = [each for each in tasks if not each.passed_over and each.refusal is None]
+    count = Counter(map(_place, tasks))
+    for task in tasks:
+        if count[_place(task)] > 1 and task.name == task.path.stem.replace("\\", "_"):
+            task.name = task.path.name.replace("\\", "_")
+    first: dict[str, Task] = {}
+    for task in tasks:
+        other = first.setdefault(_place(task), task)
+        if other is not task:
+            task.refusal = RpcError(
+                "invalid_params",
+                f"Its files would be those of {other.input}: {task.name}.",
+                remedy="Give it another name in a manifest.",
+            )
+
+
+def _place(task: Task) -> str:
+    """Where a task's files go; equal where a file system may take names for the same."""
+    return unicodedata.normalize("NFC", f"{task.folder / str(task.name)}").casefold()

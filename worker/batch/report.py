@@ -1,0 +1,70 @@
+"""The report of a batch: JSON, a line for each file, written as they are finished."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from protocol.control import Result
+from protocol.errors import RpcError
+
+Status = Literal["ok", "failed", "skipped"]
+
+
+class Failure(Result, kw_only=True):
+    """What went wrong with a file: kind, message and remedy of the protocol's error."""
+
+    kind: str
+    message: str
+    remedy: str | None = None
+
+
+class Line(Result, kw_only=True):
+    """What became of a file. Times are seconds; what is not known is null."""
+
+    input: str
+    status: Status
+    reason: Literal["done", "not_media"] | None = None
+    """Why it was skipped."""
+    outputs: list[str] = msgspec.field(default_factory=list)
+    duration: float | None = None
+    """Seconds of audio."""
+    seconds: float | None = None
+    """Seconds of work, without waiting."""
+    real_time_factor: float | None = None
+    error: Failure | None = None
+    warnings: list[dict[str, Any]] = msgspec.field(default_factory=list)
+
+
+def failure(error: RpcError) -> Failure:
+    """An error as the report has it."""
+    return Failure(kind=error.kind, message=error.message, remedy=error.data.get("remedy"))
+
+
+class Report:
+    """A file of lines, each written by a single call: a kill leaves whole lines alone."""
+
+    def __init__(self, path: Path) -> None:
+        self.counts: Counter[Status] = Counter()
+        self.warned = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        self._fd = os.open(path, flags, 0o666)
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def add(self, line: Line) -> None:
+        """Write a line."""
+        text = msgspec.json.encode(line) + b"\n"
+        while text:  # at once, but for a disk that is full
+            text = text[os.write(self._fd, text) :]
+        self.counts[line.status] += 1
+        self.warned += bool(line.warnings)

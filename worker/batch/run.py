@@ -1,0 +1,279 @@
+"""The work of a batch: one worker, some requests in flight, and a new worker after a crash."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
+from typing import Any, Final
+
+import msgspec
+
+from protocol.errors import ErrorObject, RpcError
+from worker.batch.done import Marker, Markers, fingerprint
+from worker.batch.inputs import Task
+from worker.batch.progress import Progress
+from worker.batch.report import Line, Report, failure
+from worker.client import Client, WorkerEndedError
+
+TICK: Final = 0.2
+"""Seconds between two looks for Ctrl-C while the worker says nothing."""
+CANCEL_SECONDS: Final = 5.0
+"""How long the worker has to answer for what was cancelled."""
+
+_ENDING: Final = ("cancelled", "shutting_down")
+"""What a worker answers that was told to end, as by a Ctrl-C that reaches it first."""
+
+
+class Interrupt:
+    """Notes Ctrl-C, so that it never falls between a result and its line; a second one raises."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> Interrupt:
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(
+        self,
+        type_: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class _Job(msgspec.Struct, kw_only=True):
+    """A task on its way through the worker."""
+
+    index: int
+    task: Task
+    params: dict[str, Any]
+    fingerprint: str = ""
+    crashes: int = 0
+    """How many processes have died while it was at work."""
+
+
+class Batch:
+    """Works through tasks. `params_of` completes the params of a task."""
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        *,
+        params_of: Callable[[Task], dict[str, Any]],
+        jobs: int,
+        markers: Markers,
+        resume: bool,
+        report: Report,
+        progress: Progress,
+        interrupt: Interrupt,
+        on_line: Callable[[Line], None],
+        on_tick: Callable[[], None],
+    ) -> None:
+        self._params_of = params_of
+        self._jobs = jobs
+        self._markers = markers
+        self._resume = resume
+        self._report = report
+        self._progress = progress
+        self._interrupt = interrupt
+        self._on_line = on_line
+        self._on_tick = on_tick
+        self._waiting = deque(enumerate(tasks))
+        self._suspects: deque[_Job] = deque()
+        """Those that were at work when a process died: each is tried once more, alone."""
+        self._running: dict[int, _Job] = {}
+        self._client: Client | None = None
+
+    def run(self) -> None:
+        """Work until all is done, or Ctrl-C came and what was running is cancelled."""
+        try:
+            while not self._interrupt.came:
+                self._fill()
+                if not self._running:
+                    if not self._waiting and not self._suspects:
+                        return
+                    continue
+                self._step()
+            self._cancel()
+        finally:
+            if self._client:
+                self._client.close()
+
+    def _fill(self) -> None:
+        while not self._interrupt.came:
+            if self._suspects:
+                if not self._running:
+                    self._send(self._suspects.popleft())
+                return
+            if not self._waiting or len(self._running) >= self._jobs:
+                return
+            self._begin(*self._waiting.popleft())
+            self._on_tick()
+
+    def _begin(self, index: int, task: Task) -> None:
+        if task.passed_over:
+            self._progress.skip(index)
+            self._add(Line(input=task.input, status="skipped", reason="not_media"))
+            return
+        job = _Job(index=index, task=task, params=self._params_of(task))
+        if task.refusal:
+            self._fail(job, task.refusal)
+            return
+        if task.path.is_file():  # a pipe would be read up, and what is wrong the worker says
+            try:
+                job.fingerprint = fingerprint(task, job.params)
+            except OSError:
+                pass
+        if self._resume and job.fingerprint:
+            marker = self._markers.find(task, job.fingerprint)
+            if marker:
+                self._skip(job, marker)
+                return
+        self._markers.forget(task)
+        self._send(job)
+
+    def _send(self, job: _Job) -> None:
+        params = {
+            "priority": "batch",
+            **job.params,
+            "audio": str(job.task.path),
+            "outputDir": str(job.task.folder),
+            "name": job.task.name,
+            "progressToken": job.index,
+        }
+        try:
+            if self._client is None:
+                self._client = Client()
+            self._running[self._client.send("transcribe", params)] = job
+        except WorkerEndedError as error:
+            self._worker_ended(error, job)
+
+    def _step(self) -> None:
+        """Take the worker's next message, if there is one soon."""
+        assert self._client
+        try:
+            message = self._client.next_message(TICK)
+        except queue.Empty:
+            pass
+        except WorkerEndedError as error:
+            self._worker_ended(error)
+        else:
+            self._take(message)
+        self._on_tick()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message.get("method") == "$/progress":
+            progress = message["params"]
+            if any(job.index == progress["token"] for job in self._running.values()):
+                self._progress.report(progress["token"], progress["value"])
+        elif "result" in message:
+            self._finish(self._running.pop(message["id"]), message["result"])
+        elif "error" in message:
+            error = RpcError.from_object(msgspec.convert(message["error"], ErrorObject))
+            if error.kind in _ENDING and not self._interrupt.came:
+                return  # somebody ends the worker: the next one gets the job
+            job = self._running.pop(message["id"])
+            if error.kind in _ENDING:
+                self._fail(job, _interrupted())
+            elif error.kind == "engine_crashed" and not self._interrupt.came:
+                self._crashed(job, error)
+            else:
+                self._fail(job, error)
+
+    def _finish(self, job: _Job, result: dict[str, Any]) -> None:
+        failed = [each["error"] for each in result["warnings"] if each["kind"] == "stage_failed"]
+        # For the worker, writing is a stage like the others; here it is the purpose.
+        if job.params.get("formats") and "files" not in result:
+            self._fail(job, RpcError.from_object(msgspec.convert(failed[-1], ErrorObject)))
+            return
+        outputs = [each["path"] for each in result.get("files", ())]
+        try:
+            if job.fingerprint and not failed:  # what lacks a stage is to be done again
+                self._markers.put(job.task, job.fingerprint, outputs, result["duration"])
+        except RpcError as error:
+            self._fail(job, error)
+            return
+        self._progress.finish(job.index, result["duration"])
+        timings = result["timings"]
+        self._add(
+            Line(
+                input=job.task.input,
+                status="ok",
+                outputs=outputs,
+                duration=result["duration"],
+                seconds=round(timings["total"] - timings["queue"], 3),
+                real_time_factor=result["realTimeFactor"],
+                warnings=result["warnings"],
+            )
+        )
+
+    def _skip(self, job: _Job, marker: Marker) -> None:
+        self._progress.skip(job.index)
+        self._add(
+            Line(
+                input=job.task.input,
+                status="skipped",
+                reason="done",
+                outputs=self._markers.paths(marker),
+                duration=marker.duration,
+            )
+        )
+
+    def _fail(self, job: _Job, error: RpcError) -> None:
+        self._progress.finish(job.index, None)
+        self._add(Line(input=job.task.input, status="failed", error=failure(error)))
+
+    def _add(self, line: Line) -> None:
+        self._report.add(line)
+        self._on_line(line)
+
+    def _worker_ended(self, error: WorkerEndedError, *sending: _Job) -> None:
+        """Go on with a new worker, if there is anything left."""
+        jobs = [*self._running.values(), *sending]
+        self._running.clear()
+        if self._client:
+            self._client.close()
+            self._client = None
+        message = f"While it worked on this file, {error}."
+        for job in jobs:
+            self._crashed(job, RpcError("engine_crashed", message))
+
+    def _crashed(self, job: _Job, error: RpcError) -> None:
+        """Try once more: another file that was at work may be to blame."""
+        job.crashes += 1
+        if job.crashes > 1:
+            self._fail(job, error)
+        else:
+            self._suspects.append(job)
+
+    def _cancel(self) -> None:
+        """Cancel what is running, and wait for the answers; what is done meanwhile is done."""
+        until = time.monotonic() + CANCEL_SECONDS
+        try:
+            for id_ in self._running:
+                assert self._client
+                self._client.cancel(id_)
+            while self._running and time.monotonic() < until:
+                assert self._client
+                try:
+                    self._take(self._client.next_message(TICK))
+                except queue.Empty:
+                    pass
+        except WorkerEndedError:
+            pass  # Ctrl-C reaches it too
+        for job in (*self._running.values(), *self._suspects):
+            self._fail(job, _interrupted())
+
+
+def _interrupted() -> RpcError:
+    return RpcError("cancelled", "The batch was interrupted.")
