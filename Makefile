@@ -15,7 +15,7 @@ BUNDLE_TESTS += alignment diarization whisperx pipeline
 endif
 SOURCES := $(shell find worker protocol -name '*.py')
 
-.PHONY: help setup run test lint types check lock bundle bundle-test bundle-clean benchmark clean
+.PHONY: help setup run test test-typescript lint types check lock bundle bundle-test bundle-clean benchmark clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,10 @@ run: setup ## transcribe a recording of the repo through the worker, shown step 
 
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest
+
+test-typescript: setup ## the TypeScript client against the worker (needs Node 18 or later)
+	npm --prefix protocol/typescript ci --no-audit --no-fund
+	npm --prefix protocol/typescript test
 
 lint: setup ## ruff: lint and format
 	$(BIN)/ruff check .
@@ -78,5 +82,6 @@ lock: ## resolve the locks anew (needs uv)
 	done
 
 clean: bundle-clean ## remove the environment and every cache
+	rm -rf protocol/typescript/node_modules protocol/typescript/dist protocol/typescript/dist-test
 	rm -rf $(VENV) .venv-benchmark .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

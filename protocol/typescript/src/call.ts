@@ -1,0 +1,114 @@
+import { AbortError, RpcError, type ErrorObject } from "./errors.js";
+import type { Methods } from "./types.js";
+
+/** What the caller wants to hear about a request. */
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+  onProgress?: ((value: never) => void) | undefined;
+  onPartial?: ((value: never) => void) | undefined;
+}
+
+/** These are not sent again to a restarted worker: once done, they would fail or do harm. */
+const UNREPEATABLE: ReadonlySet<string> = new Set<keyof Methods>([
+  "initialize",
+  "shutdown",
+  "models/unload",
+  "models/remove",
+]);
+
+/** One request, from its making to its answer, over as many worker processes as that takes. */
+export class Call {
+  /** Settles with the answer. */
+  readonly answer: Promise<unknown>;
+  /** How often it was written to a worker. */
+  sent = 0;
+  /** Its reader is behind: what comes meanwhile has to be kept. */
+  full = false;
+  aborted = false;
+
+  #settle!: { resolve: (result: unknown) => void; reject: (error: unknown) => void };
+  #reason: unknown;
+  #onAbort: () => void = () => {};
+
+  constructor(
+    readonly id: number,
+    readonly method: string,
+    private readonly params: object,
+    private readonly options: CallOptions = {},
+  ) {
+    this.answer = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+  }
+
+  /** Whether a worker may be asked again when another has ended over it. */
+  get repeatable(): boolean {
+    const { overwrite } = this.params as { overwrite?: unknown };
+    const idempotent = !UNREPEATABLE.has(this.method) && overwrite !== false;
+    return !this.aborted && (idempotent || this.sent === 0);
+  }
+
+  /** The request as it is written. */
+  message(): object {
+    const params = {
+      ...this.params,
+      ...(this.options.onProgress && { progressToken: `progress-${this.id}` }),
+      ...(this.options.onPartial && { partialResultToken: `partial-${this.id}` }),
+    };
+    return { jsonrpc: "2.0", id: this.id, method: this.method, params };
+  }
+
+  /** Calls `cancel` when the caller's signal says so. */
+  watch(cancel: () => void): void {
+    const { signal } = this.options;
+    this.#onAbort = () => {
+      if (this.aborted) return;
+      this.abort(signal?.reason);
+      cancel();
+    };
+    if (signal?.aborted) this.#onAbort();
+    else signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** From now on whatever the answer is, it is an {@link AbortError}. */
+  abort(reason?: unknown): void {
+    this.aborted = true;
+    this.full = false;
+    this.#reason = reason;
+  }
+
+  /** Hands the value of a `$/progress` notification to the caller. */
+  notify(kind: "progress" | "partial", value: never): void {
+    if (this.aborted) return;
+    hand(kind === "progress" ? this.options.onProgress : this.options.onPartial, value);
+  }
+
+  resolve(result: unknown): void {
+    if (this.aborted) return this.reject(undefined);
+    this.#end();
+    this.#settle.resolve(result);
+  }
+
+  refuse(error: ErrorObject): void {
+    this.reject(new RpcError(this.method, error));
+  }
+
+  reject(error: unknown): void {
+    this.#end();
+    this.#settle.reject(this.aborted ? new AbortError(this.#reason) : error);
+  }
+
+  #end(): void {
+    this.full = false;
+    this.options.signal?.removeEventListener("abort", this.#onAbort);
+  }
+}
+
+/** Calls back; what the callback throws is an uncaught exception, and not the connection's end. */
+export function hand<T>(callback: ((value: T) => void) | undefined, value: T): void {
+  try {
+    callback?.(value);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

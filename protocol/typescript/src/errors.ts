@@ -1,0 +1,89 @@
+import type { ErrorKind } from "./types.js";
+
+/** The `error` member of a reply. */
+export interface ErrorObject {
+  code: number;
+  message: string;
+  data?: { kind?: ErrorKind; remedy?: string; [member: string]: unknown };
+}
+
+/** The worker answered a request with an error. */
+export class RpcError extends Error {
+  override readonly name = "RpcError";
+  readonly code: number;
+  /** What kind of error it is: stable, to program against. */
+  readonly kind: ErrorKind | undefined;
+  /** What to do about it. */
+  readonly remedy: string | undefined;
+  /** All that the worker told, the kind's own members too. */
+  readonly data: Readonly<Record<string, unknown>>;
+
+  constructor(
+    /** The method that was asked for. */
+    readonly method: string,
+    { code, message, data = {} }: ErrorObject,
+  ) {
+    super(message);
+    this.code = code;
+    this.kind = data.kind;
+    this.remedy = data.remedy;
+    this.data = data;
+  }
+}
+
+/** The request was aborted through its signal, or its iteration was broken off. */
+export class AbortError extends Error {
+  override readonly name = "AbortError";
+  readonly code = "ABORT_ERR";
+
+  /** `cause` is the signal's `reason`. */
+  constructor(cause?: unknown) {
+    super("The request was aborted.", { cause });
+  }
+}
+
+/** How a worker process ended. */
+export interface Ending {
+  /** Null when a signal ended it, or when it never started. */
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** The end of what it wrote on stderr. */
+  readonly stderrTail: string;
+  /** Why it could not be started. */
+  readonly startError?: Error;
+}
+
+/** The worker process ended, or never started, and the request has no answer. */
+export class WorkerEndedError extends Error implements Ending {
+  override readonly name = "WorkerEndedError";
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly stderrTail: string;
+
+  constructor(ending: Ending, what = describe(ending)) {
+    const tail = ending.stderrTail.trimEnd();
+    super(tail ? `${what} Its stderr ends with:\n${tail}` : what, { cause: ending.startError });
+    this.exitCode = ending.exitCode;
+    this.signal = ending.signal;
+    this.stderrTail = ending.stderrTail;
+  }
+}
+
+function describe({ exitCode, signal, startError }: Ending): string {
+  if (startError) return `The worker could not be started: ${startError.message}.`;
+  if (signal !== null) return `The worker was ended by ${signal}.`;
+  return `The worker ended with code ${exitCode}.`;
+}
+
+/** The worker wrote a line that is no message of the protocol. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+
+  constructor(
+    reason: string,
+    /** The beginning of the line. */
+    readonly line: string,
+  ) {
+    super(`The worker wrote ${reason}: ${line}`);
+  }
+}

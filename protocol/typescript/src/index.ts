@@ -1,0 +1,15 @@
+export { bundledWorker, unpackedPath, type BundledWorker } from "./electron.js";
+export { AbortError, ProtocolError, RpcError, WorkerEndedError, type Ending } from "./errors.js";
+export type {
+  Method,
+  Params,
+  PartialStream,
+  Partials,
+  Progress,
+  RequestOptions,
+  Result,
+  StreamOptions,
+} from "./methods.js";
+export type { CloseOptions, Command, LogMessage, RestartOptions, SpawnOptions } from "./options.js";
+export type * from "./types.js";
+export { TranscriptionWorker } from "./worker.js";

@@ -1,0 +1,92 @@
+import type { Call } from "./call.js";
+import type { PartialStream } from "./methods.js";
+
+/** Parts that are kept for a consumer who is behind, before the worker is made to wait. */
+export const HIGH_WATER_PARTS = 16;
+
+/** Keeps the parts of a result for whoever iterates over them. */
+export class PartsReader<Part, Result> implements PartialStream<Part, Result> {
+  readonly #parts: Part[] = [];
+  #call!: Call;
+  #steer!: Steering;
+  #iterated = false;
+  #resultWanted = false;
+  #over = false;
+  #news: Promise<void> | undefined;
+  #wake: () => void = () => {};
+
+  /** Called once, by who made the call with {@link take} as its `onPartial`. */
+  attach(call: Call, steer: Steering): void {
+    this.#call = call;
+    this.#steer = steer;
+    const end = (): void => {
+      this.#over = true;
+      if (call.aborted) this.#parts.length = 0;
+      this.#tell();
+    };
+    call.answer.then(end, end);
+  }
+
+  readonly take = (part: Part): void => {
+    if (this.#resultWanted && !this.#iterated) return;
+    this.#parts.push(part);
+    this.#gauge();
+    this.#tell();
+  };
+
+  result(): Promise<Result> {
+    this.#resultWanted = true;
+    if (!this.#iterated) this.#parts.length = 0;
+    this.#gauge();
+    return this.#call.answer as Promise<Result>;
+  }
+
+  [Symbol.asyncIterator](): this {
+    this.#iterated = true;
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Part, undefined>> {
+    this.#iterated = true;
+    if (this.#call.aborted) this.#parts.length = 0;
+    while (this.#parts.length === 0 && !this.#over) {
+      await (this.#news ??= new Promise((resolve) => (this.#wake = resolve)));
+    }
+    if (this.#parts.length > 0) {
+      const value = this.#parts.shift()!;
+      this.#gauge();
+      return { value, done: false };
+    }
+    await this.#call.answer;
+    return { value: undefined, done: true };
+  }
+
+  async return(): Promise<IteratorResult<Part, undefined>> {
+    if (!this.#over) this.#steer.cancel();
+    await this.#call.answer.catch(() => {});
+    this.#parts.length = 0;
+    return { value: undefined, done: true };
+  }
+
+  #tell(): void {
+    this.#news = undefined;
+    this.#wake();
+  }
+
+  #gauge(): void {
+    const full =
+      !this.#over &&
+      !this.#call.aborted &&
+      !this.#resultWanted &&
+      this.#parts.length >= HIGH_WATER_PARTS;
+    if (full === this.#call.full) return;
+    this.#call.full = full;
+    this.#steer.flow();
+  }
+}
+
+/** What a stream does to the connection. */
+export interface Steering {
+  cancel(): void;
+  flow(): void;
+}

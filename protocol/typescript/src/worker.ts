@@ -1,0 +1,260 @@
+import { Call, hand, type CallOptions } from "./call.js";
+import { unpackedPath } from "./electron.js";
+import { WorkerEndedError, type Ending } from "./errors.js";
+import type {
+  Method,
+  Params,
+  PartialStream,
+  Partials,
+  RequestOptions,
+  Result,
+  StreamOptions,
+} from "./methods.js";
+import type { CloseOptions, RestartOptions, SpawnOptions } from "./options.js";
+import { within, WorkerProcess } from "./process.js";
+import { Connection, type Listener } from "./rpc.js";
+import { PartsReader } from "./stream.js";
+import type { InitializeParams, InitializeResult } from "./types.js";
+
+const START_TIMEOUT_MS = 60_000;
+/** The most that the protocol allows: the worker need not be protected from its own application. */
+const MAX_LINE_BYTES = 2 ** 31;
+const RUNNING: Ending = { exitCode: null, signal: null, stderrTail: "" };
+
+/** A worker process and the session with it. */
+export class TranscriptionWorker {
+  readonly models = {
+    list: this.#method("models/list"),
+    download: this.#method("models/download"),
+    load: this.#method("models/load"),
+    unload: this.#method("models/unload"),
+    remove: this.#method("models/remove"),
+  };
+  readonly environment = {
+    probe: this.#method("environment/probe"),
+    devices: this.#method("environment/devices"),
+  };
+  readonly jobs = { list: this.#method("jobs/list") };
+  readonly hub = { whoami: this.#method("hub/whoami") };
+  readonly rpc = { discover: this.#method("rpc.discover") };
+
+  readonly #options: SpawnOptions;
+  readonly #restart: Required<RestartOptions> | undefined;
+  readonly #listener: Listener;
+  #process: WorkerProcess | undefined;
+  #connection: Connection | undefined;
+  #initialized!: InitializeResult;
+  /** Calls for the next process. */
+  #backlog: Call[] = [];
+  #ids = 0;
+  #restarts = 0;
+  #starting = false;
+  #closing: Promise<Ending> | undefined;
+  /** Why the last process ended, or did not start. */
+  #lastError: Error | undefined;
+  /** Why there will be no more answers. */
+  #ended: Error | undefined;
+
+  private constructor(options: SpawnOptions) {
+    this.#options = options;
+    if (options.restart) {
+      const wanted = options.restart === true ? {} : options.restart;
+      this.#restart = { attempts: wanted.attempts ?? 3, delayMs: wanted.delayMs ?? 200 };
+    }
+    this.#listener = {
+      onLog: (message) => hand(options.onLog, message),
+      onError: (error) => hand(options.onError, error),
+      onAnswer: (method) => {
+        if (method !== "initialize") this.#restarts = 0;
+      },
+    };
+  }
+
+  /**
+   * Starts a worker; resolves when it is ready. It ends with this process. In a packaged Electron
+   * application, a command within `app.asar` is taken from `app.asar.unpacked`.
+   */
+  static async spawn(options: SpawnOptions): Promise<TranscriptionWorker> {
+    const worker = new TranscriptionWorker(options);
+    await worker.#start();
+    return worker;
+  }
+
+  /** What the worker told of itself when it started. */
+  get initialized(): InitializeResult {
+    return this.#initialized;
+  }
+
+  /** The process that runs now. */
+  get processId(): number | undefined {
+    return this.#process?.id;
+  }
+
+  /** Asks for any method. Rejects with `RpcError`, `AbortError` or `WorkerEndedError`. */
+  request<M extends Method>(
+    method: M,
+    params: Params<M>,
+    options?: RequestOptions<M>,
+  ): Promise<Result<M>> {
+    return this.#send(method, params, options).answer as Promise<Result<M>>;
+  }
+
+  /** Asks for a method whose result comes in parts, to be iterated over. */
+  stream<M extends keyof Partials>(
+    method: M,
+    params: Params<M>,
+    options?: StreamOptions<M>,
+  ): PartialStream<Partials[M], Result<M>> {
+    const stream = new PartsReader<Partials[M], Result<M>>();
+    const call = this.#send(method, params, { ...options, onPartial: stream.take });
+    stream.attach(call, {
+      cancel: () => {
+        call.abort();
+        this.#cancel(call);
+      },
+      flow: () => this.#connection?.flow(),
+    });
+    return stream;
+  }
+
+  readonly ping = this.#method("ping");
+  readonly transcribe = this.#method("transcribe");
+  readonly align = this.#method("align");
+  readonly diarize = this.#method("diarize");
+  readonly export = this.#method("export");
+  /** Take no new requests; those running go on. To end the worker, {@link close} it. */
+  readonly shutdown = this.#method("shutdown");
+
+  /** Transcribes; iterate over it for the segments as they come. */
+  transcribeStream(
+    params: Params<"transcribe">,
+    options?: StreamOptions<"transcribe">,
+  ): PartialStream<Partials["transcribe"], Result<"transcribe">> {
+    return this.stream("transcribe", params, options);
+  }
+
+  /** Aligns; iterate over it for the segments as they come. */
+  alignStream(
+    params: Params<"align">,
+    options?: StreamOptions<"align">,
+  ): PartialStream<Partials["align"], Result<"align">> {
+    return this.stream("align", params, options);
+  }
+
+  /**
+   * Ends the worker: closes its input, so that it answers what is outstanding and ends; after
+   * `graceMs` by SIGTERM, after `terminateMs` more by SIGKILL.
+   */
+  close(options?: CloseOptions): Promise<Ending> {
+    this.#ended ??= new WorkerEndedError(RUNNING, "The worker was closed.");
+    fail(this.#backlog.splice(0), this.#ended);
+    this.#connection?.drain();
+    return (this.#closing ??= this.#process!.end(options));
+  }
+
+  #method<M extends Method>(method: M): NamedMethod<M> {
+    const named = (params = {} as Params<M>, options?: RequestOptions<M>): Promise<Result<M>> =>
+      this.request(method, params, options);
+    return named as NamedMethod<M>;
+  }
+
+  #send(method: string, params: object, options?: CallOptions): Call {
+    const call = new Call(this.#nextId(), method, params, options);
+    call.watch(() => this.#cancel(call));
+    if (call.aborted || this.#ended) call.reject(this.#ended);
+    else if (this.#connection) this.#connection.send(call);
+    else {
+      this.#backlog.push(call);
+      void this.#startAgain(this.#restart!);
+    }
+    return call;
+  }
+
+  #cancel(call: Call): void {
+    const waiting = this.#backlog.indexOf(call);
+    if (waiting === -1) return this.#connection?.cancel(call);
+    this.#backlog.splice(waiting, 1);
+    call.reject(undefined);
+  }
+
+  #nextId(): number {
+    return (this.#ids += 1);
+  }
+
+  async #start(): Promise<void> {
+    const { command, startTimeoutMs = START_TIMEOUT_MS } = this.#options;
+    const child = new WorkerProcess({ ...this.#options, command: unpackedPath(command) });
+    const connection = new Connection(child.stdout, child.stdin, this.#listener);
+    this.#process = child;
+    void child.exited.then(() => connection.drain());
+    void child.ended.then((ending) => this.#onEnded(connection, new WorkerEndedError(ending)));
+    const initialize = this.#initialize();
+    connection.send(initialize);
+    const ready = await within(initialize.answer, startTimeoutMs).catch(async (error: unknown) => {
+      await child.end({ graceMs: 0 });
+      throw error;
+    });
+    if (!ready) {
+      const ending = await child.end({ graceMs: 0 });
+      throw new WorkerEndedError(ending, `The worker was not ready after ${startTimeoutMs} ms.`);
+    }
+    this.#initialized = (await initialize.answer) as InitializeResult;
+    this.#connection = connection;
+    for (const call of this.#backlog.splice(0)) connection.send(call);
+  }
+
+  #initialize(): Call {
+    const { onLog, logLevel = onLog && "info", clientInfo, hfToken } = this.#options;
+    return new Call(this.#nextId(), "initialize", {
+      processId: process.pid,
+      maxLineBytes: MAX_LINE_BYTES,
+      ...(logLevel && { logLevel }),
+      ...(clientInfo && { clientInfo }),
+      ...(hfToken && { hfToken }),
+    } satisfies InitializeParams);
+  }
+
+  #onEnded(connection: Connection, error: WorkerEndedError): void {
+    const calls = connection.abandon();
+    if (connection !== this.#connection) return fail(calls, error); // it never was ready
+    this.#connection = undefined;
+    if (!this.#ended) hand(this.#options.onExit, error);
+    if (this.#ended || !this.#restart) {
+      this.#ended ??= error;
+      return fail(calls, error);
+    }
+    const { attempts } = this.#restart;
+    this.#lastError = error;
+    for (const call of calls) {
+      if (call.repeatable && call.sent <= attempts) this.#backlog.push(call);
+      else call.reject(error);
+    }
+    if (this.#backlog.length > 0) void this.#startAgain(this.#restart);
+  }
+
+  async #startAgain({ attempts, delayMs }: Required<RestartOptions>): Promise<void> {
+    if (this.#starting) return;
+    this.#starting = true;
+    while (!this.#connection && !this.#ended) {
+      if (this.#restarts >= attempts) {
+        this.#ended = this.#lastError;
+        break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, delayMs * 2 ** this.#restarts));
+      this.#restarts += 1;
+      if (!this.#ended) await this.#start().catch((error: Error) => (this.#lastError = error));
+    }
+    this.#starting = false;
+    if (this.#ended) fail(this.#backlog.splice(0), this.#ended);
+  }
+}
+
+function fail(calls: readonly Call[], error: Error): void {
+  for (const call of calls) call.reject(error);
+}
+
+/** A method under its own name; params may be left out where none is required. */
+type NamedMethod<M extends Method> =
+  {} extends Params<M>
+    ? (params?: Params<M>, options?: RequestOptions<M>) => Promise<Result<M>>
+    : (params: Params<M>, options?: RequestOptions<M>) => Promise<Result<M>>;

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { promisify } from "node:util";
+import { MODEL, PACKAGE, SHORT, temporary, WORKER } from "./support.js";
+
+const run = promisify(execFile);
+const consumer = temporary("consumer of the package");
+const SPAWN = `TranscriptionWorker.spawn(${JSON.stringify(WORKER)})`;
+const PING = `${SPAWN}.then(async (worker) => {
+  await worker.ping();
+  console.log((await worker.close()).exitCode, new RpcError("m", { code: 1, message: "" }).name);
+});`;
+
+before(async () => {
+  // `npm test` has built it.
+  const packed = await run("npm", ["pack", "--ignore-scripts", "--pack-destination", consumer], {
+    cwd: PACKAGE,
+  });
+  writeFileSync(join(consumer, "package.json"), "{}");
+  const install = ["install", "--offline", "--no-audit", "--no-fund", `./${packed.stdout.trim()}`];
+  await run("npm", install, { cwd: consumer });
+});
+
+async function runs(file: string, source: string): Promise<void> {
+  writeFileSync(join(consumer, file), source);
+  const { stdout } = await run(process.execPath, [file], { cwd: consumer });
+  assert.equal(stdout, "0 RpcError\n");
+}
+
+/** Type-checks files with everything strict, the package's own declarations too. */
+async function typeChecks(files: Record<string, string>, options: object): Promise<void> {
+  const directory = join(consumer, "types");
+  mkdirSync(directory, { recursive: true });
+  for (const [file, source] of Object.entries(files)) writeFileSync(join(directory, file), source);
+  const compilerOptions = {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    noEmit: true,
+    target: "es2022",
+    ...options,
+  };
+  const project = join(directory, "tsconfig.json");
+  writeFileSync(project, JSON.stringify({ compilerOptions, files: Object.keys(files) }));
+  const compiler = join(PACKAGE, "node_modules/typescript/bin/tsc");
+  await run(process.execPath, [compiler, "-p", project]).catch((error: { stdout: string }) =>
+    assert.fail(error.stdout),
+  );
+}
+
+function examples(): string[] {
+  const readme = readFileSync(join(PACKAGE, "README.md"), "utf8");
+  return [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source]) => source!);
+}
+
+test("the package has what it needs, and nothing else", () => {
+  const root = join(consumer, "node_modules/transcription-worker-client");
+  assert.deepEqual(readdirSync(root).sort(), ["LICENSE", "README.md", "dist", "package.json"]);
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    dependencies?: object;
+  };
+  assert.equal(dependencies, undefined);
+});
+
+test("it can be imported", () =>
+  runs(
+    "module.mjs",
+    `import { RpcError, TranscriptionWorker } from "transcription-worker-client";\n${PING}`,
+  ));
+
+test("it can be required", () =>
+  runs(
+    "common.cjs",
+    `const { RpcError, TranscriptionWorker } = require("transcription-worker-client");\n${PING}`,
+  ));
+
+test("import and require give the same classes", () =>
+  runs(
+    "both.mjs",
+    `import { createRequire } from "node:module";
+import { RpcError } from "transcription-worker-client";
+const required = createRequire(import.meta.url)("transcription-worker-client");
+console.log(0, required.RpcError === RpcError ? RpcError.name : "two");`,
+  ));
+
+test("its types hold in a strict program that has no types of Node", () => {
+  const source = `
+import { TranscriptionWorker, type Progress, type Result, type Transcript } from "transcription-worker-client";
+export async function use(worker: TranscriptionWorker, formats: ("srt" | "vtt")[]): Promise<string | undefined> {
+  const result: Result<"transcribe"> = await worker.transcribe(
+    { audio: "a.wav", align: true },
+    { onPartial: (part) => part.segments[0]?.text, onProgress: (progress: Progress) => progress.kind },
+  );
+  const transcript: Transcript = result;
+  const { contents } = await worker.export({ transcript, formats });
+  const listed = await worker.request("models/list", { cachedOnly: true });
+  await worker.models.list();
+  // @ts-expect-error audio is required
+  await worker.transcribe({});
+  // @ts-expect-error there is no such option
+  await worker.transcribe({ audio: "a.wav", beamsize: 5 });
+  // @ts-expect-error tokens are the client's affair
+  await worker.transcribe({ audio: "a.wav", progressToken: 1 });
+  // @ts-expect-error ping has no progress
+  await worker.ping({}, { onProgress: () => {} });
+  // @ts-expect-error there is no such method
+  await worker.request("transcribes", {});
+  return contents?.["srt"] ?? listed.models[0]?.name;
+}
+`;
+  const options = { module: "node16", lib: ["es2022", "dom"], types: [] };
+  return typeChecks({ "use.mts": source, "use.cts": source }, options);
+});
+
+test("the first example of the README runs", async () => {
+  const [example] = examples();
+  const source = example!
+    .replace('{ command: "transcription-worker" }', JSON.stringify(WORKER))
+    .replace('"speech.wav"', JSON.stringify(SHORT))
+    .replace('"small"', JSON.stringify(MODEL));
+  writeFileSync(join(consumer, "example.mjs"), source);
+  const { stdout } = await run(process.execPath, ["example.mjs"], { cwd: consumer });
+  assert.match(stdout, /^recognition 100$/m);
+  assert.match(stdout, /^en \d/m);
+});
+
+test("each example of the README is valid, under the resolution of Node and of bundlers", async () => {
+  assert.equal(examples().length, 4);
+  const files = Object.fromEntries(examples().map((source, i) => [`example-${i}.mts`, source]));
+  symlinkSync(join(PACKAGE, "node_modules/@types"), join(consumer, "node_modules/@types"));
+  await typeChecks(files, { module: "node16", types: ["node"] });
+  await typeChecks(files, { module: "esnext", moduleResolution: "bundler", types: ["node"] });
+});
