@@ -35,7 +35,7 @@ def main(program: Path, script: Path) -> None:
         print("not sealed: the program could see what it was built from", file=sys.stderr)
         commands = f'exec {shlex.quote(str(program))} "$@"'
     script.parent.mkdir(parents=True, exist_ok=True)
-    script.write_text(f"#!/bin/sh\nunset PWD OLDPWD\n{commands}\n", "utf-8")
+    script.write_text(f"#!/bin/sh\n{commands}\n", "utf-8")
     script.chmod(0o755)
 
 
@@ -53,7 +53,7 @@ def _seal(program: Path) -> str | None:
             for place in HIDDEN
             if place.is_dir()
         )
-        inner = f'{hide}exec {shlex.quote(str(program))} "$@"'
+        inner = f'{hide}unset PWD OLDPWD\nexec {shlex.quote(str(program))} "$@"'
         return f'exec {unshare} {flags} /bin/sh -c {shlex.quote(inner)} worker "$@"'
     return None
 

@@ -97,6 +97,12 @@ def failure(error: BaseException, method: str, log: Log) -> RpcError:
         package = error.name.partition(".")[0]
         message = f"The package {package} is not installed here."
         return RpcError("engine_unavailable", message, missing=[package])
+    if isinstance(error, ImportError):  # a library of it is missing or damaged
+        return RpcError(
+            "engine_unavailable",
+            f"A package of the engine cannot be loaded: {error}.",
+            remedy="The worker's command diagnose tells what is wrong with it.",
+        )
     import traceback
 
     log.error(f"{method} failed: {''.join(traceback.format_exception(error))}")

@@ -15,7 +15,7 @@ from worker.probe.redaction import Redactor
 from worker.program import program
 from worker.quiet import OFFLINE
 
-_TAIL_LINES: Final = 20
+_TAIL_LINES: Final = 40
 _LONGEST_DETAIL: Final = 8000
 
 # Exit codes by which Windows tells of a crash.

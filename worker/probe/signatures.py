@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, NamedTuple
 
 
@@ -175,6 +176,12 @@ _PROVIDERS: Final = {
 }
 
 
+def _not_opened(match: re.Match[str], place: Place) -> Explanation:
+    """glibc says so, too, of a file that is there and made for another processor."""
+    made_for_another = Path(match[1]).is_file()
+    return (_wrong_architecture if made_for_another else _system_library)(match, place)
+
+
 def _system_library(match: re.Match[str], place: Place) -> Explanation:
     library = match[1].rpartition("/")[2]
     stem = re.split(r"\.|-\d", library, maxsplit=1)[0]
@@ -337,7 +344,7 @@ _SIGNATURES: Final[tuple[tuple[re.Pattern[str], Explain], ...]] = tuple(
             r"located)|operator torchvision::\w+ does not exist",
             _symbol,
         ),
-        (r"(lib\S*?\.so[\d.]*): cannot open shared object file", _system_library),
+        (r"(\S+\.so[\d.]*): cannot open shared object file", _not_opened),
         (r"(libsndfile)(?:\S* not found| library not found)", _system_library),
         (r"Library not loaded: (\S+)", _system_library),
         (r"Can't get source for <\w+ ([\w.]+)", _no_source),
