@@ -21,25 +21,29 @@ def preload() -> None:
     Libraries that are opened by name later are found among those that are loaded. What cannot be
     loaded is passed over: whoever needs it says so.
     """
-    import ctypes
+    frozen = getattr(sys, "_MEIPASS", None)
+    places = [frozen] if frozen else sys.path
+    for folder in (Path(place, "nvidia") for place in places):
+        if folder.is_dir():
+            _load_from(folder)
 
-    for folder in _folders():
-        if sys.platform == "win32":
-            import os
 
-            for binaries in folder.glob("*/bin"):
-                os.add_dll_directory(str(binaries))
-            continue
+if sys.platform == "win32":
+
+    def _load_from(folder: Path) -> None:
+        import os
+
+        for binaries in folder.glob("*/bin"):
+            os.add_dll_directory(str(binaries))
+
+else:
+
+    def _load_from(folder: Path) -> None:
+        import ctypes
+
         for pattern in _LIBRARIES:
             for library in sorted(folder.glob(pattern)):
                 try:
                     ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
                 except OSError:
                     pass
-
-
-def _folders() -> list[Path]:
-    frozen = getattr(sys, "_MEIPASS", None)
-    if frozen:
-        return [Path(frozen, "nvidia")]
-    return [folder for place in sys.path if (folder := Path(place, "nvidia")).is_dir()]
