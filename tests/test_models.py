@@ -293,7 +293,10 @@ def test_a_transcription_fetches_its_model_when_asked_to(
     result = session.transcribe(SPEECH, model="some/whisper", download=True, progressToken=1)
     assert result["segments"]
     stages = [each["stage"] for each in reports(session)]
-    assert list(dict.fromkeys(stages)) == ["load", "download", "decode", "recognition"]
+    # A report that has not been read yet is replaced by the next.
+    expected = iter(["load", "download", "decode", "recognition"])
+    assert all(stage in expected for stage in dict.fromkeys(stages))
+    assert {"download", "recognition"} <= set(stages)
     percentages = [each["percentage"] for each in reports(session) if "percentage" in each]
     assert percentages == sorted(percentages)
 

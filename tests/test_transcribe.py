@@ -107,7 +107,10 @@ def test_progress_begins_reports_audio_seconds_and_ends(start: Any, truth: dict[
     reports = values[1:-1]
     assert {value["kind"] for value in reports} == {"report"}
     stages = list(dict.fromkeys(value["stage"] for value in reports))
-    assert stages == ["load", "decode", "recognition"]
+    # A report that has not been read yet is replaced by the next.
+    expected = iter(["load", "decode", "recognition"])
+    assert all(stage in expected for stage in stages)
+    assert stages[-1] == "recognition"
     done = [value["audioDone"] for value in reports if value["stage"] == "recognition"]
     assert done == sorted(done)
     assert len(done) >= 3
