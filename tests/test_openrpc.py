@@ -235,9 +235,12 @@ def test_example_of_a_method_is_true(name: str, session: Session) -> None:
     check_by_name(example["params"], method["params"])
     check(example["params"], method["x-params"])
     check(example["result"], method["result"]["schema"])
+    open_job = None
     if name == "jobs/list":  # so that there is one
-        session.send("transcribe", EXAMPLES["transcribe"]["params"])
+        open_job = session.send("transcribe", EXAMPLES["transcribe"]["params"])
     given = session.call(name, example["params"])
+    if open_job:  # or it would keep its model busy
+        session.result(open_job)
     check(given, method["result"]["schema"])
     check_shown(example["result"], given, exact=name in EXACT)
 
