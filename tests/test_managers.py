@@ -420,6 +420,36 @@ def test_a_load_ahead_of_time_takes_nothing_from_other_jobs(
         assert rig.loaded() == ["b"]
 
 
+def test_a_model_fits_onto_a_device_or_waits_for_the_room_of_another(
+    make: Callable[..., Rig], machine: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make()
+
+    def devices(_: object) -> list[memory.DeviceMemory]:
+        taken = 60 * len([each for each in rig.loaded() if each != "cpu"])
+        return [memory.DeviceMemory(100, 100 - taken)]
+
+    monkeypatch.setattr(memory, "estimate", lambda *asked: memory.Estimate(1, 60 * asked[3]))
+    monkeypatch.setattr(memory.Devices, "memory", devices)
+
+    def use(name: str, device: str) -> None:
+        job = rig.job()
+        chosen = model(name)._replace(device=device)
+        with rig.managers.lease(chosen) as lease:
+            lease.run(job, lambda: lease.load(job))
+
+    use("cpu", "cpu")
+    use("a", "cuda")
+    assert sorted(rig.loaded()) == ["a", "cpu"]
+    use("b", "cuda")
+    assert sorted(rig.loaded()) == ["b", "cpu"]  # what is on no device gives no room there
+    monkeypatch.setattr(memory, "estimate", lambda *asked: memory.Estimate(1, 101 * asked[3]))
+    with pytest.raises(RpcError) as caught:
+        use("c", "cuda")
+    assert caught.value.kind == "model_does_not_fit"
+    assert "CUDA device 0" in caught.value.message
+
+
 def test_what_a_model_was_seen_to_take_replaces_what_was_expected(
     make: Callable[..., Rig], machine: dict[str, int]
 ) -> None:

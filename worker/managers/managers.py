@@ -337,7 +337,7 @@ class Managers:
             free -= sum(each.reserved and self._expected(each.model).device for each in others)
             if need.device > free:
                 lack = _lack(model, need.device, free, f"CUDA device {model.device_index}")
-            return lack._replace(is_eased_by=lambda each: self._expected(each.model).device > 0)
+                return lack._replace(is_eased_by=lambda each: self._expected(each.model).device > 0)
         return None
 
     def _others(self, manager: ModelManager) -> list[ModelManager]:
