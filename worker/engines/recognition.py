@@ -80,15 +80,10 @@ class Recognizer(ABC):
         duration = len(samples) / audio.SAMPLE_RATE
         language, warnings = self._language(request)
         warnings += self._ignored(request, params.given, language)
-        savings = self._savings(request, warnings)
         with clock.stage("recognition"):
-            while True:
-                try:
-                    found, text, segments = self._decode(job, params, samples, language)
-                    break
-                except RpcError as error:
-                    if error.kind != "out_of_memory" or not next(savings, False):
-                        raise
+            found, text, segments = self._decode_within_memory(
+                job, params, samples, language, warnings
+            )
         return TranscribeResult(
             text=text,
             language=found.language,
@@ -104,6 +99,23 @@ class Recognizer(ABC):
             timings=clock.timings(),
             real_time_factor=clock.seconds("decode", "recognition") / duration,
         )
+
+    def _decode_within_memory(
+        self,
+        job: Job,
+        params: EngineTranscribeParams,
+        samples: audio.Samples,
+        language: str | None,
+        warnings: list[Notice],
+    ) -> tuple[Recognition, str, list[Segment]]:
+        """As `_decode`; again with less at once, as long as that helps against a lack of memory."""
+        savings = self._savings(params.request, warnings)
+        while True:
+            try:
+                return self._decode(job, params, samples, language)
+            except RpcError as error:
+                if error.kind != "out_of_memory" or not next(savings, False):
+                    raise
 
     def _decode(
         self,

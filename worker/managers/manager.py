@@ -123,9 +123,9 @@ class ModelManager:
         return self.running or self.wanted
 
     @property
-    def resting(self) -> bool:
-        """Whether it has an engine that does nothing."""
-        return self.engine is not None and not self.running
+    def idle(self) -> bool:
+        """Whether it has an engine that nobody uses or waits for."""
+        return self.engine is not None and not self.busy
 
     @property
     def present(self) -> bool:

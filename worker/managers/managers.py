@@ -301,7 +301,7 @@ class Managers:
                 jobs=manager.leases,
                 idle_since=_wall_time(manager.idle_since) if idle else None,
                 expires_at=None if expiry == math.inf else _wall_time(expiry),
-                memory=memory.resident(engine.pid) if engine else None,
+                memory=_resident(manager) if engine else None,
                 device_memory=device_memory.get(engine.pid) if engine else None,
                 loads=manager.loads,
             )
@@ -417,7 +417,7 @@ class Managers:
                 working = [each for each in self._managers.values() if each.running]
                 for each in working:
                     self._measure(each)
-                idle = [each for each in self._managers.values() if each.resting and not each.busy]
+                idle = [each for each in self._managers.values() if each.idle]
                 soonest = min(map(self._expiry, idle), default=math.inf)
                 pause = max(0.0, soonest - time.monotonic())
                 if working:
@@ -429,7 +429,7 @@ class Managers:
         """Unload what has expired, and while the budget is exceeded what is idle."""
         while True:
             with self._changed:
-                idle = [each for each in self._managers.values() if each.resting and not each.busy]
+                idle = [each for each in self._managers.values() if each.idle]
                 now = time.monotonic()
                 victim = next((each for each in idle if self._expiry(each) <= now), None)
                 reason = "nobody asked for it for long enough"
