@@ -1,0 +1,111 @@
+/** What the page may ask for: the whole of it. The preload script exposes it as `transcriber`. */
+import type {
+  ErrorKind,
+  ExportParams,
+  ModelRow,
+  ProbeResult,
+  ProgressReport,
+  TranscribeResult,
+  TranscriptionSegment,
+} from "transcription-worker-client";
+
+export type Format = ExportParams["formats"][number];
+
+/** A file that the user has opened. The page gets to know its name, not where it lies. */
+export interface Recording {
+  id: string;
+  name: string;
+  /** Bytes. */
+  size: number;
+}
+
+export interface JobOptions {
+  /** A known name, a hub id or a directory; so are the other models. */
+  model: string;
+  /** Detected where it is null. */
+  language: string | null;
+  align: boolean;
+  /** The language's usual one where it is null. */
+  alignmentModel: string | null;
+  diarize: boolean;
+  /** pyannote's community-1 where it is null. */
+  diarizationModel: string | null;
+  /** Told by the voices where it is null. */
+  speakers: number | null;
+  /** Fetch models that are not on this machine. */
+  download: boolean;
+}
+
+/** Why something did not come to be, in words for the user. */
+export interface Failure {
+  kind: ErrorKind | "worker_ended" | "refused" | "unexpected";
+  message: string;
+  remedy: string | null;
+  /** For a report: the end of the worker's stderr. */
+  detail: string | null;
+}
+
+/** Errors lose their members on the way through Electron's IPC, so they travel as values. */
+export type Outcome<T> = { ok: true; value: T } | { ok: false; failure: Failure };
+
+/** What happens while the page waits. */
+export type News =
+  | { kind: "progress"; report: ProgressReport }
+  | { kind: "segments"; language: string; segments: TranscriptionSegment[] }
+  | { kind: "worker"; state: "ended"; message: string; restarts: boolean }
+  | { kind: "worker"; state: "running" };
+
+/** Each request, by the name of its channel. */
+export interface Requests {
+  /** Lets the user choose a recording; null when that was broken off. */
+  open: () => Recording | null;
+  /** Takes the recording at this path, which was dropped on the page. */
+  add: (path: string) => Recording;
+  transcribe: (recording: string, options: JobOptions) => TranscribeResult;
+  cancel: () => void;
+  /** Writes the last transcript where the user says; answers with the path, or null. */
+  save: (format: Format) => string | null;
+  models: () => ModelRow[];
+  probe: () => ProbeResult;
+}
+
+export type Channel = keyof Requests;
+export const CHANNELS: readonly Channel[] = [
+  "open",
+  "add",
+  "transcribe",
+  "cancel",
+  "save",
+  "models",
+  "probe",
+];
+
+type Answer<C extends Channel> = Promise<Outcome<ReturnType<Requests[C]>>>;
+type Ask<C extends Channel> = (...args: Parameters<Requests[C]>) => Answer<C>;
+
+export interface Api extends Omit<{ [C in Channel]: Ask<C> }, "add"> {
+  drop(file: File): Answer<"add">;
+  listen(listener: (news: News) => void): void;
+}
+
+/** How requests and news travel: Electron's IPC, or what stands in for it. */
+export interface Transport {
+  ask<C extends Channel>(channel: C, ...args: Parameters<Requests[C]>): Answer<C>;
+  listen(listener: (news: News) => void): void;
+  /** Where a dropped file lies. */
+  pathOf(file: File): string;
+}
+
+/** The API over a transport: a function for each request, and no way to name another. */
+export function api({ ask, listen, pathOf }: Transport): Api {
+  return {
+    open: () => ask("open"),
+    drop: (file) => ask("add", pathOf(file)),
+    transcribe: (recording, options) => ask("transcribe", recording, options),
+    cancel: () => ask("cancel"),
+    save: (format) => ask("save", format),
+    models: () => ask("models"),
+    probe: () => ask("probe"),
+    listen: (listener) => listen((news) => listener(news)),
+  };
+}

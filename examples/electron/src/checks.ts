@@ -1,0 +1,55 @@
+/** Checks of what the page sends: it shows text of others, and is not to be trusted with more. */
+import type { Format, JobOptions } from "./api.js";
+
+export const FORMATS: readonly Format[] = [
+  "srt",
+  "vtt",
+  "txt",
+  "html",
+  "json",
+  "csv",
+  "tsv",
+  "ass",
+  "lrc",
+  "rttm",
+  "textgrid",
+];
+
+/** A request that the application itself does not serve. */
+export class Refusal extends Error {
+  constructor(
+    message: string,
+    readonly remedy: string | null = null,
+  ) {
+    super(message);
+  }
+}
+
+export function asText(value: unknown): string {
+  if (typeof value === "string" && value !== "") return value;
+  throw new Refusal("The page sent something else than a text.");
+}
+
+export function asFormat(value: unknown): Format {
+  const format = FORMATS.find((known) => known === value);
+  if (format) return format;
+  throw new Refusal("There is no such format.");
+}
+
+export function asJobOptions(value: unknown): JobOptions {
+  const given = (typeof value === "object" && value !== null ? value : {}) as JobOptions;
+  const { model, language, alignmentModel, diarizationModel, speakers } = given;
+  if (speakers !== null && !Number.isInteger(speakers)) {
+    throw new Refusal("The number of speakers is no whole number.");
+  }
+  return {
+    model: asText(model),
+    language: language === null ? null : asText(language),
+    align: given.align === true,
+    alignmentModel: alignmentModel === null ? null : asText(alignmentModel),
+    diarize: given.diarize === true,
+    diarizationModel: diarizationModel === null ? null : asText(diarizationModel),
+    speakers,
+    download: given.download === true,
+  };
+}

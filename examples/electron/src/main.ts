@@ -1,0 +1,116 @@
+import { extname, join } from "node:path";
+import {
+  app,
+  BrowserWindow,
+  dialog,
+  ipcMain,
+  protocol,
+  session,
+  type WebFrameMain,
+} from "electron";
+import { bundledWorker } from "transcription-worker-client";
+import { CHANNELS } from "./api.js";
+import { serving } from "./serve.js";
+import { Session } from "./session.js";
+
+const ORIGIN = "app://transcriber";
+const AUDIO = "aac aif aiff flac m4a m4b mp3 oga ogg opus wav wma".split(" ");
+const VIDEO = "avi mkv mov mp4 webm wmv".split(" ");
+
+/** From source, the worker of this repository, unless TRANSCRIPTION_WORKER names a program. */
+function worker(): { command: string; args?: string[]; cwd?: string } {
+  if (app.isPackaged) return { command: bundledWorker() };
+  const command = process.env["TRANSCRIPTION_WORKER"];
+  if (command) return { command };
+  const root = join(app.getAppPath(), "../..");
+  const python = process.platform === "win32" ? "Scripts/python.exe" : "bin/python";
+  return { command: join(root, ".venv", python), args: ["-m", "worker"], cwd: root };
+}
+
+let window: BrowserWindow | undefined;
+
+const transcriber = new Session({
+  worker: { ...worker(), onStderr: (text) => void process.stderr.write(text) },
+  chooseRecording: async () => {
+    const { filePaths } = await dialog.showOpenDialog(window!, {
+      properties: ["openFile"],
+      filters: [
+        { name: "Recordings", extensions: [...AUDIO, ...VIDEO] },
+        { name: "All files", extensions: ["*"] },
+      ],
+    });
+    return filePaths[0] ?? null;
+  },
+  chooseTarget: async (name) => {
+    const suffix = extname(name).slice(1);
+    const { canceled, filePath } = await dialog.showSaveDialog(window!, {
+      defaultPath: join(app.getPath("documents"), name),
+      filters: [{ name: suffix, extensions: [suffix] }],
+    });
+    return canceled ? null : filePath;
+  },
+  tell: (news) => {
+    if (window && !window.isDestroyed()) window.webContents.send("news", news);
+  },
+});
+
+/** Only the page itself may ask: no frame in it, and no other page. */
+function trusted(frame: WebFrameMain | null): boolean {
+  const page = window?.webContents.mainFrame;
+  return frame !== null && frame === page && frame.url.startsWith(`${ORIGIN}/`);
+}
+
+for (const channel of CHANNELS) {
+  ipcMain.handle(channel, (event, ...args: unknown[]) => {
+    if (!trusted(event.senderFrame)) throw new Error("Refused: not the application's page.");
+    return transcriber.handle(channel, args);
+  });
+}
+
+protocol.registerSchemesAsPrivileged([
+  {
+    scheme: "app",
+    privileges: { standard: true, secure: true, supportFetchAPI: true, stream: true },
+  },
+]);
+
+app.on("web-contents-created", (_, contents) => {
+  contents.on("will-navigate", (event) => event.preventDefault());
+  contents.on("will-attach-webview", (event) => event.preventDefault());
+  contents.setWindowOpenHandler(() => ({ action: "deny" }));
+});
+
+async function open(): Promise<void> {
+  window = new BrowserWindow({
+    width: 1120,
+    height: 820,
+    minWidth: 640,
+    minHeight: 480,
+    backgroundColor: "#16181d",
+    webPreferences: {
+      preload: join(__dirname, "preload.js"),
+      contextIsolation: true,
+      nodeIntegration: false,
+      sandbox: true,
+    },
+  });
+  window.removeMenu();
+  await window.loadURL(`${ORIGIN}/`);
+}
+
+void app.whenReady().then(async () => {
+  const serve = serving(join(__dirname, "page"), (recording) => transcriber.pathOf(recording));
+  protocol.handle("app", serve);
+  session.defaultSession.setPermissionRequestHandler((_, __, answer) => answer(false));
+  await open();
+});
+
+app.on("window-all-closed", () => app.quit());
+
+let closing = false;
+app.on("before-quit", (event) => {
+  if (closing) return;
+  closing = true;
+  event.preventDefault();
+  void transcriber.close().finally(() => app.quit());
+});

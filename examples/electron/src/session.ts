@@ -1,0 +1,193 @@
+/** The application's side of the worker. It knows nothing of Electron. */
+import { randomUUID } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { basename, dirname, extname } from "node:path";
+import {
+  AbortError,
+  RpcError,
+  TranscriptionWorker,
+  WorkerEndedError,
+  type Params,
+  type SpawnOptions,
+  type TranscribeResult,
+} from "transcription-worker-client";
+import type { Channel, Failure, Format, JobOptions, News, Outcome, Recording } from "./api.js";
+import { asFormat, asJobOptions, asText, Refusal } from "./checks.js";
+
+/** The most that an html page takes of a recording into itself. */
+const EMBEDDED_BYTES = 32 * 2 ** 20;
+
+/** What the session needs of the application around it. */
+export interface Surroundings {
+  worker: Pick<SpawnOptions, "command" | "args" | "cwd" | "env" | "onStderr">;
+  /** Asks the user for a recording: its path, or null. */
+  chooseRecording(): Promise<string | null>;
+  /** Asks the user where to write, and before it is overwritten: a path, or null. */
+  chooseTarget(name: string): Promise<string | null>;
+  tell(news: News): void;
+}
+
+type Handler = (...args: unknown[]) => Promise<unknown>;
+
+export class Session {
+  readonly #surroundings: Surroundings;
+  /** Paths by id: of what the user has opened, and of nothing else. */
+  readonly #recordings = new Map<string, string>();
+  #worker: Promise<TranscriptionWorker> | undefined;
+  #job: AbortController | undefined;
+  #last: { path: string; result: TranscribeResult } | undefined;
+  #ended = false;
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+  }
+
+  readonly #handlers: Record<Channel, Handler> = {
+    open: async () => {
+      const path = await this.#surroundings.chooseRecording();
+      return path === null ? null : this.#add(path);
+    },
+    add: (path) => this.#add(asText(path)),
+    transcribe: (recording, options) => this.#transcribe(asText(recording), asJobOptions(options)),
+    cancel: async () => this.#job?.abort(),
+    save: (format) => this.#save(asFormat(format)),
+    models: async () => (await (await this.#running()).models.list({ task: "recognition" })).models,
+    probe: async () => (await this.#running()).environment.probe(),
+  };
+
+  /** Answers a request of the page; what went wrong is an answer, too. */
+  async handle(channel: Channel, args: readonly unknown[]): Promise<Outcome<unknown>> {
+    try {
+      return { ok: true, value: await this.#handlers[channel](...args) };
+    } catch (error) {
+      if (error instanceof WorkerEndedError && !this.#job) this.#worker = undefined;
+      return { ok: false, failure: describe(error) };
+    }
+  }
+
+  /** Where a recording lies, if the user has opened it. */
+  pathOf(recording: string): string | undefined {
+    return this.#recordings.get(recording);
+  }
+
+  get workerProcessId(): Promise<number | undefined> {
+    return this.#running().then((worker) => worker.processId);
+  }
+
+  async close(): Promise<void> {
+    const worker = await this.#worker?.catch(() => undefined);
+    await worker?.close({ graceMs: 0 });
+  }
+
+  async #add(path: string): Promise<Recording> {
+    const { size } = await stat(path).catch(() => {
+      throw new Refusal(`${basename(path)} cannot be read.`, "Open a file that is there.");
+    });
+    const id = randomUUID();
+    this.#recordings.set(id, path);
+    return { id, name: basename(path), size };
+  }
+
+  /** The worker, started when it is first needed, and after an end that the client gave up on. */
+  #running(): Promise<TranscriptionWorker> {
+    this.#worker ??= TranscriptionWorker.spawn({
+      ...this.#surroundings.worker,
+      clientInfo: { name: "transcriber" },
+      restart: true,
+      onExit: (error) => {
+        this.#ended = true;
+        const [message = ""] = error.message.split(" Its stderr ends with:", 1);
+        this.#tell({ kind: "worker", state: "ended", message, restarts: Boolean(this.#job) });
+      },
+    });
+    return this.#worker;
+  }
+
+  #tell(news: News): void {
+    if (news.kind !== "worker" && this.#ended) {
+      this.#ended = false;
+      this.#surroundings.tell({ kind: "worker", state: "running" });
+    }
+    this.#surroundings.tell(news);
+  }
+
+  async #transcribe(recording: string, options: JobOptions): Promise<TranscribeResult> {
+    const path = this.#recordings.get(recording);
+    if (path === undefined) throw new Refusal("No such recording is open.", "Open it first.");
+    if (this.#job) throw new Refusal("A recording is being transcribed.", "Wait, or cancel it.");
+    const job = (this.#job = new AbortController());
+    this.#last = undefined;
+    try {
+      const worker = await this.#running();
+      const stream = worker.transcribeStream(params(path, options), {
+        signal: job.signal,
+        onProgress: (report) => {
+          if (report.kind === "report") this.#tell({ kind: "progress", report });
+        },
+      });
+      for await (const part of stream) this.#tell({ kind: "segments", ...part });
+      const result = await stream.result();
+      this.#last = { path, result };
+      return result;
+    } finally {
+      this.#job = undefined;
+    }
+  }
+
+  async #save(format: Format): Promise<string | null> {
+    if (!this.#last) throw new Refusal("There is no transcript.", "Transcribe a recording first.");
+    const { path: recording, result: transcript } = this.#last;
+    const stem = basename(recording, extname(recording));
+    const suffix = format === "textgrid" ? ".TextGrid" : `.${format}`;
+    const target = await this.#surroundings.chooseTarget(stem + suffix);
+    if (target === null) return null;
+    const embed = format === "html" && (await stat(recording)).size <= EMBEDDED_BYTES;
+    const worker = await this.#running();
+    const { files = [] } = await worker.export({
+      transcript,
+      formats: [format],
+      outputDir: dirname(target),
+      name: basename(target, suffix),
+      overwrite: target.endsWith(suffix), // the user was asked about this very name
+      ...(embed && { options: { embedAudio: recording } }),
+    });
+    return files[0]?.path ?? null;
+  }
+}
+
+/** What to ask the worker for. */
+function params(audio: string, options: JobOptions): Params<"transcribe"> {
+  const { model, language, download, align, alignmentModel, diarize, diarizationModel } = options;
+  return {
+    audio,
+    model,
+    language,
+    download,
+    align: align && alignmentModel ? { model: alignmentModel } : align,
+    diarize: diarize && {
+      ...(diarizationModel && { model: diarizationModel }),
+      numSpeakers: options.speakers,
+    },
+  };
+}
+
+function describe(error: unknown): Failure {
+  const told = { remedy: null, detail: null };
+  if (error instanceof Refusal) {
+    return { ...told, kind: "refused", message: error.message, remedy: error.remedy };
+  }
+  if (error instanceof AbortError) {
+    return { ...told, kind: "cancelled", message: "The transcription was cancelled." };
+  }
+  if (error instanceof RpcError) {
+    const { kind = "unexpected", message, remedy = null, data } = error;
+    const tail = data["stderrTail"];
+    return { kind, message, remedy, detail: typeof tail === "string" ? tail : null };
+  }
+  if (error instanceof WorkerEndedError) {
+    const [message = error.message] = error.message.split(" Its stderr ends with:", 1);
+    const remedy = "Try again: the worker is started anew. The health report says what it lacks.";
+    return { kind: "worker_ended", message, remedy, detail: error.stderrTail || null };
+  }
+  return { ...told, kind: "unexpected", message: String(error) };
+}

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { runInNewContext } from "node:vm";
+import { CHANNELS } from "../src/api.js";
+import { Session, type Surroundings } from "../src/session.js";
+import { MIXTURE, PLAIN } from "./support.js";
+
+function session(surroundings: Partial<Surroundings> = {}): Session {
+  return new Session({
+    worker: { command: "/nowhere/transcription-worker" },
+    chooseRecording: async () => MIXTURE,
+    chooseTarget: async () => null,
+    tell: () => {},
+    ...surroundings,
+  });
+}
+
+test("the preload script exposes named functions alone, and needs nothing but Electron", () => {
+  const exposed: Record<string, Record<string, (...args: unknown[]) => unknown>> = {};
+  const invoked: unknown[] = [];
+  runInNewContext(readFileSync(join(__dirname, "../dist/preload.js"), "utf8"), {
+    module: {},
+    require: (name: string) => {
+      assert.equal(name, "electron");
+      return {
+        contextBridge: { exposeInMainWorld: (as: string, it: never) => (exposed[as] = it) },
+        ipcRenderer: { invoke: (...args: unknown[]) => invoked.push(args[0]), on: () => {} },
+        webUtils: { getPathForFile: () => "/dropped" },
+      };
+    },
+  });
+  assert.deepEqual(Object.keys(exposed), ["transcriber"]);
+  const { listen, ...requests } = exposed["transcriber"]!;
+  assert.equal(typeof listen, "function");
+  for (const request of Object.values(requests)) request({}, {});
+  assert.deepEqual(invoked.sort(), [...CHANNELS].sort());
+});
+
+test("a path that the user has not opened is not transcribed", async () => {
+  const outcome = await session().handle("transcribe", [MIXTURE, PLAIN]);
+  assert.ok(!outcome.ok);
+  assert.equal(outcome.failure.kind, "refused");
+});
+
+test("what is no request is refused", async () => {
+  const mine = session();
+  const wrong = [
+    ["transcribe", [{}, PLAIN]],
+    ["transcribe", ["id", null]],
+    ["transcribe", ["id", { ...PLAIN, speakers: "2" }]],
+    ["transcribe", ["id", { ...PLAIN, model: ["x"] }]],
+    ["save", ["exe"]],
+    ["save", ["../srt"]],
+  ] as const;
+  for (const [channel, args] of wrong) {
+    const outcome = await mine.handle(channel, args);
+    assert.ok(!outcome.ok && outcome.failure.kind === "refused", JSON.stringify(args));
+  }
+});
+
+test("a worker that cannot be started is told, with a remedy", async () => {
+  const mine = session();
+  const opened = await mine.handle("open", []);
+  assert.ok(opened.ok);
+  const { id } = opened.value as { id: string };
+  const outcome = await mine.handle("transcribe", [id, PLAIN]);
+  assert.ok(!outcome.ok);
+  assert.equal(outcome.failure.kind, "worker_ended");
+  assert.match(outcome.failure.message, /could not be started/);
+  assert.ok(outcome.failure.remedy);
+});
