@@ -1,14 +1,16 @@
 """The contract as an OpenRPC document: `openrpc.json`, and `METHODS.md` for people.
 
 Both are generated from the typed structs, whose docstrings describe their attributes, and are
-checked in. `python -m protocol.openrpc` writes them anew; with `--check` it exits with 1 when they
-are stale. The structs are imported when they are needed, so that `discover` stays light.
+checked in, as are the tables of the repository's README. `python -m protocol.openrpc` writes them
+anew; with `--check` it exits with 1 when they are stale. The structs are imported when they are
+needed, so that `discover` stays light.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +27,8 @@ Json = dict[str, Any]
 _DOCUMENT: Final = Path(__file__).with_name("openrpc.json")
 _REFERENCE: Final = _DOCUMENT.with_name("METHODS.md")
 _EXAMPLES: Final = _DOCUMENT.with_name("examples.json")
+_README: Final = _DOCUMENT.parent.with_name("README.md")
+"""Not there where the package is installed."""
 
 _SERVER_NOTIFICATIONS: Final = {
     "$/progress": "How far a request is, or parts of its result, to who gave a token for them.",
@@ -123,6 +127,36 @@ def reference(document: Json) -> str:
     return "\n".join(lines)
 
 
+def embed(text: str, document: Json) -> str:
+    """A Markdown text with its tables of methods, notifications and errors made anew.
+
+    They stand between `<!-- methods -->` and `<!-- /methods -->`, and so on.
+    """
+    links = [
+        [
+            (f"[`{each['name']}`](protocol/METHODS.md#{_anchor(each['name'])})", each["summary"])
+            for each in document[part]
+        ]
+        for part in ("methods", "x-notifications")
+    ]
+    errors = [
+        (f"`{kind}`", each["message"], each["data"].get("remedy", ""))
+        for kind, each in document["components"]["errors"].items()
+    ]
+    tables = {
+        "methods": _table(("request", ""), links[0]),
+        "notifications": _table(("notification", ""), links[1]),
+        "errors": _table(("`data.kind`", "what it means", "what to do: `data.remedy`"), errors),
+    }
+    for name, table in tables.items():
+        marks = re.compile(f"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
+        before, *rest = marks.split(text)
+        if len(rest) != 1:
+            raise ValueError(f"{len(rest)} places for the table of {name} instead of one")
+        text = "\n".join([before, *table, "", rest[0]])
+    return text
+
+
 def _members(descriptors: list[Json]) -> list[str]:
     """A table of params, or of the members of an object."""
     rows = [
@@ -166,7 +200,7 @@ def _json(value: object) -> str:
 
 
 def main() -> int:
-    """Write both files, or check them; return the exit code."""
+    """Write the files, or check them; return the exit code."""
     import argparse
 
     parser = argparse.ArgumentParser(prog="python -m protocol.openrpc", description=__doc__)
@@ -175,6 +209,8 @@ def main() -> int:
     document = generate()
     text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
     wanted = {_DOCUMENT: text.encode(), _REFERENCE: reference(document).encode()}
+    if _README.is_file():
+        wanted[_README] = embed(_README.read_text("utf-8"), document).encode()
     if check:
         return int(any(not path.is_file() or path.read_bytes() != wanted[path] for path in wanted))
     for path, content in wanted.items():

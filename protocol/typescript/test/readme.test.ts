@@ -1,0 +1,118 @@
+/** The TypeScript of the repository's README: its snippets, and its guide for Electron. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { before, test } from "node:test";
+import { promisify } from "node:util";
+import { bundledWorker } from "transcription-worker-client";
+import { DEMO, MODEL, PACKAGE, ROOT, SHORT, temporary, WORKER } from "./support.js";
+
+const run = promisify(execFile);
+const README = readFileSync(join(ROOT, "README.md"), "utf8");
+const blocks = (language: string): string[] =>
+  [...README.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map(([, text]) => text!);
+const [manifest, project] = blocks("json");
+const [page] = blocks("html");
+const guide = temporary("guide");
+const compiler = join(PACKAGE, "node_modules/typescript/bin/tsc");
+
+/** Puts a package of this one's `node_modules` into a project. */
+function provide(directory: string, name: string, target = join(PACKAGE, "node_modules", name)): void {
+  const path = join(directory, "node_modules", name);
+  mkdirSync(dirname(path), { recursive: true });
+  symlinkSync(target, path);
+}
+
+async function compile(directory: string, ...args: string[]): Promise<void> {
+  const done = run(process.execPath, [compiler, ...args], { cwd: directory });
+  await done.catch((error: { stdout: string }) => assert.fail(error.stdout));
+}
+
+before(async () => {
+  for (const text of blocks("ts")) {
+    const name = /^\/\/ (\w+\.ts)$/m.exec(text)?.[1];
+    writeFileSync(join(guide, name ?? "snippet.mts"), text);
+  }
+  writeFileSync(join(guide, "package.json"), manifest!);
+  writeFileSync(join(guide, "tsconfig.json"), project!);
+  writeFileSync(join(guide, "index.html"), page!);
+  provide(guide, "electron");
+  provide(guide, "@types");
+  provide(guide, "transcription-worker-client", PACKAGE);
+  assert.match(JSON.parse(manifest!).scripts.start, /^tsc && /);
+  await compile(guide);
+});
+
+test("each block has its place: one snippet, and the files of the guide", () => {
+  const names = blocks("ts").map((text) => /^\/\/ (\w+\.ts)$/m.exec(text)?.[1]);
+  assert.deepEqual(names, [undefined, "main.ts", "preload.ts", "renderer.ts"]);
+  assert.deepEqual([blocks("json").length, blocks("html").length], [2, 1]);
+});
+
+test("the page's script is one that a page can load, and asks for elements that are there", () => {
+  const script = readFileSync(join(guide, "renderer.js"), "utf8");
+  assert.doesNotMatch(script, /require|exports|^import|^export/m);
+  const ids = [...page!.matchAll(/ id="(\w+)"/g)].map(([, id]) => id!);
+  const asked = new Set([...script.matchAll(/element\("(\w+)"\)/g)].map(([, id]) => id!));
+  assert.deepEqual([...asked].sort(), ids.sort());
+  assert.match(page!, /<script src="renderer\.js"><\/script>/);
+});
+
+test("the packaged worker lies where the client looks for it", () => {
+  const { main, build, dependencies } = JSON.parse(manifest!);
+  const [resource] = build.extraResources;
+  const found = bundledWorker({ resourcesPath: "/r", platform: "linux" });
+  assert.equal(found, `/r/${resource.to}/transcription-worker`);
+  const makefile = readFileSync(join(ROOT, "Makefile"), "utf8");
+  assert.match(makefile, /^BUNDLE := dist\/\$\(FLAVOR\)\/transcription-worker\//m);
+  assert.match(resource.from, /\/dist\/lite\/transcription-worker$/);
+  assert.equal(main, "main.js");
+  const { name, version } = JSON.parse(readFileSync(join(PACKAGE, "package.json"), "utf8"));
+  assert.deepEqual(dependencies, { [name]: `file:${name}-${version}.tgz` });
+});
+
+test("the snippet and the guide's application run on the real worker", async () => {
+  const place = temporary("application");
+  for (const file of ["main.js", "preload.js", "index.html", "snippet.mjs"]) {
+    copyFileSync(join(guide, file), join(place, file));
+  }
+  copyFileSync(SHORT, join(place, "speech.wav"));
+  symlinkSync(MODEL, join(place, "small"));
+  provide(place, "transcription-worker-client", PACKAGE);
+  mkdirSync(join(place, "node_modules/electron"));
+  copyFileSync(join(__dirname, "electron.js"), join(place, "node_modules/electron/index.js"));
+  const worker = join(place, "transcription-worker");
+  const words = [WORKER.command, ...(WORKER.args ?? [])].map((word) => `'${word}'`).join(" ");
+  writeFileSync(worker, `#!/bin/sh\nexec ${words} "$@"\n`);
+  chmodSync(worker, 0o755);
+  const env = {
+    ...process.env,
+    PATH: [place, process.env["PATH"]].join(delimiter),
+    PYTHONPATH: ROOT,
+    RECORDINGS: JSON.stringify([SHORT, "nowhere.wav", DEMO]),
+  };
+  const snippet = await run(process.execPath, ["snippet.mjs"], { cwd: place, env });
+  assert.match(snippet.stdout, /^white open yellow one red six\n$/);
+
+  const { stdout } = await run(process.execPath, ["main.js"], { cwd: place, env });
+  const { messages, texts, kinds } = JSON.parse(stdout) as {
+    messages: string[];
+    texts: string[][];
+    kinds: string[][];
+  };
+  assert.match(messages[0]!, /^Written: .*en-01\.srt$/);
+  assert.match(readFileSync(messages[0]!.replace("Written: ", ""), "utf8"), /white open yellow/);
+  assert.deepEqual(texts[0], ["white open yellow one red six"]);
+  assert.deepEqual([kinds[0]![0], kinds[0]!.at(-1)], ["begin", "end"]);
+  assert.match(messages[1]!, /^There is no file .* Check the path\.$/);
+  assert.equal(messages[2], "Cancelled.");
+  assert(texts[2]!.length > 0 && texts[2]!.length < 20);
+});
