@@ -1,0 +1,83 @@
+"""Faults from within: Python imports this into a worker whose PYTHONPATH holds its directory.
+
+Every process of the worker listens on a FIFO `NAME-PID` in the directory FAULT_CONTROLS, NAME
+being `front` or the engine's kind, and does at once what a line there says. SIGUSR1 has it tell on
+stderr what its threads do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+
+def segfault() -> None:
+    """Read from address 0."""
+    ctypes.string_at(0)
+
+
+def abort() -> None:
+    """What native code does for a failed assertion."""
+    ctypes.CDLL(None).abort()
+
+
+def hang() -> None:
+    """Native code that does not return and keeps Python's lock."""
+    ctypes.PyDLL(None).sleep(600)
+
+
+def write(content: str) -> None:
+    """Bytes, as hexadecimal digits, to the process's private pipe."""
+    os.write(_PIPE, bytes.fromhex(content))
+
+
+def say(text: str) -> None:
+    """Print from C and from Python, and to descriptor 1 itself."""
+    libc = ctypes.CDLL(None)
+    libc.printf(b"%s\n", text.encode())
+    libc.fflush(None)
+    print(text, flush=True)
+    os.write(1, f"{text}\n".encode())
+
+
+def fork() -> None:
+    """Leave a child that holds whatever this process has open."""
+    if not os.fork():
+        while True:
+            time.sleep(600)
+
+
+def clock(seconds: str) -> None:
+    """Set what Python takes for the time of day forward or back."""
+    real, real_ns, shift = time.time, time.time_ns, float(seconds)
+    time.time = lambda: real() + shift
+    time.time_ns = lambda: real_ns() + int(shift * 1e9)
+
+
+_COMMANDS = {each.__name__: each for each in (segfault, abort, hang, write, say, fork, clock)}
+
+
+def _listen(fifo: Path) -> None:
+    while True:
+        for line in fifo.read_text().splitlines():
+            name, *arguments = line.split()
+            _COMMANDS[name](*arguments)
+
+
+def _name() -> str:
+    words = sys.orig_argv
+    return words[words.index("engine") + 1] if "engine" in words else "front"
+
+
+if "worker" in sys.orig_argv and "FAULT_CONTROLS" in os.environ:
+    _PIPE = os.dup(1)
+    _fifo = Path(os.environ["FAULT_CONTROLS"], f"{_name()}-{os.getpid()}")
+    os.mkfifo(_fifo)
+    faulthandler.register(signal.SIGUSR1)
+    threading.Thread(target=_listen, args=(_fifo,), daemon=True).start()

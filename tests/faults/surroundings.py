@@ -1,0 +1,98 @@
+"""Clocks that jump, machines that sleep, descriptors that run out."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.faults.rig import Run, kind_of, kinds_of
+
+
+def a_clock_that_jumps_changes_no_reply_and_unloads_nothing(run: Run) -> None:
+    """The time of day as Python tells it; the monotonic clock, which all waiting goes by, stays."""
+    worker = run.worker("--keep-alive", "60")
+    worker.ask("ping")
+    ids = [worker.transcribe(), worker.transcribe(formats=["srt"])]
+    engine = run.engine()
+    run.moment(1.0)
+    jump = run.rng.choice([-1, 1]) * run.rng.uniform(60, 10 * 365 * 86_400)
+    run.command(worker.pid, f"clock {jump}")
+    run.command(engine, f"clock {-jump}")
+    assert kind_of(worker.ask("jobs/list")) == "result"
+    assert set(kinds_of(worker.wait(*ids))) == {"result"}
+    assert kind_of(worker.wait(worker.transcribe())[0]) == "result"
+    listed = worker.ask("models/list", {"cachedOnly": True})["result"]["models"]
+    (model,) = [each for row in listed for each in row["loaded"]]
+    assert (model["processId"], model["loads"]) == (engine, 1)
+    assert worker.finish() == 0
+
+
+def a_machine_that_sleeps_in_between_loses_nothing(run: Run) -> None:
+    worker = run.worker()
+    ids = [worker.transcribe(), worker.transcribe(formats=["srt"])]
+    run.moment(1.5)
+    processes = run.processes()
+    run.rng.shuffle(processes)
+    for pid in processes:
+        run.kill(pid, signal.SIGSTOP)
+    run.moment(1.0)
+    for pid in reversed(processes):
+        run.kill(pid, signal.SIGCONT)
+    assert set(kinds_of(worker.wait(*ids))) == {"result"}
+    assert worker.finish() == 0
+
+
+def a_front_without_descriptors_refuses_and_recovers(run: Run) -> None:
+    worker = run.worker()
+    worker.ask("ping")
+    if run.rng.random() < 0.5:
+        worker.wait(worker.transcribe())
+    ids = [worker.transcribe(formats=["srt"]), worker.transcribe()]
+    run.moment(0.3)
+    # At any number between none that is free and just too few.
+    _limit(worker.pid, run.rng.randrange(_open(worker.pid), _open(worker.pid) + 12))
+    ids += [worker.transcribe(formats=["srt"]), worker.transcribe(vadFilter=True)]
+    assert kind_of(worker.ask("ping", timeout=5)) == "result"
+    replies = worker.wait(*ids)
+    refusals = {"engine_start_failed", "storage_failed", "audio_not_readable", "engine_crashed"}
+    refusals |= {"internal_error"}  # what it had not imported yet, it cannot
+    assert set(kinds_of(replies)) <= {"result", *refusals}, replies
+    _limit(worker.pid, 1024)
+    for _ in range(2):
+        assert kind_of(worker.wait(worker.transcribe(formats=["srt"]))[0]) == "result"
+    assert worker.finish() == 0
+
+
+def an_engine_without_descriptors_answers_and_recovers(run: Run) -> None:
+    worker = run.worker()
+    kind = run.rng.choice(["whisper", "audio"])
+    formats: dict[str, Any] = {"formats": ["srt"]} if kind == "audio" else {}
+    ids = [worker.transcribe(**formats) for _ in range(2)]
+    engine = run.engine(kind)
+    run.moment(1.2)
+    with suppress(OSError):
+        _limit(engine, _open(engine) + run.rng.randrange(4))
+    ids.append(worker.transcribe(**formats))
+    replies = worker.wait(*ids)
+    # While it starts, an import may fail.
+    refusals = {"audio_not_readable", "audio_invalid", "storage_failed", "engine_crashed"}
+    refusals |= {"engine_unavailable", "internal_error", "model_invalid"}
+    assert set(kinds_of(replies)) <= {"result", *refusals}, replies
+    with suppress(OSError):
+        _limit(engine, 1024)
+    assert kind_of(worker.wait(worker.transcribe(**formats))[0]) == "result"
+    assert worker.finish() == 0
+
+
+def _open(pid: int) -> int:
+    """One more than the highest open descriptor."""
+    return max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()) + 1
+
+
+def _limit(pid: int, number: int) -> None:
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (number, hard))
+    assert Path(f"/proc/{pid}").exists()
