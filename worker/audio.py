@@ -1,23 +1,25 @@
 """Audio files into samples: mono, 16 kHz, float32 in [-1, 1].
 
 PyAV decodes, whose wheels carry FFmpeg: whatever FFmpeg reads works, video too, and no executable
-is needed. Sample by sample this gives what `faster_whisper.decode_audio` gives.
+is needed. It is given the bytes of a file, never a name: it opens nothing else. Sample by sample
+this gives what `faster_whisper.decode_audio` gives.
 """
 
 from __future__ import annotations
 
-import stat
+import io
+import math
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from protocol.errors import RpcError
+from worker import limits, paths
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from worker.engines.contract import Source
 
     Samples = npt.NDArray[np.float32]
 
@@ -30,42 +32,16 @@ SAMPLE_RATE: Final = 16_000
 # Containers that state their exact length; elsewhere FFmpeg may estimate it from the bit rate.
 _EXACT_LENGTH: Final = frozenset({"w64", "aiff", "flac", "mov"})
 _LENGTH_TOLERANCE: Final = 0.5  # seconds
+_BLOCK_SECONDS: Final = 120
+"""What is resampled at a time at most."""
+_MAX_CHUNKS: Final = 1000
+"""Of a WAV file, before its samples."""
+_PLAYLISTS: Final = (b"#EXTM3U", b"ffconcat version", b"[playlist]")
 
 
 def check_file(path: str) -> None:
     """Raise what is wrong with `path` as far as the file system knows; imports nothing heavy."""
-    file = Path(path)
-    try:
-        status = file.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise RpcError("audio_not_readable", f"{path} is a directory.", path=path)
-        if not stat.S_ISREG(status.st_mode):
-            raise RpcError("audio_not_readable", f"{path} is not a regular file.", path=path)
-        with file.open("rb"):
-            pass
-    except (FileNotFoundError, NotADirectoryError):
-        raise RpcError("audio_not_found", f"There is no file {path}.", path=path) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
-        why = getattr(error, "strerror", None) or str(error)
-        raise RpcError(
-            "audio_not_readable", f"{path} cannot be opened: {why}.", path=path
-        ) from None
-    if status.st_size == 0:
-        raise RpcError("audio_empty", f"{path} is empty.", path=path)
-
-
-def read(source: Source, check: Callable[[], None] = lambda: None) -> Samples:
-    """The samples of a source: decoded now, or mapped into memory where that was done before.
-
-    Mapped samples are read-only, and shared by all processes that map them.
-    """
-    if not source.raw:
-        return decode(
-            source.path, channel=source.channel, start=source.start, end=source.end, check=check
-        )
-    import numpy as np
-
-    return np.memmap(source.path, np.float32, "r")
+    os.close(_open(path))
 
 
 def decode(
@@ -110,21 +86,23 @@ def stream(
 
     Every error of `decode` is raised here, some of them at the end.
     """
-    check_file(path)
     if end is not None and end <= start:
         raise RpcError(
             "clip_out_of_range", f"The clip's end ({end} s) is not after its start ({start} s)."
         )
     first = round(start * SAMPLE_RATE)
     stop = None if end is None else round(end * SAMPLE_RATE)
+    limit = limits.max_audio_duration()
     position = 0  # samples decoded so far
-    for block in _blocks(path, channel):
+    for block in _blocks(path, channel, math.inf if end is not None else limit):
         length = block.shape[1]
         if position + length > first:
             yield block[:, max(0, first - position) : stop and stop - position]
         position += length
         if stop is not None and position >= stop:
             break
+        if position > limit * SAMPLE_RATE:
+            raise _too_long(path, limit)
     duration = position / SAMPLE_RATE
     if not position:
         raise RpcError("audio_empty", f"{path} holds no audio samples.", path=path)
@@ -143,42 +121,121 @@ def about_duration(path: str) -> float | None:
     import av.error
 
     try:
-        with av.open(path, mode="r", metadata_errors="ignore") as container:
+        with _opened(path) as file, _container(file) as container:
             return container.duration / av.time_base if container.duration else None
     except (av.error.FFmpegError, OSError):
         return None
 
 
-def _blocks(path: str, channel: Channels) -> Iterator[npt.NDArray[np.int16]]:
-    """Yield int16 samples at 16 kHz, (channels, n); raise what is wrong with the file."""
+def _open(path: str) -> int:
+    """A descriptor of the file; raises what is wrong with it as far as the file system knows."""
+    try:
+        fd = paths.open_regular(paths.local(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise RpcError("audio_not_found", f"There is no file {path}.", path=path) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        why = getattr(error, "strerror", None) or str(error)
+        raise RpcError(
+            "audio_not_readable", f"{path} cannot be opened: {why}.", path=path
+        ) from None
+    try:
+        size, limit = os.fstat(fd).st_size, limits.max_audio_size()
+        if size == 0:
+            raise RpcError("audio_empty", f"{path} is empty.", path=path)
+        if size > limit:
+            raise RpcError(
+                "audio_too_large",
+                f"{path} has {size} bytes; the limit is {limit}.",
+                path=path,
+                size=size,
+                limit=limit,
+            )
+    except RpcError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _opened(path: str) -> io.FileIO:
+    """The file for FFmpeg, which goes by its name only as far as the suffix tells the format."""
+    file = io.FileIO(_open(path))
+    suffix = Path(path).suffix
+    file.name = f"recording{suffix if suffix[1:].isalnum() and suffix.isascii() else ''}"
+    return file
+
+
+def _container(file: io.FileIO) -> Any:
+    """What FFmpeg makes of a file's bytes.
+
+    Playlists, concatenations, session descriptions and the like name other files and URLs; no
+    protocol is allowed that could open these.
+    """
     import av
+
+    return av.open(file, mode="r", metadata_errors="ignore", options={"protocol_whitelist": "none"})
+
+
+def _blocks(path: str, channel: Channels, limit: float) -> Iterator[npt.NDArray[np.int16]]:
+    """Yield int16 samples at 16 kHz, (channels, n); raise what is wrong with the file.
+
+    One that says that it lasts more than `limit` seconds is refused before it is decoded.
+    """
     import av.error
 
-    try:
-        with av.open(path, mode="r", metadata_errors="ignore") as container:
-            if not container.streams.audio:
-                raise RpcError("audio_no_stream", f"{path} has no audio stream.", path=path)
-            stream = container.streams.audio[0]
-            stated = _stated_duration(path, container, stream)
-            samples = 0
-            for frame in _resampled(container, stream, channel, path):
-                samples += frame.shape[1]
-                yield frame
-            if stated is not None and samples / SAMPLE_RATE < stated - _LENGTH_TOLERANCE:
-                raise RpcError(
-                    "audio_invalid",
-                    f"{path} is cut off: it says {stated:.1f} s and holds "
-                    f"{samples / SAMPLE_RATE:.1f} s.",
-                    remedy="Copy or record the file again, or set end to transcribe what is there.",
-                    path=path,
-                    duration=samples / SAMPLE_RATE,
-                )
-    except av.error.FFmpegError as error:
+    with _opened(path) as file:
+        _refuse_playlist(file, path)
+        riff_duration = _riff_duration(file)
+        try:
+            with _container(file) as container:
+                if not container.streams.audio:
+                    raise RpcError("audio_no_stream", f"{path} has no audio stream.", path=path)
+                stream = container.streams.audio[0]
+                if stream.codec_context is None:
+                    raise RpcError(
+                        "audio_invalid",
+                        f"{path} cannot be decoded: its codec is not known here.",
+                        path=path,
+                    )
+                stated = _stated_duration(container, stream, riff_duration)
+                if stated is not None and stated > limit:
+                    raise _too_long(path, limit, duration=stated)
+                samples = 0
+                for frame in _resampled(container, stream, channel, path):
+                    samples += frame.shape[1]
+                    yield frame
+                if stated is not None and samples / SAMPLE_RATE < stated - _LENGTH_TOLERANCE:
+                    raise RpcError(
+                        "audio_invalid",
+                        f"{path} is cut off: it says {stated:.1f} s and holds "
+                        f"{samples / SAMPLE_RATE:.1f} s.",
+                        remedy="Copy or record the file again, or set end to transcribe what is "
+                        "there.",
+                        path=path,
+                        duration=samples / SAMPLE_RATE,
+                    )
+        except (av.error.FFmpegError, OSError) as error:  # OSError: a seek to before the start
+            raise RpcError(
+                "audio_invalid",
+                f"{path} cannot be decoded: {error.strerror or type(error).__name__}.",
+                path=path,
+            ) from None
+
+
+def _too_long(path: str, limit: float, **details: Any) -> RpcError:
+    message = f"{path} lasts longer than {limit:.0f} s, which is the limit."
+    return RpcError("audio_too_long", message, path=path, limit=limit, **details)
+
+
+def _refuse_playlist(file: io.FileIO, path: str) -> None:
+    head = file.read(32).removeprefix(b"\xef\xbb\xbf")
+    file.seek(0)
+    if head.startswith(_PLAYLISTS):
         raise RpcError(
             "audio_invalid",
-            f"{path} cannot be decoded: {error.strerror or type(error).__name__}.",
+            f"{path} is a playlist: it names recordings, and holds none.",
+            remedy="Give the recordings that it names.",
             path=path,
-        ) from None
+        )
 
 
 def _resampled(
@@ -194,33 +251,44 @@ def _resampled(
             path=path,
             channels=channels,
         )
-    resampler = av.AudioResampler(
-        format="s16" if channel == "mix" else "s16p",
-        layout="mono" if channel == "mix" else stream.layout.name,
-        rate=SAMPLE_RATE,
-    )
+    sample_format = "s16" if channel == "mix" else "s16p"
+    layout = "mono" if channel == "mix" else stream.layout.name
+    resampler = av.AudioResampler(sample_format, layout, SAMPLE_RATE)
     rows = slice(channel, channel + 1) if isinstance(channel, int) else slice(None)
     fifo = av.AudioFifo()  # few large frames instead of many small ones
+    # A rate of 1 Hz would make 16 GB of them.
+    enough = min(500_000, _BLOCK_SECONDS * stream.codec_context.sample_rate)
 
     def blocks(frame: Any) -> Iterator[npt.NDArray[np.int16]]:
         for out in resampler.resample(frame):
             block: Any = out.to_ndarray()
             yield block[rows]
 
+    form: tuple[str, str, int] | None = None
     for frame in container.decode(stream):
         frame.pts = None  # gaps in the time stamps are not ours to fill
+        previous, form = form, (frame.format.name, frame.layout.name, frame.sample_rate)
+        if previous not in (None, form):
+            # Broadcasts change between stereo and 5.1; to mix both in one fifo crashes PyAV.
+            if fifo.samples:
+                yield from blocks(fifo.read())
+            yield from blocks(None)
+            fifo, resampler = (
+                av.AudioFifo(),
+                av.AudioResampler(sample_format, layout, SAMPLE_RATE),
+            )
         fifo.write(frame)
-        if fifo.samples >= 500_000:
+        if fifo.samples >= enough:
             yield from blocks(fifo.read())
     if fifo.samples:
         yield from blocks(fifo.read())
     yield from blocks(None)
 
 
-def _stated_duration(path: str, container: Any, stream: Any) -> float | None:
+def _stated_duration(container: Any, stream: Any, riff_duration: float | None) -> float | None:
     """Seconds that the container says the stream lasts, where it knows exactly."""
     if container.format.name == "wav":
-        return _riff_duration(path)
+        return riff_duration
     if not _EXACT_LENGTH.intersection(container.format.name.split(",")):
         return None
     if stream.duration is None or stream.time_base is None:
@@ -228,23 +296,29 @@ def _stated_duration(path: str, container: Any, stream: Any) -> float | None:
     return float(stream.duration * stream.time_base)
 
 
-def _riff_duration(path: str) -> float | None:
+def _riff_duration(file: io.FileIO) -> float | None:
     """Seconds by the chunk sizes of a WAV file; FFmpeg goes by the size of the file instead.
 
-    None where a recorder that was streaming left the size open.
+    None where a recorder that was streaming left the size open. Leaves the file at its start.
     """
-    with Path(path).open("rb") as file:
+    try:
         if file.read(4) != b"RIFF":
             return None
         file.seek(12)
         byte_rate = 0
-        while len(header := file.read(8)) == 8:
+        for _ in range(_MAX_CHUNKS):
+            header = file.read(8)
+            if len(header) < 8:
+                break
             size = int.from_bytes(header[4:], "little")
             if header[:4] == b"fmt ":
-                byte_rate = int.from_bytes(file.read(size)[8:12], "little")
+                byte_rate = int.from_bytes(file.read(16)[8:12], "little")
+                file.seek(size - 16, 1)
                 continue
             if header[:4] == b"data":
                 left_open = size == 0 or size >= 0x7FFF_0000
                 return size / byte_rate if byte_rate and not left_open else None
             file.seek(size + size % 2, 1)
-    return None
+        return None
+    finally:
+        file.seek(0)

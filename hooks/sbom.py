@@ -1,0 +1,170 @@
+"""The bundle's bill of materials, in CycloneDX.
+
+Packages are those that collected files come from, with version, licence and what they need of each
+other; below each are its native libraries, with the hash of the very file in the bundle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+from uuid import NAMESPACE_URL, uuid5
+
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType
+from cyclonedx.model.bom import Bom, BomMetaData
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.license import License
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+FILE: Final = "sbom.cdx.json"
+"""Beside the program."""
+
+Entry = tuple[str, str, str]
+"""What PyInstaller has of a collected file: place in the bundle, where it comes from, kind."""
+
+_NATIVE: Final = ("BINARY", "EXTENSION")
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_STDLIB: Final = Path(os.__file__).resolve().parent
+_PROGRAM: Final = "transcription-worker"
+_PYTHON: Final = "CPython"
+_SYSTEM: Final = "libraries of the building system"
+_LONGEST_LICENCE: Final = 200  # what is longer is its text, not its name
+
+
+def bill_of_materials(entries: Iterable[Entry], contents: Path, version: str) -> str:
+    """The bill as JSON; `contents` is the bundle's folder that the entries' places are below.
+
+    The time is SOURCE_DATE_EPOCH where that is set, so that the same build gives the same bill.
+    """
+    libraries: defaultdict[str, set[str]] = defaultdict(set)
+    owners = _owners()
+    for place, source, kind in entries:
+        # What PyInstaller has compiled comes from its own folder: it goes by its place.
+        module = place.replace(os.sep, "/").removesuffix("c")
+        compiled = place.endswith(".pyc")
+        owner = owners.get(module if compiled else os.path.normpath(source))
+        owner = owner or _without_package(_STDLIB / module if compiled else Path(source))
+        libraries[owner] |= {place} if kind in _NATIVE else set()
+
+    program = Component(
+        name=_PROGRAM,
+        version=version,
+        type=ComponentType.APPLICATION,
+        licenses=[LicenseFactory().make_from_string("MIT")],
+        bom_ref=_PROGRAM,
+    )
+    components = {
+        name: _component(name, _files(libraries[name], contents))
+        for name in sorted(libraries.keys() - {_PROGRAM})
+    }
+    at = int(os.environ.get("SOURCE_DATE_EPOCH") or datetime.now(tz=UTC).timestamp())
+    bom = Bom(
+        metadata=BomMetaData(component=program, timestamp=datetime.fromtimestamp(at, tz=UTC)),
+        components=components.values(),
+    )
+    bom.register_dependency(program, components.values())
+    for name, component in components.items():
+        bom.register_dependency(component, [components[each] for each in _needs(name, components)])
+    told = "".join(f"{each.name} {each.version}\n" for each in components.values())
+    bom.serial_number = uuid5(NAMESPACE_URL, f"{_PROGRAM} {version}\n{told}")
+    return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
+
+
+def _owners() -> dict[str, str]:
+    """The name of the package that each installed file belongs to.
+
+    By its path, and by that from where packages are installed.
+    """
+    owners = {}
+    for distribution in metadata.distributions():
+        name = canonicalize_name(distribution.name)
+        for each in distribution.files or ():
+            owners[each.as_posix()] = owners[os.path.normpath(each.locate())] = name
+    return owners
+
+
+def _without_package(source: Path) -> str:
+    path = source.resolve()
+    python = path.is_relative_to(_STDLIB) and path.exists()
+    if python or path.name.startswith(("libpython", "python3")):
+        return _PYTHON
+    return _SYSTEM if path.suffix != ".py" and not path.is_relative_to(_ROOT) else _PROGRAM
+
+
+def _component(name: str, libraries: list[Component]) -> Component:
+    if name == _SYSTEM:
+        return Component(name=name, version=platform.platform(), components=libraries, bom_ref=name)
+    if name == _PYTHON:
+        return Component(
+            name=name,
+            version=platform.python_version(),
+            type=ComponentType.PLATFORM,
+            licenses=[LicenseFactory().make_from_string("PSF-2.0")],
+            components=libraries,
+            bom_ref=name,
+        )
+    distribution = metadata.distribution(name)
+    return Component(
+        name=distribution.name,
+        version=distribution.version,
+        description=distribution.metadata.get("Summary"),
+        licenses=_licences(distribution.metadata),
+        purl=PackageURL("pypi", name=name, version=distribution.version),
+        components=libraries,
+        bom_ref=name,
+    )
+
+
+def _licences(told: metadata.PackageMetadata) -> Iterator[License]:
+    """As an SPDX expression, else by the names that the package has for it."""
+    factory = LicenseFactory()
+    if expression := told.get("License-Expression"):
+        yield factory.make_from_string(expression)
+        return
+    named = str(told.get("License") or "").strip()
+    if named and len(named) <= _LONGEST_LICENCE and "\n" not in named:
+        yield factory.make_from_string(named)
+        return
+    for classifier in told.get_all("Classifier") or ():
+        if classifier.startswith("License :: "):
+            yield factory.make_with_name(classifier.rpartition(" :: ")[2])
+
+
+def _files(places: Iterable[str], contents: Path) -> list[Component]:
+    found = []
+    for place in sorted(places):
+        with (contents / place).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found.append(
+            Component(
+                name=place.replace(os.sep, "/"),
+                type=ComponentType.FILE,
+                hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
+                bom_ref=f"file:{place}",
+            )
+        )
+    return found
+
+
+def _needs(name: str, among: Iterable[str]) -> Iterator[str]:
+    """The packages `among` those of the bundle that a package asks for, here and without extras."""
+    try:
+        requirements = metadata.requires(name) or ()
+    except metadata.PackageNotFoundError:  # of none
+        return
+    known = set(among)
+    for each in map(Requirement, requirements):
+        needed = canonicalize_name(each.name)
+        if needed in known and (each.marker is None or each.marker.evaluate({"extra": ""})):
+            yield needed
