@@ -87,6 +87,7 @@ def sides(model: Any, samples: Any, segments: Sequence[dict[str, Any]], batch: i
     from worker.engines import alignment_batched
     from worker.engines.alignment_batched import Stretch
     from worker.engines.alignment_text import split
+    from worker.recording import InMemory
 
     alignment.nltk_load = lambda _: PunktSentenceTokenizer()
     metadata = {"language": "en", "dictionary": model.dictionary, "type": "huggingface"}
@@ -101,7 +102,9 @@ def sides(model: Any, samples: Any, segments: Sequence[dict[str, Any]], batch: i
             Stretch(int(each["start"] * 16000), int(each["end"] * 16000), said, True)
             for each, said in zip(segments, words, strict=True)
         ]
-        for _ in alignment_batched.align(model, samples, stretches, batch, lambda: None, print):
+        for _ in alignment_batched.align(
+            model, InMemory(samples), len(samples), stretches, batch, lambda: None, print
+        ):
             pass
         return [(word.start or 0.0, word.end or 0.0) for said in words for word in said]
 

@@ -1,0 +1,1 @@
+"""The whole job against the whisperx package: `python -m benchmarks.pipeline`."""

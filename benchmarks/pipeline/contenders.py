@@ -1,0 +1,236 @@
+"""The programs that do the same job, each behind the same few methods."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from benchmarks.common import ROOT, clean_environment
+from benchmarks.pipeline.tree import Tree
+from worker.client import Client
+
+BATCH: Final = 8
+_HERE: Final = Path(__file__).parent
+
+
+@dataclasses.dataclass
+class Models:
+    """Directories of one size."""
+
+    whisper: Path
+    alignment: Path
+    diarization: Path
+
+
+@dataclasses.dataclass
+class Round:
+    """What one run over the recordings cost: seconds, megabytes."""
+
+    wall: float
+    cpu: float
+    first: float | None
+    """Until the first segment could be seen."""
+    peak: float
+
+
+class Contender(Protocol):
+    """A program under measurement."""
+
+    name: str
+
+    def run(self, files: Sequence[Path], *, whole: bool) -> Round:
+        """Do all recordings; `whole`: alignment and speakers too."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Worker:
+    """This worker, warm."""
+
+    name = "this worker"
+
+    def __init__(self, models: Models, threads: int) -> None:
+        self._recognise: dict[str, Any] = {
+            "model": str(models.whisper),
+            "language": "en",
+            "computeType": "int8",
+            "threads": threads,
+            "batchSize": BATCH,
+            "withoutTimestamps": True,
+            "temperature": 0,
+            "device": "cpu",
+            "keepAlive": "forever",
+            "partialResultToken": 1,
+        }
+        self._whole = {
+            "align": {"model": str(models.alignment), "device": "cpu"},
+            "diarize": {"model": str(models.diarization), "device": "cpu"},
+        }
+        self.client = Client(env=_offline())
+        self.tree = Tree(self.client.process.pid)
+
+    def run(self, files: Sequence[Path], *, whole: bool) -> Round:
+        params = {**self._recognise, **(self._whole if whole else {})}
+        self.tree.forget_peaks()
+        cpu, started = self.tree.cpu_seconds, time.perf_counter()
+        first: list[float] = []
+
+        def see(method: str, params: Any) -> None:
+            if "segments" in params["value"] and not first:
+                first.append(time.perf_counter() - started)
+
+        for id_ in [self.client.send("transcribe", {**params, "audio": str(f)}) for f in files]:
+            self.client.result(id_, see)
+        wall = time.perf_counter() - started
+        return Round(wall, self.tree.cpu_seconds - cpu, first[0] if first else None, self.tree.peak)
+
+    def close(self) -> None:
+        self.tree.stop()
+        self.client.close()
+
+
+class Script:
+    """A package in a script of ours that keeps its models loaded."""
+
+    def __init__(self, name: str, script: str, *arguments: str) -> None:
+        self.name = name
+        self._process = subprocess.Popen(
+            [sys.executable, str(_HERE / script), *arguments],
+            cwd=ROOT,
+            env={**_offline(), "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
+        )
+        self._tree = Tree(self._process.pid)
+        self._read()
+
+    def run(self, files: Sequence[Path], *, whole: bool) -> Round:
+        self._tree.forget_peaks()
+        cpu, started = self._tree.cpu_seconds, time.perf_counter()
+        first = None
+        for file in files:
+            assert self._process.stdin
+            asked = {"audio": str(file), "batch": BATCH, "whole": whole}
+            self._process.stdin.write(json.dumps(asked) + "\n")
+            self._read()
+            first = first or time.perf_counter() - started
+            self._read()
+        wall = time.perf_counter() - started
+        return Round(wall, self._tree.cpu_seconds - cpu, first, self._tree.peak)
+
+    def close(self) -> None:
+        self._tree.stop()
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        if not self._process.stdout.readline():
+            raise RuntimeError(f"{self.name} ended early, with code {self._process.wait()}")
+
+
+def faster_whisper(models: Models, threads: int) -> Script:
+    """The package's batched pipeline."""
+    script = "faster_whisper_script.py"
+    return Script("faster-whisper, batched, warm", script, str(models.whisper), str(threads))
+
+
+def whisperx(models: Models, threads: int) -> Script:
+    """The package."""
+    paths = (str(models.whisper), str(models.alignment), str(models.diarization))
+    return Script("whisperx package, warm", "whisperx_script.py", *paths, str(threads))
+
+
+class Command:
+    """The whisperx command line, which loads its models anew: one command, or one a file.
+
+    It needs ffmpeg, for which a few lines around PyAV stand in where there is none, and nltk's
+    sentence splitter, which it would fetch: an untrained one is given to it.
+    """
+
+    def __init__(self, models: Models, threads: int, *, one_a_file: bool) -> None:
+        self.name = "whisperx command, one a file" if one_a_file else "whisperx command, one"
+        self._one_a_file = one_a_file
+        self._scratch = tempfile.TemporaryDirectory()
+        self._command = [
+            str(Path(sys.executable).with_name("whisperx")),
+            *("--model", str(models.whisper), "--align_model", str(models.alignment)),
+            *("--diarize_model", str(models.diarization), "--device", "cpu"),
+            *("--compute_type", "int8", "--threads", str(threads), "--language", "en"),
+            *("--batch_size", str(BATCH), "--output_dir", self._scratch.name),
+            *("--output_format", "json", "--verbose", "False"),
+            "--temperature_increment_on_fallback=0.2",
+        ]
+        self._environment = _offline() | _stand_ins(Path(self._scratch.name))
+
+    def run(self, files: Sequence[Path], *, whole: bool) -> Round:
+        stages = ["--diarize"] if whole else ["--no_align"]
+        groups = [[file] for file in files] if self._one_a_file else [list(files)]
+        started, cpu, peak = time.perf_counter(), 0.0, 0.0
+        for group in groups:
+            process = subprocess.Popen(
+                [*self._command, *stages, *map(str, group)],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            tree = Tree(process.pid)
+            assert process.stderr
+            written = process.stderr.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            tree.stop()
+            process.returncode = os.waitstatus_to_exitcode(status)
+            process.stderr.close()
+            if process.returncode or "Traceback" in written:
+                raise RuntimeError(f"{self.name} failed: {written[-2000:]}")
+            cpu += usage.ru_utime + usage.ru_stime
+            peak = max(peak, tree.peak)
+        return Round(time.perf_counter() - started, cpu, None, peak)
+
+    def close(self) -> None:
+        self._scratch.cleanup()
+
+
+def _offline() -> dict[str, str]:
+    return {**clean_environment(), "HF_HUB_OFFLINE": "1"}
+
+
+def _stand_ins(folder: Path) -> dict[str, str]:
+    """The environment in which whisperx finds what it would start or fetch."""
+    import shutil
+
+    from nltk.tokenize.punkt import PunktParameters, save_punkt_params
+
+    punkt = folder / "nltk" / "tokenizers" / "punkt_tab" / "english"
+    punkt.mkdir(parents=True)
+    save_punkt_params(PunktParameters(), str(punkt))
+    changes = {"NLTK_DATA": str(folder / "nltk")}
+    if not shutil.which("ffmpeg"):
+        script = folder / "bin" / "ffmpeg"
+        script.parent.mkdir()
+        script.write_text(
+            f"#!{sys.executable}\n"
+            f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+            "from worker.audio import stream\n"
+            "path = sys.argv[sys.argv.index('-i') + 1]\n"
+            "for block in stream(path): sys.stdout.buffer.write(block.tobytes())\n"
+        )
+        script.chmod(0o755)
+        changes["PATH"] = f"{script.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return changes

@@ -1,0 +1,178 @@
+"""Whisper models of the true shapes with random weights, which always write as much.
+
+What such a model costs is what a trained one costs; what it writes is nonsense of a fixed length,
+by its own weights, so that every program does the same work whatever options it knows: the
+positions before `LENGTH` point away from the end of the text, and those from it on point there.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+LENGTH: Final = 60
+"""Tokens of a window: of fast speech in 30 s."""
+
+SHAPES: Final = {
+    # width, layers, heads: openai/whisper-base and -small
+    "base": (512, 6, 8),
+    "small": (768, 12, 12),
+}
+_TEXT: Final = 50_257
+_LANGUAGES: Final = 99
+_TIMESTAMPS: Final = 1501
+_PROMPT: Final = 4  # start, language, task, no timestamps
+
+
+def make(shape: str, folder: Path) -> Path:
+    """Write a model for CTranslate2 (int8) into a folder, unless it is there; return that."""
+    if (folder / "model.bin").exists():
+        return folder
+    import torch
+    from ctranslate2.converters import TransformersConverter
+    from transformers import (
+        GenerationConfig,
+        WhisperConfig,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+    )
+
+    width, layers, heads = SHAPES[shape]
+    marks = _marks()
+    numbers = {mark: _TEXT + place for place, mark in enumerate(marks)}
+    end, start = numbers["<|endoftext|>"], numbers["<|startoftranscript|>"]
+    torch.manual_seed(0)
+    model = WhisperForConditionalGeneration(
+        WhisperConfig(
+            vocab_size=_TEXT + len(marks) + _TIMESTAMPS,
+            d_model=width,
+            encoder_layers=layers,
+            decoder_layers=layers,
+            encoder_attention_heads=heads,
+            decoder_attention_heads=heads,
+            encoder_ffn_dim=4 * width,
+            decoder_ffn_dim=4 * width,
+            max_source_positions=1500,
+            max_target_positions=448,
+            pad_token_id=end,
+            bos_token_id=end,
+            eos_token_id=end,
+            decoder_start_token_id=start,
+        )
+    )
+    _fix_length(model, end)
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=start,
+        eos_token_id=end,
+        pad_token_id=end,
+        max_length=448,
+        suppress_tokens=[],
+        begin_suppress_tokens=[],
+        no_timestamps_token_id=numbers["<|notimestamps|>"],
+        is_multilingual=True,
+        lang_to_id={mark: numbers[mark] for mark in marks[2 : 2 + _LANGUAGES]},
+        task_to_id={each: numbers[f"<|{each}|>"] for each in ("transcribe", "translate")},
+        alignment_heads=[[layers - 1, 0]],
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch, "source")
+        model.save_pretrained(source)
+        WhisperFeatureExtractor(feature_size=80).save_pretrained(source)
+        _write_tokenizer(source, marks)
+        converter = TransformersConverter(
+            str(source), copy_files=["tokenizer.json", "preprocessor_config.json"]
+        )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(scratch, "made")
+        converter.convert(str(made), quantization="int8")
+        folder.mkdir(exist_ok=True)
+        for file in sorted(made.iterdir(), key=lambda file: file.name == "model.bin"):
+            (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def _fix_length(model: Any, end: int) -> None:
+    """Have position alone decide between text and its end."""
+    import torch
+
+    decoder = model.model.decoder
+    width = decoder.embed_tokens.weight.shape[1]
+    direction = torch.nn.functional.normalize(torch.randn(width), dim=0)
+    with torch.no_grad():
+        tokens = decoder.embed_tokens.weight
+        tokens -= torch.outer(tokens @ direction, direction)
+        tokens[end:] = 0.5 * direction
+        tokens[end] = direction
+        positions = decoder.embed_positions.weight
+        positions[: _PROMPT + LENGTH - 1] -= 20 * direction
+        positions[_PROMPT + LENGTH - 1 :] += 20 * direction
+
+
+def _marks() -> list[str]:
+    from faster_whisper.tokenizer import _LANGUAGE_CODES
+
+    languages = [f"<|{code}|>" for code in list(_LANGUAGE_CODES)[:_LANGUAGES]]
+    others = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps")
+    return ["<|endoftext|>", "<|startoftranscript|>", *languages, *(f"<|{o}|>" for o in others)]
+
+
+def _write_tokenizer(folder: Path, marks: list[str]) -> None:
+    """Bytes, then made-up words of four letters, then Whisper's marks and timestamps."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    vocabulary = {
+        char: number for number, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))
+    }
+    while len(vocabulary) < _TEXT - 1:
+        vocabulary[f"Ġ{_word(len(vocabulary))}"] = len(vocabulary)
+    vocabulary[""] = _TEXT - 1
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    described = json.loads(tokenizer.to_str())
+    times = [f"<|{number * 0.02:.2f}|>" for number in range(_TIMESTAMPS)]
+    described["added_tokens"] = [
+        {
+            "id": _TEXT + place,
+            "content": token,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": place < len(marks),
+        }
+        for place, token in enumerate([*marks, *times])
+    ]
+    (folder / "tokenizer.json").write_text(json.dumps(described, ensure_ascii=False), "utf-8")
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": marks[0]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+
+
+def _word(number: int) -> str:
+    """A word of four letters, another one for each number."""
+    number = number * 7919 % 26**4
+    letters = ""
+    for _ in range(4):
+        number, letter = divmod(number, 26)
+        letters += chr(ord("a") + letter)
+    return letters
+
+
+def make_alignment(folder: Path) -> Path:
+    """Write an aligner of wav2vec2-base's shape into a folder, unless it is there; return that."""
+    if (folder / "model.safetensors").exists():
+        return folder
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+
+    trained = Path(__file__).parents[2] / "tests" / "models" / "alignment"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in trained.iterdir():
+        if file.suffix == ".json" and file.name != "config.json":
+            (folder / file.name).write_bytes(file.read_bytes())
+    labels = len(json.loads((trained / "vocab.json").read_text("utf-8")))
+    torch.manual_seed(0)
+    Wav2Vec2ForCTC(Wav2Vec2Config(vocab_size=labels)).save_pretrained(folder)
+    return folder

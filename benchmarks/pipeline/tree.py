@@ -1,0 +1,92 @@
+"""What a program costs with all of its processes: CPU time and memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_PERIOD: Final = 0.1  # seconds
+_MEGABYTE: Final = 1_000_000
+
+
+class Tree:
+    """A process and its descendants, watched until `stop`."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._cpu: dict[int, float] = {}
+        self.peaks: dict[str, float] = {}
+        """Megabytes of private memory at most, by what the process is."""
+        self.peak = 0.0
+        """Megabytes of private memory of all at a time."""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all, also of those that have ended since they were last seen."""
+        self._look()
+        return sum(self._cpu.values())
+
+    def forget_peaks(self) -> None:
+        """Measure peaks from now on."""
+        self.peak = 0.0
+        self.peaks = {}
+
+    def stop(self) -> None:
+        """End watching."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(_PERIOD):
+            self._look()
+
+    def _look(self) -> None:
+        total = 0.0
+        for pid in _tree(self._pid):
+            with suppress(OSError, ValueError, IndexError):
+                self._cpu[pid] = _cpu_seconds(pid)
+                private = _private_megabytes(pid)
+                name = _name(pid)
+                self.peaks[name] = max(self.peaks.get(name, 0.0), private)
+                total += private
+        self.peak = max(self.peak, total)
+
+
+def wait_for_exit(pid: int) -> None:
+    """Return when a process that is not ours is gone."""
+    while Path(f"/proc/{pid}").exists():
+        time.sleep(0.05)
+
+
+def _tree(pid: int) -> list[int]:
+    found = [pid]
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += _tree(int(child))
+    return found
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def _private_megabytes(pid: int) -> float:
+    """What no file backs: pages of mapped files are the kernel's to take back."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    kilobytes = int(lines["RssAnon"].split()[0]) + int(lines["RssShmem"].split()[0])
+    return kilobytes * 1024 / _MEGABYTE
+
+
+def _name(pid: int) -> str:
+    """The engine's kind, or what else it is."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    return words[words.index("engine") + 1] if "engine" in words else "front"

@@ -1,0 +1,55 @@
+"""The whisperx package as its README shows it, warm: a recording a line in, a line out.
+
+Arguments: the Whisper, alignment and diarization models. Its `load_audio` starts ffmpeg, which
+nobody need have here: PyAV decodes instead. For each recording it writes a line when recognition is
+done, which is when a user of the package sees the first text, and one at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+
+warnings.filterwarnings("ignore")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def main() -> None:
+    """Serve until the end of input."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    import logging
+
+    import torch
+    import whisperx
+    from nltk.tokenize.punkt import PunktSentenceTokenizer
+    from whisperx import alignment
+    from whisperx.diarize import DiarizationPipeline
+
+    from worker.audio import decode
+
+    logging.disable(logging.WARNING)
+    alignment.nltk_load = lambda _: PunktSentenceTokenizer()
+    whisper, aligner, diarizer, threads = sys.argv[1:5]
+    torch.set_num_threads(int(threads))
+    model = whisperx.load_model(
+        whisper, "cpu", compute_type="int8", language="en", threads=int(threads)
+    )
+    align_model, metadata = whisperx.load_align_model("en", "cpu", model_name=aligner)
+    diarize = DiarizationPipeline(model_name=diarizer, device="cpu")
+    print("ready", file=answers)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        samples = decode(asked["audio"])
+        found = model.transcribe(samples, batch_size=asked["batch"])
+        print("recognised", file=answers)
+        if asked["whole"]:
+            found = whisperx.align(found["segments"], align_model, metadata, samples, "cpu")
+            found = whisperx.assign_word_speakers(diarize(samples), found)
+        print(json.dumps({"segments": len(found["segments"])}), file=answers)
+
+
+if __name__ == "__main__":
+    main()
