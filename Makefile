@@ -15,7 +15,7 @@ BUNDLE_TESTS += alignment diarization whisperx pipeline
 endif
 SOURCES := $(shell find worker protocol -name '*.py')
 
-.PHONY: help setup run test test-typescript lint types check lock bundle bundle-test bundle-clean benchmark clean
+.PHONY: help setup run audit test test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-clean benchmark clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,8 +31,20 @@ $(VENV)/.stamp: $(LOCK) pyproject.toml
 run: setup ## transcribe a recording of the repo through the worker, shown step by step
 	@$(BIN)/python -m examples.quickstart
 
-test: setup ## the whole test suite
-	$(BIN)/python -m pytest
+test: setup ## the whole test suite, without a network where the system can do that
+	@command -v jq >/dev/null || { apt-get update -qq && apt-get install -y -qq jq; }
+	$(BIN)/python -m tests.offline $(BIN)/python -m pytest
+
+test-electron: setup ## the Electron example's page, in headless Chromium with the worker (needs Node 20)
+	sh examples/electron/scripts/chromium.sh
+	npm --prefix examples/electron ci --no-audit --no-fund
+	npm --prefix examples/electron test
+
+faults: setup ## 204 faults at random moments; nothing may be lost
+	$(BIN)/python -m tests.faults --seed 1 --count 204
+
+soak: setup ## an hour of mixed jobs; nothing may grow
+	$(BIN)/python -m tests.soak --minutes 60
 
 test-typescript: setup ## the TypeScript client against the worker (needs Node 18 or later)
 	npm --prefix protocol/typescript ci --no-audit --no-fund
@@ -46,6 +58,9 @@ types: setup ## mypy, strict, as for each system that the worker runs on
 	$(BIN)/mypy
 	$(BIN)/mypy --platform darwin
 	$(BIN)/mypy --platform win32
+
+audit: setup ## known vulnerabilities of what is locked (asks pypi.org)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/full.txt
 
 check: lint types test ## everything that CI runs
 
@@ -67,14 +82,15 @@ bundle-test: bundle ## the frozen program against the tests of the source, which
 bundle-clean: ## remove what freezing made
 	rm -rf build dist
 
-benchmark: setup ## the front, recognition and alignment against peers and floors
+benchmark: setup ## the front, recognition, alignment and the whole job against peers and floors
 	$(BIN)/python -m benchmarks.protocol
 	$(BIN)/python -m benchmarks.recognition
 	$(BIN)/python -m benchmarks.alignment
+	$(BIN)/python -m benchmarks.pipeline
 
 lock: ## resolve the locks anew (needs uv)
 	@for name in full benchmark; do \
-	  case $$name in full) extras="full test bundle";; *) extras="test benchmark";; esac; \
+	  case $$name in full) extras="full test bundle ray audit";; *) extras="test benchmark";; esac; \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --no-header --no-emit-index-url --no-emit-find-links \
 	    $$(printf ' --extra %s' $$extras) \
@@ -83,5 +99,6 @@ lock: ## resolve the locks anew (needs uv)
 
 clean: bundle-clean ## remove the environment and every cache
 	rm -rf protocol/typescript/node_modules protocol/typescript/dist protocol/typescript/dist-test
+	rm -rf $(addprefix examples/electron/,node_modules dist dist-test release)
 	rm -rf $(VENV) .venv-benchmark .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

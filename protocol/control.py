@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import msgspec
 
 from protocol import PROTOCOL_VERSION
-from protocol.framing import DEFAULT_MAX_LINE_BYTES
 
 LogLevel = Literal["error", "warning", "info", "debug"]
 
@@ -40,8 +39,9 @@ class InitializeParams(Params, kw_only=True):
     """Written to the log."""
     log_level: LogLevel | None = None
     """Send `$/logMessage` notifications of this level and above; none are sent without it."""
-    max_line_bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**31)] = DEFAULT_MAX_LINE_BYTES
-    """Longer lines are answered with line_too_long, and skipped."""
+    max_line_bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**31)] | None = None
+    """Longer lines are answered with line_too_long, and skipped; 64 MiB without it. Never more than
+    `serve --max-line`, where the worker was started with that: the answer tells."""
     hf_token: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """For gated models of the hub; without it HF_TOKEN or the hub's own login is used."""
 
@@ -80,10 +80,19 @@ class Limits(Result, kw_only=True):
     max_line_bytes: int
     max_batch_members: int
     max_open_jobs: int
-    """Work requests that wait or run."""
+    """Work requests that wait or run; more are answered with busy."""
+    max_open_bytes: int
+    """Bytes of the params of these together; one request alone may have more."""
+    max_audio_duration: float
+    """Seconds of a recording that are decoded; a longer one is answered with audio_too_long."""
+    max_audio_bytes: int
+    """Bytes of a recording's file; a larger one is answered with audio_too_large."""
     max_loaded_models: int
     memory_budget: int | None
     """Bytes of resident memory for the worker and its engines; null for what the machine has."""
+    idle_exit: float | None
+    """Seconds without input and without open jobs after which the worker ends, with exit code 0;
+    null where it stays."""
 
 
 class InitializeResult(Result, kw_only=True):

@@ -134,6 +134,18 @@ KINDS: Final = _table(
         "The clip lies outside of the recording.",
         "Give start and end within the recording's duration, in seconds.",
     ),
+    ErrorKind(
+        "audio_too_long",
+        -32017,
+        "The recording lasts longer than the limit.",
+        "Give end to take a part of it, or start the worker with a larger --max-audio-duration.",
+    ),
+    ErrorKind(
+        "audio_too_large",
+        -32018,
+        "The file is larger than the limit.",
+        "Give a file with the sound alone, or start the worker with a larger --max-audio-size.",
+    ),
     # Models
     ErrorKind(
         "model_not_found",

@@ -53,7 +53,8 @@ _WORK = ("invalid_params", "busy", "cancelled")
 _ENGINE = (*_WORK, "engine_crashed", "engine_start_failed", "engine_unavailable", "out_of_memory")
 _AUDIO = (
     *("audio_not_found", "audio_not_readable", "audio_empty", "audio_invalid", "audio_no_stream"),
-    *("audio_no_channel", "clip_out_of_range", "storage_failed"),
+    *("audio_no_channel", "audio_too_long", "audio_too_large", "clip_out_of_range"),
+    "storage_failed",
 )
 _HUB = (
     *("model_not_found", "model_not_cached", "model_download_failed", "model_invalid"),

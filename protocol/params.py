@@ -12,7 +12,7 @@ from protocol.errors import RpcError
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_NO_PARAMS = (b"", b"{}", b"[]")
+_WHITE_SPACE = b" \t\r\n"
 _Struct = msgspec.inspect.StructType
 
 
@@ -22,7 +22,7 @@ def decode_params(raw: bytes, type_: type[T]) -> T:
     Raises `RpcError` of kind invalid_params with `path` (as in `$.vadParameters.threshold`) and,
     for an unknown name, `unknown` and `nearest`.
     """
-    if raw in _NO_PARAMS:
+    if _gives_none(raw):
         raw = b"{}"
     elif raw[:1] == b"[":
         raise RpcError(
@@ -41,9 +41,14 @@ def decode_params(raw: bytes, type_: type[T]) -> T:
 
 def given_names(raw: bytes) -> frozenset[str]:
     """The names of the params that the client wrote, as opposed to those left to default."""
-    if raw in _NO_PARAMS:
+    if _gives_none(raw):
         return frozenset()
     return frozenset(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
+
+
+def _gives_none(raw: bytes) -> bool:
+    """Whether params are absent, or an empty array; an empty object is any struct's to judge."""
+    return not raw or (raw[:1] == b"[" and not raw[1:-1].strip(_WHITE_SPACE))
 
 
 @cache

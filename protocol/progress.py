@@ -18,6 +18,7 @@ Stage = Literal[
     "download",
     "load",
     "decode",
+    "speechDetection",
     "recognition",
     "alignment",
     "diarization",

@@ -87,7 +87,8 @@ class TranscribeParams(ModelParams, kw_only=True):
     engine: Engine = "faster-whisper"
     """`whisperx` gives what the whisperx package gives on the same model, audio and options."""
     batch_size: Count | None = None
-    """Use the batched pipeline with this many windows at a time; one after another without it."""
+    """Use the batched pipeline with this many windows at a time; one after another without it.
+    With `faster-whisper`, windows that miss a threshold are decoded again either way."""
 
     align: bool | AlignmentOptions = False
     """Give the words the exact times of an alignment model."""
@@ -97,6 +98,10 @@ class TranscribeParams(ModelParams, kw_only=True):
     """Take each channel of the recording for a speaker, named as listed, or CHANNEL_00 …"""
     on_stage_error: Literal["warn", "fail"] = "warn"
     """When alignment or diarization fails: give the rest with a warning, or fail the request."""
+
+    checkpoint: NonEmptyStr | None = None
+    """Path of a directory in which results are kept as they come: the same request with it goes on
+    where one was broken off. Made when it is not there; yours to remove."""
 
     formats: Annotated[list[Format], Meta(min_length=1)] | None = None
     """Also write the transcript in these formats: into `outputDir`, else into the result."""

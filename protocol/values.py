@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from protocol.control import Params, Result
 
@@ -60,11 +60,19 @@ class Notice(Result, kw_only=True):
     error: dict[str, Any] | UnsetType = UNSET
 
 
-class StageTime(Result, kw_only=True):
-    """When a stage ran, in seconds since the request came in."""
+class StageTime(Result, kw_only=True, omit_defaults=True):
+    """When a stage ran, in seconds since the request came in, and what it did in that time."""
 
     begin: float
     end: float
+    busy: float
+    """Seconds of it in which the stage worked, and another one did not within it."""
+    audio: float | UnsetType = UNSET
+    """Seconds of audio that it worked on."""
+    real_time_factor: float | UnsetType = UNSET
+    """Seconds of work per second of audio."""
+    waits: dict[str, float] = field(default_factory=dict)
+    """Seconds that it waited, by the stage that it waited for; `queue` is other requests."""
 
 
 class Timings(Result, kw_only=True):
@@ -77,6 +85,7 @@ class Timings(Result, kw_only=True):
     queue: float = 0.0
     load: float = 0.0
     decode: float = 0.0
+    speech_detection: float = 0.0
     recognition: float = 0.0
     alignment: float = 0.0
     diarization: float = 0.0

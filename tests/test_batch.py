@@ -238,18 +238,21 @@ def test_names_of_any_kind_are_taken(tmp_path: Path, output_dir: Path) -> None:
     assert str(folder / "new\\nline.flac") in {line["input"] for line in done.lines}
 
 
-def test_a_name_that_is_not_utf8_is_refused_and_that_is_said(
+def test_a_name_that_is_not_utf8_is_taken_and_its_files_spell_the_bytes(
     folder: Path, output_dir: Path
 ) -> None:
-    shutil.copy(SHORT, os.fsencode(folder) + b"/caf\xe9.flac")
-    done = batch(output_dir, folder, "--formats", "txt")
-    assert done.code == 1
-    (failed,) = (line for line in done.lines if line["status"] == "failed")
-    assert failed["input"].endswith("caf\\xe9.flac")
-    assert failed["error"]["kind"] == "invalid_params"
-    assert "caf\\xe9.flac: The path is not UTF-8" in done.stderr
-    assert "Rename the file" in done.stderr
-    assert len(done.of("ok")) == 2
+    below = os.fsencode(folder) + b"/\xff"
+    os.mkdir(below)  # noqa: PTH102
+    shutil.copy(SHORT, below + b"/caf\xe9.flac")
+    for status in ("ok", "skipped"):
+        done = batch(output_dir, folder, "--formats", "txt,html", "--resume")
+        assert done.code == 0
+        (line,) = (each for each in done.lines if each["input"].endswith("caf\\xe9.flac"))
+        assert line["status"] == status
+        names = [each[each.index("/%FF/") :] for each in line["outputs"]]
+        assert names == ["/%FF/caf%25E9.txt", "/%FF/caf%25E9.html"]
+    written = os.listdir(os.fsencode(output_dir) + b"/\xff")  # noqa: PTH208
+    assert sorted(written) == [b"caf%E9.html", b"caf%E9.txt"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ folder and FLAVOR what it is meant to hold.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -16,7 +18,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
+from hooks import sbom
 from protocol.environment import Finding, ProbeResult
 from protocol.errors import RpcError
 from tests.support import MODEL, RECORDINGS, WORKER, Session
@@ -66,6 +71,27 @@ def test_its_environment_is_empty_but_for_what_a_test_gives_it(worker: Session) 
     assert {name for name in left if not name.startswith("_PYI_")} <= {
         *("LC_CTYPE", "LD_LIBRARY_PATH", *readline),
     }
+
+
+def test_its_bill_of_materials_is_valid_and_has_every_library_in_it() -> None:
+    text = (BUNDLE / sbom.FILE).read_text("utf-8")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    packages = json.loads(text)["components"]
+    names = {each["name"] for each in packages}
+    assert {"CPython", "av", "ctranslate2", "faster-whisper", "numpy", "onnxruntime"} <= names
+    assert ("torch" in names) == FULL
+    told = {
+        library["name"]: library["hashes"][0]["content"]
+        for package in packages
+        for library in package.get("components", ())
+    }
+    contents = BUNDLE / INTERNAL
+    found = {
+        path.relative_to(contents).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in contents.rglob("*")
+        if ".so" in path.suffixes and not path.is_symlink()
+    }
+    assert {name: told.get(name) for name in found} == found
 
 
 def test_all_that_it_imports_is_its_own(whole: tuple[int, ProbeResult]) -> None:

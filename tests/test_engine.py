@@ -164,6 +164,47 @@ def test_rubbish_from_an_engine_does_not_reach_the_client(rig: Any) -> None:
     assert made.written() == b""
 
 
+@pytest.mark.parametrize(
+    "rubbish", ["rubbish", '{"jsonrpc":"2.0","id":0,"result":', '{"jsonrpc":"2.0","method":"$/pro']
+)
+@pytest.mark.parametrize("message", ["reply", "notification"])
+def test_an_engine_with_rubbish_in_a_message_is_ended_as_nobody_else_would_answer(
+    rig: Any, rubbish: str, message: str
+) -> None:
+    note = (
+        'sys.stdout.write(\'{"jsonrpc":"2.0","method":"$/progress",'
+        '"params":{"token":6,"value":{}}}\\n\');'
+    )
+    made = rig(
+        f"sys.stdout.write({rubbish!r});"
+        + (note if message == "notification" else "")
+        + reply("7")
+        + "time.sleep(60)"
+    )
+    with pytest.raises(RpcError) as caught:
+        made.call()
+    assert caught.value.kind == "engine_crashed"
+    assert made.written() == b""
+
+
+def test_the_end_of_a_long_line_may_come_by_itself(rig: Any) -> None:
+    result = '"' + "x" * 200 + '"'
+    made = rig(
+        "import fcntl, termios\n"
+        f'line = b\'{{"jsonrpc":"2.0","id":%d,"result":{result}}}\' % ask[\'id\']\n'
+        "os.write(1, line)\n"
+        "while any(fcntl.ioctl(1, termios.FIONREAD, bytes(4))): pass\n"
+        "os.write(1, b'\\n'); time.sleep(60)"
+    )
+    assert b"".join(made.call()) == result.encode()
+
+
+def test_an_engine_that_dies_is_noticed_though_its_child_holds_the_pipes(rig: Any) -> None:
+    made = rig("import subprocess; subprocess.Popen(['sleep', '60']); os._exit(1)")
+    with pytest.raises(RpcError, match="exited with code 1"):
+        made.call()
+
+
 def test_an_engine_that_closes_its_output_and_lives_is_ended(rig: Any) -> None:
     made = rig("os.close(1); time.sleep(60)")
     with pytest.raises(RpcError) as caught:

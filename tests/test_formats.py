@@ -206,7 +206,11 @@ def stamp(text: str, decimal: str) -> int:
 def read_csv(text: str) -> list[tuple[int, int, str]]:
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     return [
-        (round(float(row["start"]) * 1000), round(float(row["end"]) * 1000), row["text"])
+        (
+            round(float(row["start"]) * 1000),
+            round(float(row["end"]) * 1000),
+            re.sub("^'('*[=+\\-@＝＋－＠])", r"\1", row["text"]),  # what is no formula
+        )
         for row in rows
     ]
 

@@ -18,6 +18,7 @@ from worker.channel import Writer
 from worker.dispatcher import Dispatcher
 from worker.handler import HandlerLane
 from worker.jobs import Job
+from worker.limits import SessionLimits
 from worker.log import Log
 
 SPEC_SERVER = [sys.executable, "-m", "tests.spec_server"]
@@ -81,7 +82,7 @@ def test_more_jobs_than_the_limit_are_refused_as_busy_and_cancelled_ones_take_no
         notifications={},
         lanes={"wait": HandlerLane({"wait": wait}, log)},
         answer_cancelled=True,
-        max_open=3,
+        limits=SessionLimits(max_open_jobs=3),
     )
 
     def send(id_: int) -> bytes:

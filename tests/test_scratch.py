@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import stat
 import subprocess
 import sys
@@ -45,6 +46,39 @@ def test_sweeping_removes_what_a_killed_process_left(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script], check=False)
     assert len(list(tmp_path.iterdir())) == 1
     sweep()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_where_it_cannot_be_held(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # a directory takes no descriptor
+    try:
+        with pytest.raises(RpcError) as caught:
+            Scratch("job")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.kind == "storage_failed"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_at_the_end_of_the_process_all_goes_and_nothing_more_is_made(tmp_path: Path) -> None:
+    script = """
+import pathlib, sys
+from protocol.errors import RpcError
+from worker.scratch import Passing, Scratch, close
+Scratch("job")
+Passing(pathlib.Path(sys.argv[1], "result")).write(b"half")
+assert len(list(pathlib.Path(sys.argv[1]).iterdir())) == 2
+close()
+for make in (lambda: Scratch("late"), lambda: Passing(pathlib.Path("late")).write(b"")):
+    try:
+        make()
+    except RpcError as error:
+        assert error.kind == "shutting_down"
+    else:
+        sys.exit(1)
+"""
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)]).returncode == 0
     assert list(tmp_path.iterdir()) == []
 
 

@@ -255,8 +255,8 @@ def test_the_task_translate_gives_english(worker: Session) -> None:
     ("options", "ignored"),
     [
         ({"batchSize": 2, "conditionOnPreviousText": False}, {"conditionOnPreviousText"}),
-        ({"batchSize": 2, "temperature": [0, 0.5]}, {"temperature"}),
-        ({"batchSize": 2, "prefix": "x", "logProbThreshold": -2}, {"prefix", "logProbThreshold"}),
+        ({"batchSize": 2, "temperature": [0, 0.5], "maxInitialTimestamp": 0.5}, set()),
+        ({"batchSize": 2, "prefix": "x", "logProbThreshold": -2}, {"prefix"}),
         (
             {"batchSize": 2, "vadParameters": {"maxSpeechDuration": 5}},
             {"vadParameters.maxSpeechDuration"},
@@ -286,6 +286,8 @@ def test_the_result_says_what_ran_and_how_long(worker: Session) -> None:
     timings = result["timings"]
     stages = timings["stages"]
     assert list(stages) == ["queue", "load", "decode", "recognition"]
+    assert stages["recognition"]["audio"] == result["duration"]
+    assert 0 < stages["recognition"]["busy"] <= timings["recognition"]
     assert {name: timings[name] for name in stages} == pytest.approx(
         {name: span["end"] - span["begin"] for name, span in stages.items()}
     )

@@ -100,6 +100,11 @@ class Writer:
             self._reports.clear()  # a report never overtakes another line
             self._wake.notify()
 
+    def wait_for_room(self) -> None:
+        """Wait while as much is unread by the peer as may be, or until it is gone."""
+        with self._lock:
+            self._room.wait_for(lambda: self._broken or self._pending <= HIGH_WATER)
+
     def write_report(self, token: bytes, line: bytes) -> None:
         """Queue a progress report, in place of the token's last one if that still waits."""
         with self._lock:

@@ -7,8 +7,8 @@ stands behind what takes long.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import msgspec
 
@@ -19,14 +19,13 @@ from protocol.errors import RpcError
 from protocol.framing import Oversize
 from protocol.params import decode_params
 from worker.channel import Writer
-from worker.handler import HandlerLane
+from worker.handler import HandlerLane, failure
 from worker.jobs import Answer, Job
+from worker.limits import DEFAULT_LIMITS, SessionLimits
 from worker.log import Log
 
 Control = Callable[[bytes], bytes]
 """Takes raw params, returns the result as JSON, raises `RpcError`."""
-
-DEFAULT_MAX_OPEN: Final = 10_000
 
 _OVERSIZE_REPLY = envelope.error_reply(envelope.NULL_ID, RpcError("line_too_long"))
 
@@ -35,8 +34,8 @@ class Dispatcher:
     """Turns lines into replies, and keeps account of the open jobs.
 
     With `answer_cancelled`, a cancelled request is answered at once, while its work may still be
-    ending; without, the reply tells that the work has ended. Work beyond `max_open` jobs that
-    wait or run is refused as busy.
+    ending; without, the reply tells that the work has ended. Work beyond the `limits` on jobs
+    that wait or run is refused as busy.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class Dispatcher:
         notifications: Mapping[str, Control],
         lanes: Mapping[str, HandlerLane],
         answer_cancelled: bool,
-        max_open: int = DEFAULT_MAX_OPEN,
+        limits: SessionLimits = DEFAULT_LIMITS,
     ) -> None:
         self.refusal: RpcError | None = None
         """When set, every request is answered with it."""
@@ -58,10 +57,12 @@ class Dispatcher:
         self._notifications = {**notifications, "$/cancelRequest": self._cancel}
         self._lanes = lanes
         self._answer_cancelled = answer_cancelled
-        self.max_open = max_open
+        self.limits = limits
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
-        self._open: dict[Job, None] = {}  # in the order of their acceptance
+        self._open: dict[Job, int] = {}  # bytes of their params, in the order of their acceptance
+        self._open_bytes = 0
+        self._idle_since = time.monotonic()
 
     def receive(self, line: bytes | Oversize) -> bytes:
         """Serve a line; return what can be answered now, as whole lines."""
@@ -93,6 +94,16 @@ class Dispatcher:
         with self._lock:
             return self._idle.wait_for(lambda: not self._open, timeout)
 
+    @property
+    def open_bytes(self) -> int:
+        """Bytes of the params of the open jobs."""
+        return self._open_bytes
+
+    def idle_seconds(self) -> float:
+        """How long no job has been open."""
+        with self._lock:
+            return 0.0 if self._open else time.monotonic() - self._idle_since
+
     def _answer_single(self, reply: tuple[bytes, ...]) -> None:
         if reply:
             self._writer.write(*reply)
@@ -118,11 +129,12 @@ class Dispatcher:
             raise RpcError(
                 "method_not_found", f"There is no method {call.method[:100]}.", method=call.method
             )
-        except RpcError as error:
+        except Exception as error:  # whatever it is, the request is answered
+            told = failure(error, call.method, self._log)
             if not id_:
-                self._log.warning(f"notification {call.method}: {error.message}")
+                self._log.warning(f"notification {call.method[:100]}: {told.message}")
                 return b""
-            return envelope.error_reply(id_, error)
+            return envelope.error_reply(id_, told)
 
     def _start_job(self, call: Call, answer: Answer) -> None:
         if self.refusal:
@@ -133,14 +145,25 @@ class Dispatcher:
                 answer(reply)
             finally:
                 with self._lock:
-                    self._open.pop(job, None)
+                    self._open_bytes -= self._open.pop(job, 0)
+                    self._idle_since = time.monotonic()
                     self._idle.notify_all()
 
-        job = Job(call, self._writer, answer_and_close)
+        try:
+            job = Job(call, self._writer, answer_and_close)
+        except RecursionError:  # the envelope was parsed with a few frames more to spare
+            raise RpcError(
+                "invalid_params", "The params are nested too deeply.", path="$"
+            ) from None
         with self._lock:
-            if len(self._open) >= self.max_open:
-                raise RpcError("busy", limit=self.max_open)
-            self._open[job] = None
+            if len(self._open) >= self.limits.max_open_jobs:
+                raise RpcError("busy", limit=self.limits.max_open_jobs)
+            size, most = len(call.params), self.limits.max_open_bytes
+            if self._open and self._open_bytes + size > most:
+                message = f"The requests that wait or run have more than {most} bytes together."
+                raise RpcError("busy", message, limitBytes=most)
+            self._open[job] = size
+            self._open_bytes += size
         self._lanes[call.method].submit(job)
 
     def _serve_batch(self, batch: Batch) -> bytes:

@@ -6,9 +6,11 @@ Nothing heavy is imported here: it starts in tens of milliseconds and stays smal
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -25,11 +27,13 @@ from protocol.control import (
 )
 from protocol.envelope import DEFAULT_MAX_BATCH, notification
 from protocol.errors import RpcError
+from protocol.framing import DEFAULT_MAX_LINE_BYTES
 from protocol.params import decode_params
 from worker import __version__
 from worker.channel import claim_stdio
-from worker.dispatcher import DEFAULT_MAX_OPEN, Dispatcher
+from worker.dispatcher import Dispatcher
 from worker.handler import HandlerLane, Method
+from worker.limits import DEFAULT_LIMITS, SessionLimits, max_audio_duration, max_audio_size
 from worker.log import Log, timestamp
 from worker.managers.managers import Managers, Policy
 from worker.model_work import ModelWork
@@ -47,6 +51,8 @@ _ENGINE_PACKAGES = {
     "diarization": ("pyannote.audio", *_TORCH, "av"),
 }
 
+_REMOVAL_SECONDS: Final = 1.0
+
 
 class Front:
     """The session's control methods, and the lanes that lead to the work."""
@@ -56,11 +62,13 @@ class Front:
         server: Server,
         managers: Managers,
         lanes_of: Iterable[Mapping[str, Method]],
-        max_open_jobs: int,
+        limits: SessionLimits,
     ) -> None:
         self._server = server
         self._log = server.log
         self._managers = managers
+        self._limits = limits
+        server.framer.max_line_bytes = limits.max_line_bytes or DEFAULT_MAX_LINE_BYTES
         self._initialized = False
         self._shut_down = False
         lanes = {}
@@ -79,7 +87,7 @@ class Front:
             notifications={"initialized": _ignore, "exit": self._exit},
             lanes=lanes,
             answer_cancelled=True,
-            max_open=max_open_jobs,
+            limits=limits,
         )
 
     def _initialize(self, raw: bytes) -> bytes:
@@ -87,7 +95,9 @@ class Front:
         if self._initialized:
             raise RpcError("invalid_request", "The session is initialized already.")
         self._initialized = True
-        self._server.framer.max_line_bytes = params.max_line_bytes
+        if params.max_line_bytes:
+            ceiling = self._limits.max_line_bytes or params.max_line_bytes
+            self._server.framer.max_line_bytes = min(params.max_line_bytes, ceiling)
         if params.client_info:
             info = params.client_info
             self._log.info(f"client: {info.name} {info.version or ''}".rstrip())
@@ -106,11 +116,15 @@ class Front:
                 engines=_engines(),
             ),
             limits=Limits(
-                max_line_bytes=params.max_line_bytes,
+                max_line_bytes=self._server.framer.max_line_bytes,
                 max_batch_members=DEFAULT_MAX_BATCH,
-                max_open_jobs=self.dispatcher.max_open,
+                max_open_jobs=self._limits.max_open_jobs,
+                max_open_bytes=self._limits.max_open_bytes,
+                max_audio_duration=max_audio_duration(),
+                max_audio_bytes=max_audio_size(),
                 max_loaded_models=self._managers.policy.max_loaded,
                 memory_budget=self._managers.policy.budget,
+                idle_exit=self._limits.idle_exit,
             ),
         )
         return msgspec.json.encode(result)
@@ -120,7 +134,7 @@ class Front:
 
         decode_params(raw, ListJobsParams)
         jobs = [job.describe() for job in self.dispatcher.open_jobs()]
-        return msgspec.json.encode(ListJobsResult(jobs=jobs, limit=self.dispatcher.max_open))
+        return msgspec.json.encode(ListJobsResult(jobs=jobs, limit=self._limits.max_open_jobs))
 
     def _shutdown(self, raw: bytes) -> bytes:
         decode_params(raw, NoParams)
@@ -181,15 +195,27 @@ def _installed(package: str) -> bool:
         return False
 
 
+def _remove_temporary_files() -> None:
+    """Those of work that was just being begun, too; on a disk that hangs they stay."""
+    if "worker.scratch" in sys.modules:  # which work alone imports
+        from worker import scratch
+
+        removal = threading.Thread(target=scratch.close, daemon=True)
+        removal.start()
+        removal.join(_REMOVAL_SECONDS)
+
+
 def main(
     log_level: str | None = None,
     policy: Policy | None = None,
-    max_open_jobs: int = DEFAULT_MAX_OPEN,
+    limits: SessionLimits = DEFAULT_LIMITS,
 ) -> NoReturn:
     """Serve on stdin and stdout, and exit."""
     input_fd, output_fd = claim_stdio()
     log = Log("front", log_level)
-    server = Server(input_fd, output_fd, log, finish_at_end_of_input=True)
+    server = Server(
+        input_fd, output_fd, log, finish_at_end_of_input=True, idle_exit=limits.idle_exit
+    )
     managers = Managers(server.writer, log, policy)
     work = Work(managers, log)
     server.on_stop = work.close
@@ -199,8 +225,9 @@ def main(
         **ModelWork(managers, log).methods(),
         **ProbeWork(managers.token_variables, log).methods(),
     }
-    front = Front(server, managers, (quick, work.export_methods()), max_open_jobs)
+    front = Front(server, managers, (quick, work.export_methods()), limits)
     watch_reader(output_fd, server.client_gone)
     code = server.serve(front.dispatcher)
+    _remove_temporary_files()
     # Nothing is left to tidy; a thread stuck on a client that does not read must not hold this up.
     os._exit(code)

@@ -62,7 +62,7 @@ class HandlerLane:
             if job.finished:
                 continue
             try:
-                dispatch = dispatch or _make_dispatch(self._methods, self._log)
+                dispatch = dispatch or make_dispatch(self._methods, self._log)
                 dispatch(job)
             except Exception as error:  # a package that cannot be imported, say
                 job.fail(failure(error, job.method, self._log))
@@ -109,7 +109,7 @@ def failure(error: BaseException, method: str, log: Log) -> RpcError:
     return RpcError("internal_error", exception=type(error).__name__)
 
 
-def _make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], None]:
+def make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], None]:
     """The function that answers a job with jsonrpcserver, unless its method does so later."""
     # Here, on the lane's thread and with the first job: the import takes about 100 ms, and
     # control requests are answered meanwhile.

@@ -1,11 +1,16 @@
-"""Private temporary directories: gone with the work, and those of a killed worker with the next."""
+"""Temporary files and directories, gone with the work.
+
+The directories are private, and those of a killed worker go with the next one.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import IO, Final
 
@@ -23,16 +28,19 @@ class Scratch:
     """
 
     def __init__(self, purpose: str) -> None:
-        try:
-            self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{purpose}-"))
-            self._lock = (self.path / _LOCK).open("wb")
-        except OSError as error:
-            raise RpcError(
-                "storage_failed",
-                f"No temporary directory can be made in {tempfile.gettempdir()}: {error.strerror}.",
-                path=tempfile.gettempdir(),
-            ) from None
-        _hold(self._lock)
+        with _made_lock:
+            if _closed:
+                raise RpcError("shutting_down")
+            try:
+                self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{purpose}-"))
+                self._lock = _locked(self.path)
+            except OSError as error:
+                raise RpcError(
+                    "storage_failed",
+                    f"No temporary directory can be made in {_place()}: {error.strerror}.",
+                    path=_place(),
+                ) from None
+            _made.add(self)
 
     def __enter__(self) -> Scratch:
         return self
@@ -44,6 +52,53 @@ class Scratch:
         """Delete it and what is in it."""
         self._lock.close()
         shutil.rmtree(self.path, ignore_errors=True)
+        with _made_lock:
+            _made.discard(self)
+
+
+class Passing:
+    """A file beside the place of another, which it becomes when it is whole."""
+
+    def __init__(self, place: Path) -> None:
+        # The name is short: a long one of the file's own still fits its directory.
+        self.path = place.with_name(f".{secrets.token_hex(8)}.tmp")
+
+    def write(self, content: bytes) -> None:
+        """Make it, and have the content on the disk."""
+        with _made_lock:
+            _made.add(self)
+        # Not with the lock held: the disk may be somewhere in a network.
+        with self.path.open("xb") as file:
+            if _closed:
+                self.remove()
+                raise RpcError("shutting_down")
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def remove(self) -> None:
+        """Delete it, if it was made and is still there."""
+        with _made_lock:
+            _made.discard(self)
+        try:
+            self.path.unlink()
+        except (OSError, ValueError):  # ValueError: a NUL character in the path
+            pass
+
+
+_made: Final[set[Scratch | Passing]] = set()
+_made_lock: Final = threading.Lock()
+_closed = False
+
+
+def close() -> None:
+    """Delete all that this process has made, whoever uses it, and let no more be made."""
+    global _closed
+    with _made_lock:
+        _closed = True
+        left = list(_made)
+    for each in left:
+        each.remove()
 
 
 def sweep() -> None:
@@ -51,6 +106,23 @@ def sweep() -> None:
     for path in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
         if _abandoned(path):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _place() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:  # none of those that it knows is usable
+        return "any of the usual places"
+
+
+def _locked(path: Path) -> IO[bytes]:
+    try:
+        lock = (path / _LOCK).open("wb")
+    except OSError:
+        path.rmdir()
+        raise
+    _hold(lock)
+    return lock
 
 
 if sys.platform == "win32":

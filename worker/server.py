@@ -11,6 +11,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Final
@@ -26,6 +27,10 @@ DRAIN_SECONDS: Final = 1.5
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread may keep the others waiting: what is forwarded must not hold up a ping."""
+
+HELD_MARK: Final = 32 * 1024 * 1024
+"""Bytes of the open jobs' params, above which a client that reads no results is not read from
+either."""
 
 _CLIENT_GONE_CODE: Final = 1
 
@@ -44,7 +49,8 @@ class Server:
     """Reads on one thread, stops on another.
 
     The main thread only waits for a reason to stop, so that signals are handled at once whatever
-    the others do.
+    the others do. After `idle_exit` seconds without a byte of input or an open job, the server
+    ends by itself.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class Server:
         log: Log,
         *,
         finish_at_end_of_input: bool,
+        idle_exit: float | None = None,
     ) -> None:
         self.writer = Writer(output_fd, self._lost_reader)
         self.framer = LineFramer()
@@ -63,6 +70,8 @@ class Server:
         """Called last, when what could be answered was."""
         self._input_fd = input_fd
         self._finish_at_end_of_input = finish_at_end_of_input
+        self._idle_exit = idle_exit
+        self._heard_at = time.monotonic()
         self._stops: queue.SimpleQueue[Stop] = queue.SimpleQueue()
 
     def stop(self, stop: Stop) -> None:
@@ -80,7 +89,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         threading.Thread(target=self._read, name="reader", daemon=True).start()
-        stop = self._stops.get()
+        stop = self._wait_for_stop()
         while stop.graceful:
             self.log.debug(f"{stop.reason}: finishing what is running")
             threading.Thread(target=self._finish, args=(stop.code,), daemon=True).start()
@@ -93,6 +102,20 @@ class Server:
             drain.join(DRAIN_SECONDS)
         self.on_stop()
         return stop.code
+
+    def _wait_for_stop(self) -> Stop:
+        if self._idle_exit is None:
+            return self._stops.get()
+        while True:
+            try:
+                return self._stops.get(timeout=max(0.0, self._idle_exit - self._idle_seconds()))
+            except queue.Empty:
+                if self._idle_seconds() >= self._idle_exit:
+                    return Stop(f"idle for {self._idle_exit:g} s", 0, graceful=True)
+
+    def _idle_seconds(self) -> float:
+        """How long nothing was asked for, and nothing ran."""
+        return min(time.monotonic() - self._heard_at, self.dispatcher.idle_seconds())
 
     def _drain(self) -> None:
         self.dispatcher.refusal = RpcError("shutting_down")
@@ -110,11 +133,14 @@ class Server:
         writer = self.writer
         framer = self.framer
         while True:
+            if self.dispatcher.open_bytes > HELD_MARK:
+                writer.wait_for_room()
             try:
                 data = os.read(self._input_fd, READ_SIZE)
             except OSError as error:  # the peer was killed: a socket says so with an error
                 self.log.debug(f"reading the input failed: {error}")
                 data = b""
+            self._heard_at = time.monotonic()
             lines = framer.feed(data) if data else framer.close()
             replies = []
             for line in lines:

@@ -109,10 +109,8 @@ class Work:
         return self._ask(job, params, model, "Diarizing", request)
 
     def close(self) -> None:
-        """End the engines, and remove what their work would leave behind."""
+        """End the engines."""
         self._managers.close()
-        if self._pipelines:
-            self._pipelines.close()
 
     def _ask(
         self,

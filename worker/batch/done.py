@@ -15,6 +15,7 @@ import msgspec
 
 from worker.batch.inputs import Task
 from worker.formats.files import write_all
+from worker.paths import is_utf8, local, told
 
 _FOLDER: Final = ".batch"
 _NO_MATTER: Final = frozenset({"download", "keepAlive", "priority", "threads"})
@@ -42,7 +43,7 @@ class Markers:
             marker = msgspec.json.decode(self._path(task).read_bytes(), type=Marker)
         except (OSError, msgspec.DecodeError):
             return None
-        there = all((self._root / each).is_file() for each in marker.outputs)
+        there = all((self._root / local(each)).is_file() for each in marker.outputs)
         return marker if there and marker.fingerprint == fingerprint else None
 
     def forget(self, task: Task) -> None:
@@ -51,20 +52,24 @@ class Markers:
 
     def put(self, task: Task, fingerprint: str, outputs: list[str], duration: float) -> None:
         """Mark as done; raises `RpcError` of kind export_failed."""
-        kept = [Path(each) for each in outputs]
-        kept = [p.relative_to(self._root) if p.is_relative_to(self._root) else p for p in kept]
         marker = Marker(
-            fingerprint=fingerprint, outputs=[str(each) for each in kept], duration=duration
+            fingerprint=fingerprint,
+            outputs=[self._kept(Path(local(each))) for each in outputs],
+            duration=duration,
         )
         write_all([(self._path(task), msgspec.json.encode(marker).decode())], overwrite=True)
 
     def paths(self, marker: Marker) -> list[str]:
         """The files of a marker, as they were reported."""
-        return [str(self._root / each) for each in marker.outputs]
+        return [told(self._root / local(each)) for each in marker.outputs]
+
+    def _kept(self, path: Path) -> str:
+        below = path.relative_to(self._root) if path.is_relative_to(self._root) else path
+        return str(below) if is_utf8(str(below)) else told(path)
 
     def _path(self, task: Task) -> Path:
         place = os.path.relpath(task.folder / str(task.name), self._root)
-        digest = hashlib.sha256(place.encode()).hexdigest()
+        digest = hashlib.sha256(os.fsencode(place)).hexdigest()
         return self._root / _FOLDER / f"{digest[:32]}.json"
 
 

@@ -18,6 +18,7 @@ import msgspec
 import orjson
 
 from protocol.errors import RpcError
+from worker.paths import local, printable, told_name
 
 MANIFEST: Final = "-"
 """The input that stands for a manifest on stdin."""
@@ -71,12 +72,6 @@ def collect(inputs: Sequence[str], manifest: Iterable[bytes], output_dir: Path) 
     tasks = [_task(each, root, output_dir) for each in found]
     _tell_apart(tasks)
     return tasks
-
-
-def printable(path: str) -> str:
-    """A path on one line of UTF-8: bytes that are none, and control characters, as escapes."""
-    text = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _absolute(path: str) -> Path:
@@ -148,7 +143,7 @@ def _entry(line: bytes) -> _Found:
         raise ValueError("it has no audio")
     if not isinstance(params.get("outputDir", ""), str):
         raise ValueError("its outputDir is no path")
-    path = _absolute(audio)
+    path = _absolute(local(audio))
     placed = "outputDir" in params or "name" in params
     anchor = None if placed else path.parent
     return _Found(input=audio, path=path, named=True, anchor=anchor, params=params)
@@ -181,23 +176,15 @@ def _task(found: _Found, root: Path | None, output_dir: Path) -> Task:
     below = Path()
     if found.anchor:
         below = _below(found.path.parent, root)
-    folder = Path(os.path.normpath(output_dir / own.pop("outputDir", below)))
-    refusal = found.refusal
-    if refusal is None and not _is_utf8(str(found.path)):
-        refusal = RpcError(
-            "invalid_params",
-            "The path is not UTF-8, and JSON holds no other.",
-            remedy="Rename the file or its folder.",
-        )
+    folder = Path(os.path.normpath(output_dir / local(own.pop("outputDir", str(below)))))
     return Task(
         input=printable(found.input),
         path=found.path,
         folder=folder,
-        # The protocol takes no backslash in a name.
-        name=own.pop("name", None) or found.path.stem.replace("\\", "_"),
+        name=own.pop("name", None) or _name(found.path.stem),
         params=own,
         passed_over=not found.named and found.path.suffix.lower() not in MEDIA_SUFFIXES,
-        refusal=refusal,
+        refusal=found.refusal,
     )
 
 
@@ -208,12 +195,9 @@ def _below(folder: Path, root: Path | None) -> Path:
     return Path(drive, *folder.parts[1:])
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _name(name: str) -> str:
+    """A file's name as the protocol takes it: in UTF-8, and without a backslash."""
+    return told_name(name).replace("\\", "_")
 
 
 def _tell_apart(tasks: Sequence[Task]) -> None:
@@ -221,8 +205,8 @@ def _tell_apart(tasks: Sequence[Task]) -> None:
     tasks = [each for each in tasks if not each.passed_over and each.refusal is None]
     count = Counter(map(_place, tasks))
     for task in tasks:
-        if count[_place(task)] > 1 and task.name == task.path.stem.replace("\\", "_"):
-            task.name = task.path.name.replace("\\", "_")
+        if count[_place(task)] > 1 and task.name == _name(task.path.stem):
+            task.name = _name(task.path.name)
     first: dict[str, Task] = {}
     for task in tasks:
         other = first.setdefault(_place(task), task)

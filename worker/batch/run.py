@@ -18,6 +18,7 @@ from worker.batch.inputs import Task
 from worker.batch.progress import Progress
 from worker.batch.report import Line, Report, failure
 from worker.client import Client, WorkerEndedError
+from worker.paths import told
 
 TICK: Final = 0.2
 """Seconds between two looks for Ctrl-C while the worker says nothing."""
@@ -146,8 +147,8 @@ class Batch:
         params = {
             "priority": "batch",
             **job.params,
-            "audio": str(job.task.path),
-            "outputDir": str(job.task.folder),
+            "audio": told(job.task.path),
+            "outputDir": told(job.task.folder),
             "name": job.task.name,
             "progressToken": job.index,
         }

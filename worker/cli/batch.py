@@ -15,11 +15,12 @@ from protocol.params import decode_params
 from protocol.transcript import Format
 from protocol.transcription import TranscribeParams
 from worker.batch.done import Markers
-from worker.batch.inputs import MANIFEST, Task, collect, printable
+from worker.batch.inputs import MANIFEST, Task, collect
 from worker.batch.progress import BatchBar, Progress, span
 from worker.batch.report import Line, Report
 from worker.batch.run import Batch, Interrupt
 from worker.cli.transcribe import add_job_options, job_params, page_plays
+from worker.paths import printable
 
 _EPILOG = """\
 A line of the manifest is {"audio": PATH, "name": …} with any params of transcribe. Files are named
@@ -105,7 +106,7 @@ def _run(
         def tell(line: Line) -> None:
             if line.error:
                 remedy = f" {line.error.remedy}" if line.error.remedy else ""
-                bar.write(f"{line.input}: {line.error.message}{remedy}")
+                bar.write(printable(f"{line.input}: {line.error.message}{remedy}"))
 
         Batch(
             tasks,

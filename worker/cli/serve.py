@@ -7,7 +7,14 @@ import math
 import re
 from typing import Final, NoReturn
 
-from worker.dispatcher import DEFAULT_MAX_OPEN
+from protocol.framing import DEFAULT_MAX_LINE_BYTES
+from worker.limits import (
+    DEFAULT_DURATION,
+    DEFAULT_LIMITS,
+    DEFAULT_SIZE,
+    SessionLimits,
+    set_audio_limits,
+)
 from worker.managers.managers import DEFAULT_KEEP_ALIVE, DEFAULT_MAX_LOADED, Policy
 
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -40,9 +47,42 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-jobs",
         type=count,
-        default=DEFAULT_MAX_OPEN,
+        default=DEFAULT_LIMITS.max_open_jobs,
         metavar="N",
-        help=f"jobs that wait or run; more are refused as busy ({DEFAULT_MAX_OPEN})",
+        help=f"jobs that wait or run; more are refused as busy ({DEFAULT_LIMITS.max_open_jobs})",
+    )
+    parser.add_argument(
+        "--max-queue",
+        type=size,
+        default=DEFAULT_LIMITS.max_open_bytes,
+        metavar="SIZE",
+        help="bytes of these jobs' requests together; more are refused as busy "
+        f"({DEFAULT_LIMITS.max_open_bytes >> 20}MiB)",
+    )
+    parser.add_argument(
+        "--max-line",
+        type=line_size,
+        metavar="SIZE",
+        help="bytes of a request's line, also for a client that asks for more "
+        f"({DEFAULT_MAX_LINE_BYTES >> 20}MiB, or what the client asks for)",
+    )
+    parser.add_argument(
+        "--max-audio-duration",
+        type=positive,
+        metavar="SECONDS",
+        help=f"how long a recording may be ({DEFAULT_DURATION:.0f})",
+    )
+    parser.add_argument(
+        "--max-audio-size",
+        type=size,
+        metavar="SIZE",
+        help=f"how large a recording's file may be ({DEFAULT_SIZE // 10**9}GB)",
+    )
+    parser.add_argument(
+        "--idle-exit",
+        type=positive,
+        metavar="SECONDS",
+        help="end when nothing was asked for that long, and nothing runs (never)",
     )
     parser.add_argument(
         "--cancel-grace",
@@ -64,7 +104,14 @@ def main(options: argparse.Namespace) -> NoReturn:
         max_loaded=options.max_models,
         cancel_grace=options.cancel_grace,
     )
-    front.main(options.log_level, policy, options.max_jobs)
+    set_audio_limits(options.max_audio_duration, options.max_audio_size)
+    limits = SessionLimits(
+        max_open_jobs=options.max_jobs,
+        max_open_bytes=options.max_queue,
+        max_line_bytes=options.max_line,
+        idle_exit=options.idle_exit,
+    )
+    front.main(options.log_level, policy, limits)
 
 
 def keep_alive(text: str) -> float:
@@ -80,7 +127,23 @@ def size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise ValueError
-    return round(float(match[1]) * _UNITS[match[2].lower()])
+    return count(str(round(float(match[1]) * _UNITS[match[2].lower()])))
+
+
+def line_size(text: str) -> int:
+    """A size that a line's limit can have. Raises ValueError."""
+    number = size(text)
+    if not 1024 <= number <= 2**31:
+        raise ValueError
+    return number
+
+
+def positive(text: str) -> float:
+    """Seconds, above 0 and finite. Raises ValueError."""
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError
+    return seconds
 
 
 def count(text: str) -> int:

@@ -14,6 +14,7 @@ from protocol.errors import RpcError
 from protocol.transcript import Format
 from worker.cli.bar import Bar
 from worker.client import Client, WorkerEndedError
+from worker.paths import is_utf8, printable, told
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +70,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
 def job_params(options: argparse.Namespace) -> dict[str, Any]:
     """Params of `transcribe` for any recording; raises `ValueError` for an --option."""
     return {
-        "model": options.model,
+        "model": told(options.model),
         "download": not options.offline,
         "task": options.task,
         "device": options.device,
@@ -105,6 +106,8 @@ def page_plays(params: dict[str, Any], audio: Path, folder: Path) -> dict[str, A
         beside = Path(os.path.relpath(audio, folder)).as_posix()
     except ValueError:  # on another drive: the page asks for it
         return params
+    if not is_utf8(beside):
+        return params
     return {**params, "formatOptions": {**options, "audio": beside}}
 
 
@@ -123,9 +126,9 @@ def main(options: argparse.Namespace) -> int:
             except RpcError as error:
                 failures += 1
                 remedy = error.data.get("remedy", "")
-                sys.stderr.write(f"{file}: {error.message} {remedy}".rstrip() + "\n")
+                _tell(f"{file}: {error.message} {remedy}".rstrip())
             except WorkerEndedError as error:
-                sys.stderr.write(f"{file}: {error}\n")
+                _tell(f"{file}: {error}")
                 return 1
             except KeyboardInterrupt:
                 sys.stderr.write("\ninterrupted\n")
@@ -137,10 +140,10 @@ def _transcribe(
     client: Client, file: str, options: argparse.Namespace, job: dict[str, Any]
 ) -> None:
     audio = Path(file).absolute()
-    params = {**job, "audio": str(audio), "progressToken": "progress"}
+    params = {**job, "audio": told(audio), "progressToken": "progress"}
     if options.formats:
         folder = Path(options.output_dir).absolute()
-        params = {**page_plays(params, audio, folder), "outputDir": str(folder)}
+        params = {**page_plays(params, audio, folder), "outputDir": told(folder)}
     # What is refined later is printed when it is final.
     live = not (options.json or "align" in params or "diarize" in params)
     if live:
@@ -159,15 +162,19 @@ def _transcribe(
 
         result = client.result(client.send("transcribe", params), show)
     for warning in result["warnings"]:
-        sys.stderr.write(f"{file}: {warning['message']}\n")
+        _tell(f"{file}: {warning['message']}")
     if options.json:
-        sys.stdout.buffer.write(orjson.dumps({"file": file, **result}) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps({"file": told(file), **result}) + b"\n")
         sys.stdout.buffer.flush()
     elif not result["segments"]:
-        sys.stderr.write(f"{file}: no speech found\n")
+        _tell(f"{file}: no speech found")
     elif not live:
         for segment in result["segments"]:
             print(_line(segment), flush=True)
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(printable(line) + "\n")
 
 
 def _optional(**params: Any) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from protocol.alignment import AlignedSegment, AlignResult, PartialAlignment, Word
 from protocol.errors import RpcError
@@ -19,8 +22,10 @@ from worker.engines import (
 from worker.engines.alignment_batched import Stretch
 from worker.engines.alignment_placement import Unit, place
 from worker.engines.alignment_text import TimedWord, fill_times, split
+from worker.engines.checkpoint import Checkpoint, fingerprint
 from worker.engines.contract import EngineAlignParams, LoadAlignmentParams, LoadResult
 from worker.engines.stages import StageClock
+from worker.recording import Recording, open_recording
 
 if TYPE_CHECKING:
     from worker.jobs import Job
@@ -29,6 +34,13 @@ _WITHOUT_SPACES: Final = frozenset({"ja", "zh", "th", "lo", "my", "km", "yue"})
 
 _MARGIN: Final = 0.2
 """Seconds around a segment in which its words are looked for: Whisper's times are rough."""
+
+
+class _Kept(msgspec.Struct):
+    """A unit as a checkpoint holds it; its times count from the first sample."""
+
+    words: list[TimedWord]
+    aligned: bool
 
 
 class AlignmentEngine:
@@ -50,20 +62,22 @@ class AlignmentEngine:
             raise RpcError("invalid_request", "This engine has no model yet.")
         clock = StageClock(params.queue_seconds, params.load_seconds)
         torch_device.use_threads(params.options.threads)
-        with clock.stage("decode"):
-            samples = audio.read(params.source, job.raise_if_cancelled)
-        work = _Alignment(job, self._model, samples, params)
-        with clock.stage("alignment"):
-            segments = work.run()
+        with ExitStack() as stack:
+            with clock.stage("decode"):
+                recording = open_recording(stack, params.source, job.raise_if_cancelled)
+                work = _Alignment(job, self._model, recording, params)
+            stack.callback(work.checkpoint.close)
+            with clock.stage("alignment"):
+                segments = work.run()
         return AlignResult(
             language=params.language,
             segments=segments,
             model=self._model.name,
             aligner=params.options.aligner,
             device=str(self._model.device),
-            duration=len(samples) / audio.SAMPLE_RATE,
+            duration=work.duration,
             warnings=work.notices,
-            timings=clock.timings(),
+            timings=clock.timings({"decode": work.duration, "alignment": work.duration}),
         )
 
 
@@ -74,33 +88,42 @@ class _Alignment:
         self,
         job: Job,
         model: alignment_model.AlignmentModel,
-        samples: audio.Samples,
+        recording: Recording,
         params: EngineAlignParams,
     ) -> None:
         self._job = job
         self._model = model
-        self._samples = samples
+        self._recording = recording
         self._language = params.language
         self._segments = params.segments
         self._options = params.options
         self._offset = params.source.start
-        self._end = self._offset + len(samples) / audio.SAMPLE_RATE
+        self._length = recording.wait(_needed(params))
         if params.options.aligner == "whisperx":
             self._spaced = alignment_whisperx.writes_spaces(params.language)
         else:
             self._spaced = params.language not in _WITHOUT_SPACES
         self._words = [split(each.text, self._spaced, model.dictionary) for each in params.segments]
-        self._units, self.notices = place(params.segments, self._offset, self._end)
+        end = self._offset + self.duration
+        self._units, self.notices = place(params.segments, self._offset, end)
+        self.checkpoint = Checkpoint(
+            params.checkpoint, "alignment", fingerprint(model.path), self.notices.append
+        )
         if not self._units:
             message = "There is no text to align."
             self.notices.append(Notice(kind="transcript_empty", message=message))
+
+    @property
+    def duration(self) -> float:
+        """Seconds of audio that are looked at."""
+        return self._length / audio.SAMPLE_RATE
 
     def run(self) -> list[AlignedSegment]:
         """Align everything; return the segments in their order."""
         done: dict[int, AlignedSegment] = {}
         failed: list[int] = []
         seconds = 0.0
-        for number, aligned in self._align():
+        for number, aligned in self._remember():
             unit = self._units[number]
             self._complete(unit)
             if not aligned:
@@ -110,6 +133,7 @@ class _Alignment:
             self._job.partial(PartialAlignment(segments=list(found.values())))
             seconds += unit.end - unit.start
             self._report(seconds)
+        self.notices += self.checkpoint.resumed()
         if failed:
             self.notices.append(_not_aligned(failed))
         for index, segment in enumerate(self._segments):
@@ -119,30 +143,53 @@ class _Alignment:
                 done[index] = self._segment(index, max(0.0, start), max(0.0, start, end), [])
         return [done[index] for index in range(len(self._segments))]
 
-    def _align(self) -> Iterable[tuple[int, bool]]:
-        """Set the words' times; yield the number of each unit that is done, and how it went."""
+    def _remember(self) -> Iterator[tuple[int, bool]]:
+        """As `_align`, for all units: those that the checkpoint holds come from there."""
+        keys: dict[int, str] = {}
+        for number, unit in enumerate(self._units):
+            if not self.checkpoint:
+                continue
+            first, stop = self._samples_of(unit)
+            texts = [self._segments[index].text for index in unit.indices]
+            samples = self._recording.read(first, stop).view("u1").data
+            key = self.checkpoint.key(samples, first, texts, self._language, self._options)
+            kept: _Kept | None = self.checkpoint.get(key, _Kept)
+            if kept is None:
+                keys[number] = key
+                continue
+            for word, known in zip(self._words_of(unit), kept.words, strict=True):
+                word.__dict__.update(known.__dict__)
+            yield number, kept.aligned
+        missing = list(keys) if self.checkpoint else list(range(len(self._units)))
+        for number, aligned in self._align(missing):
+            if key := keys.get(number, ""):
+                self.checkpoint.put(key, _Kept(self._words_of(self._units[number]), aligned))
+            yield number, aligned
+
+    def _align(self, numbers: Sequence[int]) -> Iterator[tuple[int, bool]]:
+        """Set the words' times in some units; yield each that is done, and how it went."""
         if self._options.aligner == "whisperx":
-            return self._align_by_whisperx()
+            yield from self._align_by_whisperx(numbers)
+            return
         stretches = [
-            Stretch(
-                self._sample(unit.start - _MARGIN),
-                self._sample(unit.end + _MARGIN),
-                self._words_of(unit),
-                self._spaced,
-            )
-            for unit in self._units
+            Stretch(*self._samples_of(unit), self._words_of(unit), self._spaced)
+            for unit in (self._units[number] for number in numbers)
         ]
-        return alignment_batched.align(
+        for place_, aligned in alignment_batched.align(
             self._model,
-            self._samples,
+            self._recording,
+            self._length,
             stretches,
             self._options.batch_size,
             self._job.raise_if_cancelled,
             self.notices.append,
-        )
+        ):
+            yield numbers[place_], aligned
 
-    def _align_by_whisperx(self) -> Iterator[tuple[int, bool]]:
-        for number, unit in enumerate(self._units):
+    def _align_by_whisperx(self, numbers: Iterable[int]) -> Iterator[tuple[int, bool]]:
+        samples = self._recording.whole()
+        for number in numbers:
+            unit = self._units[number]
             aligned = True
             # It knows segments with times alone: those without share theirs by their length.
             total = sum(len(self._segments[index].text) for index in unit.indices)
@@ -154,7 +201,7 @@ class _Alignment:
                 aligned &= alignment_whisperx.align(
                     self._model,
                     self._language,
-                    self._samples,
+                    samples,
                     text,
                     self._words[index],
                     start - self._offset,
@@ -196,8 +243,12 @@ class _Alignment:
             words += self._words[index]
         return words
 
+    def _samples_of(self, unit: Unit) -> tuple[int, int]:
+        """Where its words are looked for."""
+        return self._sample(unit.start - _MARGIN), self._sample(unit.end + _MARGIN)
+
     def _sample(self, time: float) -> int:
-        return min(len(self._samples), max(0, round((time - self._offset) * audio.SAMPLE_RATE)))
+        return min(self._length, max(0, round((time - self._offset) * audio.SAMPLE_RATE)))
 
     def _id(self, index: int) -> int:
         given = self._segments[index].id
@@ -214,6 +265,16 @@ class _Alignment:
                 audio_total=round(total, 3),
             )
         )
+
+
+def _needed(params: EngineAlignParams) -> int | None:
+    """How many samples must be there; None: all. A segment's neighbourhood is looked at, too."""
+    ends = [segment.end for segment in params.segments]
+    if not params.source.raw or None in ends:
+        return None
+    last = max((end for end in ends if end is not None), default=0.0)
+    seconds = max(0.0, last - params.source.start)
+    return round(seconds * audio.SAMPLE_RATE) + alignment_batched.LONGEST
 
 
 def _not_aligned(ids: Sequence[int]) -> Notice:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from protocol.values import Notice
-    from worker.audio import Samples
+    from worker.recording import Recording
 
 LONGEST: Final = 30 * SAMPLE_RATE
 """Samples of a forward pass; longer stretches are put together from several."""
@@ -60,7 +60,8 @@ class _Window(NamedTuple):
 
 def align(
     model: AlignmentModel,
-    samples: Samples,
+    samples: Recording,
+    total: int,
     stretches: Sequence[Stretch],
     batch_size: int,
     check: Callable[[], None],
@@ -84,17 +85,17 @@ def align(
             yield number, False
         elif length > LONGEST:
             check()
-            scores = _long_emissions(model, samples, stretch, check)
+            scores = _long_emissions(model, samples, total, stretch, check)
             yield number, _align(model, scores, stretch, stretch.first, length)
         else:
-            window = _window(number, stretch, len(samples))
+            window = _window(number, stretch, total)
             batches[window.length].append(window)
     for length, windows in sorted(batches.items()):
         start = 0
         while start < len(windows):
             check()
             batch = windows[start : start + batch_size]
-            parts = [samples[each.first : each.first + length] for each in batch]
+            parts = [samples.read(each.first, each.first + length) for each in batch]
             try:
                 emissions = model.emissions(torch.from_numpy(np.stack(parts)))
             except (torch.OutOfMemoryError, MemoryError):
@@ -123,7 +124,11 @@ def _window(number: int, stretch: Stretch, total: int) -> _Window:
 
 
 def _long_emissions(
-    model: AlignmentModel, samples: Samples, stretch: Stretch, check: Callable[[], None]
+    model: AlignmentModel,
+    samples: Recording,
+    total: int,
+    stretch: Stretch,
+    check: Callable[[], None],
 ) -> torch.Tensor:
     """Scores (frames, labels) of a stretch of any length, one forward pass after another."""
     import torch
@@ -133,8 +138,8 @@ def _long_emissions(
     for first in range(stretch.first, stretch.stop, whole):
         check()
         stop = min(stretch.stop, first + whole)
-        begin, end = max(0, first - _CONTEXT), min(len(samples), stop + _CONTEXT)
-        piece = torch.from_numpy(samples[begin:end].copy())[None]
+        begin, end = max(0, first - _CONTEXT), min(total, stop + _CONTEXT)
+        piece = torch.from_numpy(samples.read(begin, end))[None]
         scores = model.emissions(piece)[0]
         skipped = (first - begin) // HOP
         parts.append(scores[skipped : skipped + -(-(stop - first) // HOP)])

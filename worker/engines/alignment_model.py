@@ -28,6 +28,7 @@ class AlignmentModel:
     def __init__(
         self,
         name: str,
+        path: str,
         model: Any,
         dictionary: dict[str, int],
         device: torch.device,
@@ -36,6 +37,7 @@ class AlignmentModel:
         normalize: bool,
     ) -> None:
         self.name = name
+        self.path = path
         self.model = model
         self.dictionary = dictionary
         """Label of each character, in lower case; `|` stands for the space."""
@@ -101,6 +103,7 @@ def _load_torchaudio(
     dictionary = {char.lower(): label for label, char in enumerate(bundle.get_labels())}
     return AlignmentModel(
         name,
+        str(file),
         model,
         dictionary,
         device,
@@ -129,6 +132,7 @@ def _load_hugging_face(
     vocabulary: dict[str, int] = processor.tokenizer.get_vocab()
     return AlignmentModel(
         name,
+        directory,
         model.eval().to(device),
         {char.lower(): label for char, label in vocabulary.items()},
         device,

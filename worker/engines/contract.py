@@ -16,7 +16,7 @@ class Source(Params, kw_only=True):
     """Where an engine finds its samples: a file to decode, or samples decoded before.
 
     With `raw`, the file holds nothing but mono float32 samples of 16 kHz in the machine's byte
-    order, those from `start` on; it is mapped into memory, not read.
+    order, those from `start` on. It may still be growing, or have to come: see `worker.recording`.
     """
 
     path: str
@@ -71,6 +71,8 @@ class EngineAlignParams(JobParams, kw_only=True):
     segments: list[SegmentText]
     language: str
     options: AlignmentOptions
+    checkpoint: str | None = None
+    """Directory in which results are kept."""
     queue_seconds: float = 0.0
     load_seconds: float = 0.0
 
@@ -86,6 +88,8 @@ class EngineDiarizeParams(JobParams, kw_only=True):
 
     source: Source
     options: DiarizationOptions
+    checkpoint: str | None = None
+    """Directory in which results are kept."""
     queue_seconds: float = 0.0
     load_seconds: float = 0.0
 

@@ -10,6 +10,7 @@ from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from worker import audio
 from worker.engines.contract import DecodeParams, DecodeResult
+from worker.recording import END_SUFFIX
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,11 +23,19 @@ _ALIKE: Final = 0.98
 a room in stereo rarely more than 0.9; a lossy codec leaves copies of a channel above 0.99."""
 
 
+def raw_path(directory: str, number: int) -> Path:
+    """Where the samples of a channel are put; those of a mix are number 0."""
+    return Path(directory, f"{number}.f32")
+
+
 class AudioEngine:
     """Methods of the engine's process. There is nothing to load."""
 
     def decode(self, job: Job, params: DecodeParams) -> DecodeResult:
-        """Decode to files of mono float32 samples at 16 kHz; memory is bounded by a block."""
+        """Decode to files of mono float32 samples at 16 kHz, which others read meanwhile.
+
+        Memory is bounded by a block. An empty file beside each says that it is complete.
+        """
         if params.split and params.channel is not None:
             raise RpcError("invalid_params", "A channel was asked for, and all of them.", path="$")
         channel: audio.Channels = "mix" if params.channel is None else params.channel
@@ -48,13 +57,15 @@ class AudioEngine:
                 ):
                     job.raise_if_cancelled()
                     if not files:
-                        paths = [Path(params.directory, f"{i}.f32") for i in range(len(block))]
+                        paths = [raw_path(params.directory, i) for i in range(len(block))]
                         files = [stack.enter_context(path.open("xb")) for path in paths]
                     for file, row in zip(files, block, strict=True):
                         file.write(audio.to_float(row).data)
                     likeness.add(block)
                     count += block.shape[1]
                     _report(job, count / audio.SAMPLE_RATE, total)
+            for path in paths:
+                Path(f"{path}{END_SUFFIX}").touch()
         except OSError as error:
             raise RpcError(
                 "storage_failed",

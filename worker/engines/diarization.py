@@ -1,28 +1,40 @@
-"""The diarization engine: one pyannote.audio pipeline, and who speaks when by it."""
+"""The diarization engine: one pyannote.audio pipeline, and who speaks when by it.
+
+A pipeline keeps scores and embeddings of all windows of what it is given, and the distance between
+any two of them, so that its memory grows with the square of the length: it is given one stretch of
+a recording at a time, and the voices of the stretches are linked by their embeddings.
+"""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import ExitStack
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from protocol.diarization import DiarizeResult, Turn
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from protocol.values import Notice
-from worker import audio
-from worker.engines import diarization_model, torch_device
+from worker.audio import SAMPLE_RATE
+from worker.engines import diarization_linking, diarization_model, torch_device
+from worker.engines.checkpoint import Checkpoint, fingerprint
 from worker.engines.contract import EngineDiarizeParams, LoadDiarizationParams, LoadResult
+from worker.engines.diarization_stretch import StretchSpeakers, complete_voices, read_output
 from worker.engines.savings import memory_saved
 from worker.engines.stages import StageClock
+from worker.recording import open_recording
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from protocol.diarization import DiarizationOptions
+    from worker.engines.diarization_stretch import LocalTurn
     from worker.jobs import Job
+    from worker.recording import Recording, Stretch
 
 # What share of the work each counted step of pyannote's is done at: begin and end.
-_STEPS: Final = {"segmentation": (0.0, 50.0), "embeddings": (50.0, 98.0)}
+_STEPS: Final = {"segmentation": (0.0, 0.5), "embeddings": (0.5, 0.98)}
 
 
 class DiarizationEngine:
@@ -30,7 +42,7 @@ class DiarizationEngine:
 
     def __init__(self) -> None:
         self._pipeline: Any = None
-        self._name = ""
+        self._name = self._fingerprint = ""
         self._batch_sizes: dict[str, int] = {}
 
     def load(self, job: Job, params: LoadDiarizationParams) -> LoadResult:
@@ -39,6 +51,7 @@ class DiarizationEngine:
             raise RpcError("invalid_request", "This engine has its model already.")
         self._pipeline = diarization_model.load(params)
         self._name = params.model
+        self._fingerprint = fingerprint(diarization_model.resolve(params))
         self._batch_sizes = {
             name: getattr(self._pipeline, name)
             for name in ("segmentation_batch_size", "embedding_batch_size")
@@ -51,39 +64,45 @@ class DiarizationEngine:
         options = params.options
         clock = StageClock(params.queue_seconds, params.load_seconds)
         torch_device.use_threads(options.threads)
-        with clock.stage("decode"):
-            samples = audio.read(params.source, job.raise_if_cancelled)
         notices = self._set_batch_size(options)
-        with clock.stage("diarization"):
+        with ExitStack() as stack:
+            with clock.stage("decode"):
+                recording = open_recording(stack, params.source, job.raise_if_cancelled)
+                stretches = recording.stretches()
+                stretches = chain([next(stretches)], stretches)
+            with clock.stage("diarization"):
+                checkpoint = Checkpoint(
+                    params.checkpoint, "diarization", self._fingerprint, notices.append
+                )
+                stack.callback(checkpoint.close)
+                progress = _Progress(job, recording)
+                work = _Work(options, params.source.start, progress, checkpoint, notices)
+                found = [self._stretch(stretch, work) for stretch in stretches]
+            notices += checkpoint.resumed()
+            duration = recording.duration
+            clock.waited("diarization", "decode", recording.waited, busy=True)
+        return self._result(found, options, duration, notices, clock)
+
+    def _stretch(self, stretch: Stretch, work: _Work) -> StretchSpeakers:
+        """Who speaks in a stretch of a recording."""
+        work.progress.begin(stretch)
+        options = work.options
+        key = work.checkpoint.key(
+            stretch.samples.view("u1").data,
+            stretch.first + round(work.offset * SAMPLE_RATE),
+            stretch.last and not stretch.first,
+            [options.num_speakers, options.min_speakers, options.max_speakers],
+        )
+        found: StretchSpeakers | None = work.checkpoint.get(key, StretchSpeakers)
+        if found is None:
             try:
-                output = self._apply(job, samples, options)
+                found = self._attempt(stretch, work)
             except RpcError as error:
-                if error.kind != "out_of_memory" or not self._halve_batches(notices):
+                if error.kind != "out_of_memory" or not self._halve_batches(work.notices):
                     raise
-                output = self._apply(job, samples, options)
-        # Pipelines made for version 3 and other kinds return the turns alone.
-        diarization = getattr(output, "speaker_diarization", output)
-        exclusive = getattr(output, "exclusive_speaker_diarization", None)
-        names = _names_by_appearance(diarization)
-        turns = _turns(diarization, names, params.source.start)
-        exclusive_turns = (
-            _turns(exclusive, names, params.source.start)
-            if exclusive is not None
-            else _without_overlap(turns)
-        )
-        result = DiarizeResult(
-            turns=turns,
-            exclusive_turns=exclusive_turns,
-            speakers=list(names.values()),
-            model=self._name,
-            device=str(self._pipeline.device),
-            duration=len(samples) / audio.SAMPLE_RATE,
-            warnings=[*notices, *_too_few(len(names), options)],
-            timings=clock.timings(),
-        )
-        if options.embeddings:
-            result.embeddings = _embeddings(output, diarization, names, result.warnings)
-        return result
+                found = self._attempt(stretch, work)
+            work.checkpoint.put(key, found)
+        return found
 
     def _set_batch_size(self, options: DiarizationOptions) -> list[Notice]:
         for name, usual in self._batch_sizes.items():
@@ -100,75 +119,156 @@ class DiarizationEngine:
             return False
         for name, size in sizes.items():
             setattr(self._pipeline, name, max(1, size // 2))
-        notices.append(memory_saved("batchSize", "batches of half the size were taken"))
+        notice = memory_saved("batchSize", "batches of half the size were taken")
+        if notice not in notices:
+            notices.append(notice)
         return True
 
-    def _apply(self, job: Job, samples: audio.Samples, options: DiarizationOptions) -> Any:
-        import numpy as np
+    def _attempt(self, stretch: Stretch, work: _Work) -> StretchSpeakers:
         import torch
 
-        reached = 0.0
+        options = work.options
+        alone = stretch.last and not stretch.first
+        number = options.num_speakers
+        try:
+            output = self._pipeline(
+                {
+                    "waveform": torch.from_numpy(stretch.samples)[None],
+                    "sample_rate": SAMPLE_RATE,
+                    "uri": "audio",
+                },
+                # Not everybody needs to speak in every stretch.
+                num_speakers=number if alone or self._needs_number else None,
+                min_speakers=options.min_speakers if alone else None,
+                max_speakers=options.max_speakers if alone else number or options.max_speakers,
+                hook=work.progress.hook,
+            )
+            found = read_output(output, stretch, work.offset)
+            return found if alone else complete_voices(found, stretch, self._embedding_model)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise RpcError("out_of_memory") from None
+        except (ValueError, OverflowError) as error:
+            # More speakers than its clustering, or an array of counts, can hold.
+            if isinstance(error, OverflowError) or "clusters" in str(error):
+                raise RpcError("speakers_unsatisfiable") from None
+            raise
 
-        def hook(step: str, *_: object, total: int = 0, completed: int = 0, **__: object) -> None:
-            nonlocal reached
-            job.raise_if_cancelled()
-            begin, end = _STEPS.get(step, (reached, reached))
-            share = min(1.0, completed / total) if total else 0.0
-            reached = max(reached, begin + share * (end - begin))
-            job.report(ProgressReport(stage="diarization", percentage=round(float(reached), 2)))
+    @property
+    def _needs_number(self) -> bool:
+        """The pipeline's clustering must be told how many speakers there are."""
+        return bool(getattr(self._pipeline, "_expects_num_speakers", False))
 
-        # Mapped samples are read-only, which torch cannot express; nothing writes to them.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            waveform = torch.from_numpy(np.asarray(samples))[None]
-            try:
-                return self._pipeline(
-                    {"waveform": waveform, "sample_rate": audio.SAMPLE_RATE, "uri": "audio"},
-                    num_speakers=options.num_speakers,
-                    min_speakers=options.min_speakers,
-                    max_speakers=options.max_speakers,
-                    hook=hook,
-                )
-            except (torch.OutOfMemoryError, MemoryError):
-                raise RpcError("out_of_memory") from None
-            except (ValueError, OverflowError) as error:
-                # More speakers than its clustering, or an array of counts, can hold.
-                if isinstance(error, OverflowError) or "clusters" in str(error):
-                    raise RpcError("speakers_unsatisfiable") from None
-                raise
+    @property
+    def _embedding_model(self) -> Any:
+        """What the pipeline makes embeddings with; None where it has no such thing."""
+        return getattr(self._pipeline, "_embedding", None)
 
-
-def _names_by_appearance(diarization: Any) -> dict[Any, str]:
-    """SPEAKER_00 … in the order of first turns, by pyannote's label."""
-    labels = dict.fromkeys(
-        label for _, _, label in sorted(diarization.itertracks(yield_label=True), key=_start)
-    )
-    return {label: f"SPEAKER_{number:02}" for number, label in enumerate(labels)}
-
-
-def _start(track: tuple[Any, Any, Any]) -> tuple[float, float]:
-    return track[0].start, track[0].end
-
-
-def _turns(diarization: Any, names: dict[Any, str], offset: float) -> list[Turn]:
-    return [
-        Turn(
-            start=round(segment.start + offset, 3),
-            end=round(segment.end + offset, 3),
-            speaker=names[label],
+    def _result(
+        self,
+        found: list[StretchSpeakers],
+        options: DiarizationOptions,
+        duration: float,
+        notices: list[Notice],
+        clock: StageClock,
+    ) -> DiarizeResult:
+        """Put the stretches together."""
+        numbers = diarization_linking.link(
+            found,
+            diarization_linking.threshold_of(getattr(self._pipeline, "clustering", None)),
+            least=options.num_speakers or options.min_speakers or 1,
+            most=options.num_speakers or options.max_speakers or math.inf,
         )
-        for segment, _, label in sorted(diarization.itertracks(yield_label=True), key=_start)
-    ]
+        turns = diarization_linking.joined(found, numbers, lambda each: each.turns)
+        exclusive = diarization_linking.joined(found, numbers, lambda each: each.exclusive_turns)
+        names = _names_by_appearance(turns)
+        result = DiarizeResult(
+            turns=_named(turns, names),
+            exclusive_turns=_named(exclusive, names),
+            speakers=list(names.values()),
+            model=self._name,
+            device=str(self._pipeline.device),
+            duration=duration,
+            warnings=[*notices, *_too_few(len(names), options), *_not_linked(found)],
+            timings=clock.timings({"decode": duration, "diarization": duration}),
+        )
+        if options.embeddings:
+            result.embeddings = self._embeddings(found, numbers, names, result.warnings)
+        return result
+
+    def _embeddings(
+        self,
+        found: list[StretchSpeakers],
+        numbers: list[list[int]],
+        names: dict[int, str],
+        notices: list[Notice],
+    ) -> dict[str, list[float]]:
+        vectors = diarization_linking.embeddings(found, numbers)
+        if not vectors and getattr(self._pipeline, "legacy", True):
+            message = "embeddings changes nothing here: the pipeline gives none."
+            notices.append(Notice(kind="option_ignored", option="embeddings", message=message))
+            return {}
+        notices += [
+            Notice(kind="no_embedding", message=f"{name} speaks too little for an embedding.")
+            for number, name in names.items()
+            if number not in vectors
+        ]
+        return {name: vectors[number] for number, name in names.items() if number in vectors}
 
 
-def _without_overlap(turns: Iterable[Turn]) -> list[Turn]:
-    """One speaker at a time: whoever speaks goes on until the turn ends."""
-    found: list[Turn] = []
-    for turn in turns:
-        start = max(turn.start, found[-1].end) if found else turn.start
-        if turn.end > start:
-            found.append(Turn(start=start, end=turn.end, speaker=turn.speaker))
-    return found
+class _Work(NamedTuple):
+    """What all stretches of a recording, which begins at `offset` seconds, have in common."""
+
+    options: DiarizationOptions
+    offset: float
+    progress: _Progress
+    checkpoint: Checkpoint
+    notices: list[Notice]
+
+
+class _Progress:
+    """Tells how far the work is, as soon as the recording's length is known."""
+
+    def __init__(self, job: Job, recording: Recording) -> None:
+        self._job = job
+        self._recording = recording
+        self._first = self._length = 0
+        self._last = False
+        self._share = 0.0
+        self._highest = 0.0
+
+    def begin(self, stretch: Stretch) -> None:
+        """Turn to a stretch."""
+        self._job.raise_if_cancelled()
+        self._first, self._length, self._last = stretch.first, len(stretch.samples), stretch.last
+        self._share = 0.0
+
+    def hook(self, step: str, *_: object, total: int = 0, completed: int = 0, **__: object) -> None:
+        """Take what pyannote tells of a step."""
+        self._job.raise_if_cancelled()
+        begin, end = _STEPS.get(step, (self._share, self._share))
+        share = min(1.0, float(completed / total)) if total else 0.0
+        self._share = max(self._share, begin + share * (end - begin))
+        self._job.report(ProgressReport(stage="diarization", percentage=self._percentage()))
+
+    def _percentage(self) -> float | None:
+        end = self._first + self._length
+        if not self._last:
+            if not self._recording.complete:
+                return None
+            end = len(self._recording)
+        done = 100.0 * (self._first + self._share * self._length) / end
+        self._highest = max(self._highest, round(done, 2))
+        return self._highest
+
+
+def _names_by_appearance(turns: Sequence[LocalTurn]) -> dict[int, str]:
+    """SPEAKER_00 … in the order of first turns, by the speaker's number."""
+    speakers = dict.fromkeys(turn.speaker for turn in turns)
+    return {speaker: f"SPEAKER_{number:02}" for number, speaker in enumerate(speakers)}
+
+
+def _named(turns: Sequence[LocalTurn], names: dict[int, str]) -> list[Turn]:
+    return [Turn(start=turn.start, end=turn.end, speaker=names[turn.speaker]) for turn in turns]
 
 
 def _too_few(found: int, options: DiarizationOptions) -> list[Notice]:
@@ -185,29 +285,14 @@ def _too_few(found: int, options: DiarizationOptions) -> list[Notice]:
     ]
 
 
-def _embeddings(
-    output: Any, diarization: Any, names: dict[Any, str], notices: list[Notice]
-) -> dict[str, list[float]]:
-    vectors = getattr(output, "speaker_embeddings", None)
-    if vectors is None:
-        notices.append(
-            Notice(
-                kind="option_ignored",
-                option="embeddings",
-                message="embeddings changes nothing here: the pipeline gives none.",
-            )
+def _not_linked(found: Sequence[StretchSpeakers]) -> list[Notice]:
+    voices = [each.voices for each in found if each.voices]
+    if len(voices) < 2 or any(voice.embedding for voice in chain.from_iterable(voices)):
+        return []
+    return [
+        Notice(
+            kind="speakers_not_linked",
+            message="The recording was diarized in parts, and the pipeline has no embeddings to "
+            "tell voices by: whoever speaks in several parts has a name in each.",
         )
-        return {}
-    found: dict[str, list[float]] = {}
-    for label, vector in zip(diarization.labels(), vectors, strict=True):
-        numbers = [float(number) for number in vector]
-        if all(map(math.isfinite, numbers)) and any(numbers):
-            found[names[label]] = numbers
-        else:
-            notices.append(
-                Notice(
-                    kind="no_embedding",
-                    message=f"{names[label]} speaks too little for an embedding.",
-                )
-            )
-    return dict(sorted(found.items()))
+    ]

@@ -25,7 +25,7 @@ _WEIGHTS: Final = {
 def load(params: LoadDiarizationParams) -> Any:
     """Load the pipeline; return pyannote's, on its device. Raises `RpcError`."""
     _silence_telemetry()
-    directory = _resolve(params)
+    directory = resolve(params)
     device = torch_device.choose(params.device, params.device_index)
     _read_config(directory)
     for repository, revision in other_models(Path(directory, _CONFIG).read_bytes()):
@@ -56,7 +56,7 @@ def _silence_telemetry() -> None:
     set_telemetry_metrics(False)
 
 
-def _resolve(params: LoadDiarizationParams) -> str:
+def resolve(params: LoadDiarizationParams) -> str:
     """The directory of the pipeline."""
     name = params.model
     if Path(name).is_dir():

@@ -20,6 +20,8 @@ def main(kind: str, parent: int | None) -> NoReturn:
     """Serve as engine `kind` until the end of input, and exit."""
     if parent is not None:
         die_with_parent(parent)
+    if kind != "hub":  # whose files are a cache that others may share
+        os.umask(0o077)
     input_fd, output_fd = claim_stdio()
     # A crash in native code leaves its Python stack in the stderr tail.
     faulthandler.enable(all_threads=False)

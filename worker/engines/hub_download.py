@@ -388,7 +388,8 @@ def _disk_full(place: Path, needed: int) -> RpcError:
     free = hub_cache.free_disk(place)
     return RpcError(
         "disk_full",
-        f"The download needs {needed:,} more bytes; {free:,} are free on its disk.",
+        f"The download needs {needed:,} more bytes and {RESERVE:,} to spare; {free:,} are free on "
+        "its disk.",
         path=str(place),
         needed=needed,
         free=free,

@@ -6,6 +6,7 @@ costs the front no parsing.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -33,6 +34,7 @@ DEFAULT_CANCEL_GRACE: Final = 0.8
 """Seconds that an engine has to stop a cancelled job before it is ended."""
 
 # Our engines write their lines in just these forms; see protocol.envelope and worker.jobs.
+_MESSAGE: Final = b'{"jsonrpc":"2.0",'
 _ID: Final = b'{"jsonrpc":"2.0","id":'
 _NOTIFICATION: Final = b'{"jsonrpc":"2.0","method":"$/'
 _PROGRESS: Final = b'{"jsonrpc":"2.0","method":"$/progress","params":{"token":'
@@ -102,6 +104,7 @@ class EngineProcess:
         self._ended = threading.Event()
         self._stderr_reader = self._thread(self._read_stderr)
         self._thread(self._read_stdout)
+        self._thread(self._end_kin)
 
     @property
     def pid(self) -> int:
@@ -176,27 +179,37 @@ class EngineProcess:
                 data = b""
             if not data:
                 break
-            end = data.rfind(b"\n") + 1
-            if not end:
-                held.append(data)
-                continue
-            if held:
-                first = data.index(b"\n") + 1
-                held.append(data[:first])
-                self._take_long(held)
-                held = []
-                data, end = data[first:], end - first
-            if end:
-                self._take_block(data[:end])
-            if end < len(data):
-                held.append(data[end:])
+            try:
+                held = self._take(held, data)
+            except Exception as error:
+                # A message was lost, and might be waited for without end.
+                self._log.error(f"{self.name} is ended for what it wrote: {error!r}")
+                break
         self._finish()
+
+    def _take(self, held: list[bytes], data: bytes) -> list[bytes]:
+        """Take the lines that `data` completes; return the chunks of one that is not complete."""
+        end = data.rfind(b"\n") + 1
+        if not end:
+            held.append(data)
+            return held
+        if held:
+            first = data.index(b"\n") + 1
+            held.append(data[:first])
+            self._take_long(held)
+            data, end = data[first:], end - first
+        if end:
+            self._take_block(data[:end])
+        return [data[end:]] if end < len(data) else []
 
     def _take_block(self, block: bytes) -> None:
         """Take whole lines; as one piece when all are notifications and the client keeps up."""
         pending = self._pending
-        plain = block.startswith(_NOTIFICATION) and block.count(b"\n") == 1 + block.count(
-            b"\n" + _NOTIFICATION
+        lines = block.count(b"\n")
+        plain = (
+            block.startswith(_NOTIFICATION)
+            and lines == 1 + block.count(b"\n" + _NOTIFICATION)
+            and lines == block.count(_MESSAGE) == block.count(b"}\n")
         )
         if plain and pending and not self._writer.congested:
             pending.caller.forward(block)
@@ -207,12 +220,18 @@ class EngineProcess:
     def _take_long(self, chunks: list[bytes]) -> None:
         """Take a line that came in several chunks, without joining those of a large result."""
         if chunks[0].startswith(_ID) and len(chunks[0]) >= 128:
-            self._take_reply(chunks)
+            if chunks[-1] == b"\n":
+                chunks[-2:] = [chunks[-2] + b"\n"]
+            if not (chunks[-1].endswith(b"}\n") and self._take_reply(chunks)):
+                raise ValueError(f"a broken answer: {chunks[0][:200]!r}")
         else:
             self._take_line(b"".join(chunks))
 
     def _take_line(self, line: bytes) -> None:
         pending = self._pending
+        whole = line.startswith(_MESSAGE) and line.endswith(b"}\n")
+        if line.count(_MESSAGE) > whole:
+            raise ValueError(f"a message with something else in it: {line[:200]!r}")
         if line.startswith(_ID):
             self._take_reply([line])
         elif not line.startswith(_NOTIFICATION):
@@ -224,31 +243,38 @@ class EngineProcess:
             else:
                 pending.caller.forward(line)
 
-    def _take_reply(self, chunks: list[bytes]) -> None:
+    def _take_reply(self, chunks: list[bytes]) -> bool:
+        """Hand on the answer to the call; False when it answers another."""
         pending = self._pending
         id_, _, _ = chunks[0][len(_ID) :].partition(b",")
         if not pending or pending.id != id_:
             self._log.error(f"{self.name} answered what nobody asked: id {id_[:40]!r}")
-            return
+            return False
         chunks[0] = chunks[0][len(_ID) + len(id_) :]
         pending.reply = tuple(chunks)
         pending.replied.set()
+        return True
 
     def _read_stderr(self) -> None:
-        assert self._process.stderr is not None
-        with os.fdopen(os.dup(self._process.stderr.fileno()), "rb") as lines:
+        # Unbuffered, as it is for us; not through another descriptor: there may be none left.
+        with io.BufferedReader(cast(io.RawIOBase, self._process.stderr)) as lines:
             for raw in lines:
                 line = raw.decode("utf-8", "backslashreplace").rstrip()
                 self._tail.append(line)
                 self._log.relay(line)
 
+    def _end_kin(self) -> None:
+        """End what the engine started when it has ended: that may hold its pipes open."""
+        _wait_for_end(self._process)
+        _kill_tree(self._process)
+
     def _finish(self) -> None:
-        """The engine's output has ended: so has the engine, or it is useless."""
+        """The engine's output has ended, or is broken: so has the engine, or it is useless."""
         self.kill()
         self._process.wait()
-        # What it said last tells why it died. A process that it left behind may hold the pipe.
+        # What it said last tells why it died.
         self._stderr_reader.join(1)
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+        for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             stream.close()
         self._scratch.remove()
@@ -307,8 +333,22 @@ else:
     def _kill_tree(process: subprocess.Popen[bytes]) -> None:
         try:
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # macOS: none but zombies are left
             pass
+
+
+if sys.platform == "linux":
+
+    def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
+        try:  # without reaping it, which would keep others from asking whether it is alive
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:  # somebody who asked has reaped it
+            pass
+
+else:
+
+    def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
+        process.wait()
 
 
 def _cause_of_death(returncode: int) -> tuple[str, dict[str, Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocol.errors import RpcError
@@ -12,9 +13,13 @@ from protocol.transcription import PartialTranscript, Segment, TranscribeResult
 from protocol.values import Notice
 from worker import audio
 from worker.engines import whisper_model
+from worker.engines.checkpoint import Checkpoint, fingerprint
 from worker.engines.contract import EngineTranscribeParams, LoadParams, LoadResult, Source
+from worker.engines.remembered_model import RememberedModel
 from worker.engines.savings import memory_saved
 from worker.engines.stages import StageClock
+from worker.engines.stretches import Piece, go_on, piece_of
+from worker.recording import Recording, Stretch, open_recording
 
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams
@@ -33,6 +38,39 @@ class Recognition(NamedTuple):
     segments: Iterable[Segment]
 
 
+class _Transcript:
+    """What was found so far; `texts` are those of the segments as decoded, with temperatures."""
+
+    def __init__(self, language: str | None) -> None:
+        self._given = language
+        self.language = language or "en"
+        self.language_probability = 0.0
+        self.duration_after_vad = 0.0
+        self.segments: list[Segment] = []
+        self.texts: list[tuple[str, float | None]] = []
+
+    @property
+    def language_to_decode(self) -> str | None:
+        """The one that was asked for or heard; None before anything was said."""
+        return self.language if self.segments else self._given
+
+    def add(self, segment: Segment, text: str) -> None:
+        """Take a segment, which is in its place in the recording, and its text as decoded."""
+        self.segments.append(segment)
+        self.texts.append((text, segment.temperature))
+
+    def forget_from(self, count: int) -> None:
+        """Keep the first `count` segments alone."""
+        del self.segments[count:], self.texts[count:]
+
+    def finish(self, found: Recognition, before: int) -> None:
+        """A stretch has ended, before which there were so many segments."""
+        self.duration_after_vad += found.duration_after_vad
+        if not before:
+            self.language = found.language
+            self.language_probability = found.language_probability
+
+
 class Recognizer(ABC):
     """An engine around one CTranslate2 Whisper model. Its methods are called one at a time."""
 
@@ -43,6 +81,7 @@ class Recognizer(ABC):
         self._model: Any = None  # faster_whisper.WhisperModel, which has no types
         self._params: LoadParams
         self._warnings: list[Notice] = []
+        self._clock = StageClock(0.0)
 
     def load(self, job: Job, params: LoadParams) -> LoadResult:
         """Load the model, for good: another model is for another process.
@@ -70,71 +109,101 @@ class Recognizer(ABC):
         if self._model is None:  # it could not be loaded again
             self._load_as_int8()
         request = params.request
-        clock = StageClock(params.queue_seconds, params.load_seconds)
+        clock = self._clock = StageClock(params.queue_seconds, params.load_seconds)
         job.report(ProgressReport(stage="decode"))
         source = params.source or Source(
             path=request.audio, channel=request.channel, start=request.start, end=request.end
         )
-        with clock.stage("decode"):
-            samples = audio.read(source, job.raise_if_cancelled)
-        duration = len(samples) / audio.SAMPLE_RATE
-        language, warnings = self._language(request)
-        warnings += self._ignored(request, params.given, language)
-        with clock.stage("recognition"):
-            found, text, segments = self._decode_within_memory(
-                job, params, samples, language, warnings
-            )
+        with ExitStack() as stack:
+            with clock.stage("decode"):
+                recording = open_recording(stack, source, job.raise_if_cancelled)
+            language, warnings = self._language(request)
+            warnings += self._ignored(request, params.given, language)
+            transcript = _Transcript(language)
+            stack.enter_context(self._remembering(request, warnings))
+            with clock.stage("recognition"):
+                for stretch in self._stretches(recording):
+                    piece = piece_of(request, recording, stretch)
+                    if piece and transcript.texts:
+                        go_on(piece.request, transcript.texts)
+                    if piece:
+                        self._recognise_piece(job, params, recording, piece, transcript, warnings)
+                    del stretch, piece  # before the next one is read
+            duration = recording.duration
+            clock.waited("recognition", "decode", recording.waited, busy=True)
         return TranscribeResult(
-            text=text,
-            language=found.language,
-            language_probability=found.language_probability,
+            text="".join(text for text, _ in transcript.texts).strip(),
+            language=transcript.language,
+            language_probability=transcript.language_probability,
             duration=duration,
-            duration_after_vad=found.duration_after_vad,
-            segments=segments,
+            duration_after_vad=transcript.duration_after_vad,
+            segments=transcript.segments,
             model=request.model,
             engine=request.engine,
             device=self._model.model.device,
             compute_type=self._model.model.compute_type,
             warnings=self._warnings + warnings,
-            timings=clock.timings(),
-            real_time_factor=clock.seconds("decode", "recognition") / duration,
+            timings=clock.timings(
+                {"decode": duration, "speechDetection": duration, "recognition": duration}
+            ),
+            real_time_factor=clock.seconds("decode", "speechDetection", "recognition") / duration,
         )
 
-    def _decode_within_memory(
+    def _recognise_piece(
         self,
         job: Job,
         params: EngineTranscribeParams,
-        samples: audio.Samples,
-        language: str | None,
+        recording: Recording,
+        piece: Piece,
+        transcript: _Transcript,
         warnings: list[Notice],
-    ) -> tuple[Recognition, str, list[Segment]]:
+    ) -> None:
         """As `_decode`; again with less at once, as long as that helps against a lack of memory."""
         savings = self._savings(params.request, warnings)
+        before = len(transcript.segments)
         while True:
             try:
-                return self._decode(job, params, samples, language)
+                self._decode(job, params, recording, piece, transcript)
+                return
             except RpcError as error:
                 if error.kind != "out_of_memory" or not next(savings, False):
                     raise
+                transcript.forget_from(before)
+                piece.request.batch_size = params.request.batch_size
 
     def _decode(
         self,
         job: Job,
         params: EngineTranscribeParams,
-        samples: audio.Samples,
-        language: str | None,
-    ) -> tuple[Recognition, str, list[Segment]]:
-        """Recognise everything: what was found, all of its text, and the segments."""
-        request = params.request
-        segments: list[Segment] = []
-        texts: list[str] = []
+        recording: Recording,
+        piece: Piece,
+        transcript: _Transcript,
+    ) -> None:
+        """Recognise a stretch, and add what was found to the transcript."""
+
+        def done(fraction: float) -> None:
+            job.raise_if_cancelled()
+            seconds = piece.offset + fraction * len(piece.samples) / audio.SAMPLE_RATE
+            total = recording.duration if recording.complete else None
+            job.report(
+                ProgressReport(
+                    stage="recognition",
+                    percentage=round(100 * seconds / total, 2) if total else None,
+                    audio_done=round(seconds, 3),
+                    audio_total=total,
+                )
+            )
+
+        request = piece.request
+        before = len(transcript.segments)
         try:
-            found = self._recognise(job, request, samples, language)
+            found = self._recognise(request, piece.samples, transcript.language_to_decode, done)
             for segment in found.segments:
                 job.raise_if_cancelled()
-                texts.append(segment.text)
-                _place(segment, params.first_id + len(segments), request.start, params.speaker)
-                segments.append(segment)
+                text = segment.text
+                id_ = params.first_id + len(transcript.segments)
+                _place(segment, id_, request.start, params.speaker)
+                transcript.add(segment, text)
                 job.partial(PartialTranscript(language=found.language, segments=[segment]))
         except ValueError as error:  # what only the library knows, such as too long a prompt
             message = f"{str(error).rstrip('.')}."
@@ -143,7 +212,33 @@ class Recognizer(ABC):
             raise whisper_model.native_error(
                 error, "internal_error", "Recognition failed"
             ) from None
-        return found, "".join(texts).strip(), segments
+        transcript.finish(found, before)
+
+    def _stretches(self, recording: Recording) -> Iterable[Stretch]:
+        """In what parts the recording is recognised."""
+        return recording.stretches()
+
+    @contextmanager
+    def _remembering(self, request: TranscribeParams, warnings: list[Notice]) -> Iterator[None]:
+        """Let the model answer from the job's checkpoint what it has answered before."""
+        if request.checkpoint is None:
+            yield
+            return
+        files = fingerprint(whisper_model.resolve(self._params))
+        checkpoint = Checkpoint(
+            request.checkpoint,
+            "recognition",
+            f"{files} {self._model.model.compute_type}",
+            warnings.append,
+        )
+        self._model.model = RememberedModel(self._model.model, checkpoint)
+        try:
+            yield
+            warnings += checkpoint.resumed()
+        finally:
+            checkpoint.close()
+            if self._model is not None and isinstance(self._model.model, RememberedModel):
+                self._model.model = self._model.model.actual
 
     def _savings(self, request: TranscribeParams, warnings: list[Notice]) -> Iterator[bool]:
         """Make the next attempt need less memory, each time in another way; and say so."""
@@ -169,12 +264,15 @@ class Recognizer(ABC):
     @abstractmethod
     def _recognise(
         self,
-        job: Job,
         request: TranscribeParams,
         samples: audio.Samples,
         language: str | None,
+        done: Callable[[float], None],
     ) -> Recognition:
-        """Begin to recognise; in `language`, or in the one that is heard."""
+        """Begin to recognise; in `language`, or in the one that is heard.
+
+        `done` is called with the share of the samples that is done, and may raise.
+        """
 
     @abstractmethod
     def _ignored(
@@ -209,19 +307,6 @@ class Recognizer(ABC):
         token_of = self._model.hf_tokenizer.token_to_id
         codes = self._model.supported_languages
         return sorted(code for code in codes if token_of(f"<|{code}|>") is not None)
-
-
-def report_recognition(job: Job, fraction: float, total: float) -> None:
-    """Tell what share of `total` seconds is recognised, and notice a cancel."""
-    job.raise_if_cancelled()
-    job.report(
-        ProgressReport(
-            stage="recognition",
-            percentage=round(100 * fraction, 2),
-            audio_done=round(fraction * total, 3),
-            audio_total=total,
-        )
-    )
 
 
 def option_ignored(option: str, reason: str) -> Notice:

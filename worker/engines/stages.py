@@ -1,11 +1,15 @@
-"""How long each stage of a request took, and when."""
+"""How long each stage of a request took, when, and what it waited for."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import cast
+
+from msgspec.structs import fields
 
 from protocol.progress import Stage
 from protocol.values import StageTime, Timings
@@ -22,37 +26,95 @@ class StageClock:
         before = queue_seconds + load_seconds
         self._origin = time.monotonic() - before
         self._lock = threading.Lock()
-        self._spans: dict[Stage, tuple[float, float]] = {
-            "queue": (0.0, queue_seconds),
-            "load": (queue_seconds, before),
+        self._stages: dict[Stage, StageTime] = {
+            "queue": StageTime(begin=0.0, end=queue_seconds, busy=queue_seconds),
+            "load": StageTime(begin=queue_seconds, end=before, busy=load_seconds),
         }
+        self._running: dict[int, list[float]] = defaultdict(list)  # by thread: time of inner stages
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
-        """Time a stage; one that comes back lasts from its first begin to its last end."""
-        begin = self._now()
+        """Time a stage; one that comes back lasts from its first begin to its last end.
+
+        What runs within another stage counts as busy time of its own alone.
+        """
+        outer = self._running[threading.get_ident()]
+        begin = self.now()
+        outer.append(0.0)
         try:
             yield
         finally:
-            with self._lock:
-                first = min(begin, self._spans.get(name, (begin, begin))[0])
-                self._spans[name] = (first, self._now())
+            end = self.now()
+            busy = end - begin - outer.pop()
+            if outer:
+                outer[-1] += end - begin
+            self._count(name, begin, end, busy)
+
+    @contextmanager
+    def waiting(self, name: Stage, what: Stage) -> Iterator[None]:
+        """Time how long a stage waits for another."""
+        begin = self.now()
+        try:
+            yield
+        finally:
+            self.waited(name, what, self.now() - begin)
+
+    def waited(self, name: Stage, what: Stage, seconds: float, *, busy: bool = False) -> None:
+        """Count a time that a stage waited for another; `busy`: within what was timed as work."""
+        with self._lock:
+            stage = self._stage(name)
+            stage.waits[what] = stage.waits.get(what, 0.0) + seconds
+            if busy:
+                stage.busy = max(0.0, stage.busy - seconds)
+
+    def adopt(self, timings: Timings, offset: float, *names: Stage) -> None:
+        """Count what an engine tells of stages; its request came in at `offset`."""
+        for name in names:
+            if told := timings.stages.get(name):
+                self._count(name, told.begin + offset, told.end + offset, told.busy)
+                for what, seconds in told.waits.items():
+                    self.waited(name, cast("Stage", what), seconds)
+
+    def _count(self, name: Stage, begin: float, end: float, busy: float) -> None:
+        with self._lock:
+            stage = self._stage(name)
+            ran = stage.end > 0.0
+            stage.begin = min(stage.begin, begin) if ran else begin
+            stage.end = max(stage.end, end)
+            stage.busy += busy
+
+    def timings(self, audio: Mapping[Stage, float]) -> Timings:
+        """What the result tells of it; `audio` is how many seconds of it a stage worked on."""
+        with self._lock:
+            for name, seconds in audio.items():
+                if (stage := self._stages.get(name)) and seconds:
+                    stage.audio = seconds
+                    stage.real_time_factor = stage.busy / seconds
+            # One that waited for another and was not needed then never ran.
+            stages: dict[str, StageTime] = {
+                name: stage
+                for name, stage in self._stages.items()
+                if stage.end or name in ("queue", "load")
+            }
+        timings = Timings(total=self.now(), stages=stages)
+        for field in fields(Timings):
+            if span := stages.get(field.encode_name):
+                setattr(timings, field.name, span.end - span.begin)
+        return timings
 
     def seconds(self, *names: Stage) -> float:
         """For how long at least one of these stages ran."""
         total, last = 0.0, 0.0
-        for begin, end in sorted(self._spans[name] for name in names if name in self._spans):
+        spans = (self._stages[name] for name in names if name in self._stages)
+        for begin, end in sorted((span.begin, span.end) for span in spans):
             total += max(0.0, end - max(begin, last))
             last = max(last, end)
         return total
 
-    def timings(self) -> Timings:
-        """What the result tells of it."""
-        stages: dict[str, StageTime] = {
-            name: StageTime(begin=begin, end=end) for name, (begin, end) in self._spans.items()
-        }
-        seconds = {name: end - begin for name, (begin, end) in self._spans.items()}
-        return Timings(total=self._now(), stages=stages, **seconds)
+    def _stage(self, name: Stage) -> StageTime:
+        """What is known of a stage, which may not have begun. Under the lock."""
+        return self._stages.setdefault(name, StageTime(begin=0.0, end=0.0, busy=0.0))
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Seconds since the request was accepted."""
         return time.monotonic() - self._origin

@@ -11,18 +11,21 @@ from protocol.transcription import Segment
 from protocol.values import Notice
 from worker import audio
 from worker.engines import whisper_model, whisper_options
-from worker.engines.recognition import Recognition, Recognizer, report_recognition
+from worker.engines.recognition import Recognition, Recognizer
 
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams
     from worker.engines.contract import LoadParams
-    from worker.jobs import Job
 
 
 class WhisperEngine(Recognizer):
     """Methods of the engine's process."""
 
     def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:
+        import ctranslate2
+
+        # Read by a thread of the model when it samples first: a new engine samples as the last did.
+        ctranslate2.set_random_seed(0)
         return whisper_model.load(params)
 
     def _ignored(
@@ -32,25 +35,30 @@ class WhisperEngine(Recognizer):
 
     def _recognise(
         self,
-        job: Job,
         request: TranscribeParams,
         samples: audio.Samples,
         language: str | None,
+        done: Callable[[float], None],
     ) -> Recognition:
         import faster_whisper.transcribe
+        from faster_whisper.vad import get_speech_timestamps
+
+        from worker.engines.whisper_batched import BatchedPipeline
 
         total = len(samples) / audio.SAMPLE_RATE
         kwargs = whisper_options.arguments(request, language, total)
 
-        def window_done(fraction: float) -> None:
-            report_recognition(job, fraction, total)
+        def detect_speech(*args: Any, **kwargs: Any) -> Any:
+            with self._clock.stage("speechDetection"):
+                return get_speech_timestamps(*args, **kwargs)
 
-        window_done(0.0)
+        done(0.0)
         # The library tells of windows without speech to its progress bar alone.
-        faster_whisper.transcribe.tqdm = partial(_Meter, window_done)
+        faster_whisper.transcribe.tqdm = partial(_Meter, done)
+        faster_whisper.transcribe.get_speech_timestamps = detect_speech
         pipeline = self._model
         if request.batch_size is not None:
-            pipeline = faster_whisper.transcribe.BatchedInferencePipeline(self._model)
+            pipeline = BatchedPipeline(self._model)
         segments, info = pipeline.transcribe(samples, **kwargs)
         return Recognition(
             language=info.language,
@@ -78,8 +86,10 @@ class _Meter:
 
 
 def _segments(found: Iterable[Any]) -> Iterator[Segment]:
-    """Our segments from faster-whisper's."""
+    """Our segments from faster-whisper's, whose batched mode gives some without text."""
     for segment in found:
+        if not segment.text.strip():
+            continue
         words = segment.words and [
             Word(
                 start=float(word.start),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
-from protocol.errors import RpcError
 from protocol.transcription import TranscribeParams, VadParameters
 from protocol.values import Notice
+from worker.engines import stretches
 from worker.engines.recognition import option_ignored
 
 # The same name in both pipelines of faster-whisper.
@@ -43,16 +43,11 @@ _COMMON: Final = (
     "language_detection_segments",
 )
 
-# What BatchedInferencePipeline.transcribe accepts and never reads.
+# What has no meaning for windows that know nothing of each other.
 _BATCHED_IGNORES: Final = {
-    "bestOf": "the batched mode decodes once",
-    "compressionRatioThreshold": "the batched mode does not decode again",
-    "logProbThreshold": "the batched mode does not decode again",
-    "noSpeechThreshold": "the batched mode skips silence by VAD only",
     "conditionOnPreviousText": "the windows of a batch are independent",
     "promptResetOnTemperature": "the windows of a batch are independent",
     "prefix": "the batched mode has no prefix",
-    "maxInitialTimestamp": "the batched mode leaves it open",
     "hallucinationSilenceThreshold": "the batched mode has no such check",
 }
 
@@ -65,7 +60,10 @@ def arguments(request: TranscribeParams, language: str | None, duration: float) 
     kwargs["vad_filter"] = batched if request.vad_filter is None else request.vad_filter
     if request.vad_parameters and kwargs["vad_filter"]:
         kwargs["vad_parameters"] = _vad(request.vad_parameters, batched)
-    clips = _clips(request, duration)
+    clips = [
+        (start - request.start, end - request.start)
+        for start, end in stretches.clips(request, duration)
+    ]
     if batched:
         kwargs["batch_size"] = request.batch_size
         if clips:
@@ -85,8 +83,6 @@ def ignored(
     reasons: dict[str, str] = {}
     if batched:
         reasons |= _BATCHED_IGNORES
-        if isinstance(request.temperature, list) and len(request.temperature) > 1:
-            reasons["temperature"] = "the batched mode takes the first temperature only"
         if request.vad_parameters and request.vad_parameters.max_speech_duration is not None:
             reasons["vadParameters.maxSpeechDuration"] = "in batched mode chunkLength sets it"
     temperatures = request.temperature
@@ -137,24 +133,6 @@ def _vad(parameters: VadParameters, batched: bool) -> dict[str, Any]:
 
 def _milliseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
-
-
-def _clips(request: TranscribeParams, duration: float) -> list[tuple[float, float]]:
-    """`clipTimestamps` as pairs, relative to the audio that was decoded."""
-    times = [time - request.start for time in request.clip_timestamps or []]
-    if len(times) % 2:
-        times.append(duration)
-    clips = list(zip(times[::2], times[1::2], strict=True))
-    for begin, finish in clips:
-        # Half a frame of tolerance for times rounded up.
-        if begin < 0 or begin >= finish or finish > duration + 0.01:
-            raise RpcError(
-                "clip_out_of_range",
-                f"The clip from {begin + request.start} to {finish + request.start} s does not lie "
-                f"within the audio, which ends at {request.start + duration:.3f} s.",
-                duration=duration,
-            )
-    return clips
 
 
 def _windows(duration: float, length: float) -> list[dict[str, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,14 +16,13 @@ from worker.engines.recognition import (
     Recognition,
     Recognizer,
     option_ignored,
-    report_recognition,
 )
 from worker.pinned import WHISPERX_VAD_SHA256
+from worker.recording import Recording, Stretch
 
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams
     from worker.engines.contract import LoadParams
-    from worker.jobs import Job
 
 _VAD_DEFAULTS: Final = {"vad_onset": 0.500, "vad_offset": 0.363}
 _RATE: Final = audio.SAMPLE_RATE
@@ -96,21 +95,23 @@ class WhisperxEngine(Recognizer):
         self._vad = _load_vad(model.model.device)
         return model, notices
 
+    def _stretches(self, recording: Recording) -> Iterable[Stretch]:
+        # The package decides on all speech before it decodes any.
+        return [Stretch(0, recording.whole(), last=True)]
+
     def _recognise(
         self,
-        job: Job,
         request: TranscribeParams,
         samples: audio.Samples,
         language: str | None,
+        done: Callable[[float], None],
     ) -> Recognition:
         # What FasterWhisperPipeline.transcribe does, one batch of segments after another.
-        import numpy as np
         from faster_whisper.tokenizer import Tokenizer
         from whisperx.asr import load_model
 
         total = len(samples) / audio.SAMPLE_RATE
-        report_recognition(job, 0.0, total)
-        waveform = np.array(samples)
+        done(0.0)
         pipeline: Any = load_model(
             request.model,
             self._model.model.device,
@@ -120,11 +121,12 @@ class WhisperxEngine(Recognizer):
             vad_options=_vad_options(request),
             task=request.task,
         )
-        chunks = _speech(pipeline, waveform, request.chunk_length or 30)
-        job.raise_if_cancelled()
+        with self._clock.stage("speechDetection"):
+            chunks = _speech(pipeline, samples, request.chunk_length or 30)
+        done(0.0)
         probability = 1.0
         if language is None:
-            language, probability = _detect_language(self._model, waveform)
+            language, probability = _detect_language(self._model, samples)
         pipeline.tokenizer = Tokenizer(
             self._model.hf_tokenizer,
             self._model.model.is_multilingual,
@@ -134,13 +136,13 @@ class WhisperxEngine(Recognizer):
 
         def segments() -> Iterator[Segment]:
             clips = (
-                {"inputs": waveform[int(start * _RATE) : int(end * _RATE)]} for start, end in chunks
+                {"inputs": samples[int(start * _RATE) : int(end * _RATE)]} for start, end in chunks
             )
             size = request.batch_size or self.usual_batch_size
             texts = pipeline(clips, batch_size=size, num_workers=0) if chunks else ()
             for (start, end), out in zip(chunks, texts, strict=True):
                 yield _segment(start, end, out)
-                report_recognition(job, min(1.0, end / total), total)
+                done(min(1.0, end / total))
 
         return Recognition(
             language=language,
@@ -210,10 +212,10 @@ def _vad_options(request: TranscribeParams) -> dict[str, float]:
     return options
 
 
-def _speech(pipeline: Any, waveform: audio.Samples, longest: int) -> list[tuple[float, float]]:
+def _speech(pipeline: Any, samples: audio.Samples, longest: int) -> list[tuple[float, float]]:
     """Where there is speech: begin and end in seconds, at most `longest` of them apart."""
     vad = pipeline.vad_model
-    scores = vad({"waveform": vad.preprocess_audio(waveform), "sample_rate": _RATE})
+    scores = vad({"waveform": vad.preprocess_audio(samples), "sample_rate": _RATE})
     options = pipeline._vad_params
     merged = vad.merge_chunks(
         scores, longest, onset=options["vad_onset"], offset=options["vad_offset"]
@@ -221,14 +223,14 @@ def _speech(pipeline: Any, waveform: audio.Samples, longest: int) -> list[tuple[
     return [(chunk["start"], chunk["end"]) for chunk in merged]
 
 
-def _detect_language(model: Any, waveform: audio.Samples) -> tuple[str, float]:
+def _detect_language(model: Any, samples: audio.Samples) -> tuple[str, float]:
     """The language of the first 30 s and its probability, as whisperx finds it."""
     from whisperx.asr import N_SAMPLES, log_mel_spectrogram
 
     features = log_mel_spectrogram(
-        waveform[:N_SAMPLES],
+        samples[:N_SAMPLES],
         n_mels=model.feat_kwargs.get("feature_size") or 80,
-        padding=max(0, N_SAMPLES - len(waveform)),
+        padding=max(0, N_SAMPLES - len(samples)),
     )
     token, probability = model.model.detect_language(model.encode(features))[0][0]
     return token[2:-2], float(probability)

@@ -9,6 +9,7 @@ from protocol.transcript import ExportedFile, ExportResult
 from worker.formats.files import write_all
 from worker.formats.registry import WRITERS, warnings
 from worker.formats.timeline import build_timeline
+from worker.paths import local, told
 
 if TYPE_CHECKING:
     from protocol.transcript import ExportParams, Format
@@ -27,9 +28,9 @@ def export(job: Job, params: ExportParams) -> ExportResult:
         return ExportResult(
             contents={str(each): contents[each] for each in contents}, warnings=notices
         )
-    folder = Path(params.output_dir).absolute()
+    folder = Path(local(params.output_dir)).absolute()
     paths = {each: folder / (params.name + WRITERS[each].suffix) for each in contents}
     job.raise_if_cancelled()
     write_all([(paths[each], contents[each]) for each in contents], overwrite=params.overwrite)
-    files = [ExportedFile(format=each, path=str(path)) for each, path in paths.items()]
+    files = [ExportedFile(format=each, path=told(path)) for each, path in paths.items()]
     return ExportResult(files=files, warnings=notices)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
 from protocol.errors import RpcError
+from worker.paths import told
+from worker.scratch import Passing
 
 _REMEDIES: Final = {
     errno.ENOSPC: "Free some space on the disk, or give another outputDir.",
@@ -29,23 +30,18 @@ def write_all(files: Sequence[tuple[Path, str]], *, overwrite: bool) -> None:
     sees a part of one, and a full disk leaves the old ones. Raises `RpcError` of kind
     export_failed or export_exists.
     """
-    staged: list[tuple[Path, Path]] = []
+    staged: list[tuple[Passing, Path]] = []
     try:
         for path, text in files:
             _refuse_taken(path, overwrite=overwrite)
-            # The name is short: a long one of the file's own still fits its directory.
-            temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+            temporary = Passing(path)
             staged.append((temporary, path))
             _write(temporary, path, text)
-        while staged:
-            _put(*staged[0], overwrite=overwrite)
-            del staged[0]
+        for temporary, path in staged:
+            _put(temporary.path, path, overwrite=overwrite)
     finally:
         for temporary, _ in staged:
-            try:
-                temporary.unlink()
-            except (OSError, ValueError):  # it was never made
-                pass
+            temporary.remove()
 
 
 def _refuse_taken(path: Path, *, overwrite: bool) -> None:
@@ -56,17 +52,14 @@ def _refuse_taken(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         _fail(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
     if not overwrite:
-        raise RpcError("export_exists", f"{path} is there already.", path=str(path))
+        raise _exists(path)
 
 
-def _write(temporary: Path, path: Path, text: str) -> None:
+def _write(temporary: Passing, path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not in text mode: line ends are the format's on every system.
-        with temporary.open("xb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        temporary.write(text.encode())
     except (OSError, ValueError) as error:
         _fail(path, error)
 
@@ -78,7 +71,7 @@ def _put(temporary: Path, path: Path, *, overwrite: bool) -> None:
         else:
             _put_new(temporary, path)
     except FileExistsError:
-        raise RpcError("export_exists", f"{path} is there already.", path=str(path)) from None
+        raise _exists(path) from None
     except OSError as error:
         _fail(path, error)
 
@@ -101,5 +94,9 @@ def _put_new(temporary: Path, path: Path) -> None:
 def _fail(path: Path, error: OSError | ValueError) -> NoReturn:
     why = getattr(error, "strerror", None) or str(error)
     remedy = _REMEDIES.get(getattr(error, "errno", None) or 0)
-    message = f"{path} cannot be written: {why}."
-    raise RpcError("export_failed", message, remedy=remedy, path=str(path)) from None
+    message = f"{told(path)} cannot be written: {why}."
+    raise RpcError("export_failed", message, remedy=remedy, path=told(path)) from None
+
+
+def _exists(path: Path) -> RpcError:
+    return RpcError("export_exists", f"{told(path)} is there already.", path=told(path))

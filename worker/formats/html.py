@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import mimetypes
 from bisect import bisect_right
 from html import escape
@@ -19,6 +20,7 @@ from protocol.errors import RpcError
 from protocol.transcript import ExportOptions
 from worker.formats.html_page import SCRIPT, STYLE
 from worker.formats.timeline import SpeakerTurn, TimedWord, Timeline, Utterance, clean
+from worker.paths import local, open_regular
 
 MAX_EMBEDDED: Final = 32 * 1024 * 1024
 """Bytes of a recording that is put into the page; a larger one makes browsers stumble."""
@@ -95,7 +97,7 @@ def _player(options: ExportOptions) -> str:
     """Hidden until the script finds that it can play; else the script asks for the recording."""
     source = ""
     if options.embed_audio is not None:
-        source = f' src="{_embedded(Path(options.embed_audio))}"'
+        source = f' src="{_embedded(options.embed_audio)}"'
     elif options.audio is not None:
         source = f' src="{escape(_reference(options.audio))}"'
     return (
@@ -111,9 +113,9 @@ def _reference(path: str) -> str:
     return "/" + quoted.lstrip("/") if quoted.startswith("/") else f"./{quoted}"
 
 
-def _embedded(path: Path) -> str:
+def _embedded(path: str) -> str:
     try:
-        with path.open("rb") as file:
+        with io.FileIO(open_regular(local(path))) as file:
             data = file.read(MAX_EMBEDDED + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
@@ -121,16 +123,16 @@ def _embedded(path: Path) -> str:
             "export_failed",
             f"{path} cannot be put into the page: {why}.",
             remedy="Give embedAudio the path of the recording, or leave it out.",
-            path=str(path),
+            path=path,
         ) from None
     if len(data) > MAX_EMBEDDED:
         raise RpcError(
             "export_failed",
             f"{path} is too large to be put into the page, which takes 32 MiB.",
             remedy="Keep the recording beside the page and name it with audio instead.",
-            path=str(path),
+            path=path,
         )
-    kind = mimetypes.guess_type(path.name)[0] or ""
+    kind = mimetypes.guess_type(Path(path).name)[0] or ""
     kind = kind if kind.startswith(("audio/", "video/")) else "audio/*"
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+import re
 from io import StringIO
+from typing import Final
 
 from protocol.transcript import ExportOptions
 from worker.formats.timeline import Timeline
+
+_FORMULA: Final = re.compile("'*[=+\\-@＝＋－＠]")
+"""How a formula begins for spreadsheets, or what was taken for one before."""
 
 
 def write_txt(timeline: Timeline, options: ExportOptions, name: str) -> str:
@@ -26,12 +31,19 @@ def write_tsv(timeline: Timeline, options: ExportOptions, name: str) -> str:
 
 
 def write_csv(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """RFC 4180, with start and end in seconds; the speaker is empty where it is not known."""
+    """RFC 4180, with start and end in seconds; the speaker is empty where it is not known.
+
+    What a spreadsheet would compute instead of showing it has an apostrophe before it.
+    """
     out = StringIO()
     writer = csv.writer(out)
     writer.writerow(("start", "end", "speaker", "text"))
     for each in timeline.utterances:
         speaker = each.speaker if options.speaker_labels else None
         times = (f"{time / 1000:.3f}" for time in (each.start, each.end))
-        writer.writerow((*times, speaker or "", each.text))
+        writer.writerow((*times, _shown(speaker or ""), _shown(each.text)))
     return out.getvalue()
+
+
+def _shown(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text

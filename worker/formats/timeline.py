@@ -25,6 +25,9 @@ READING_PACE: Final = 60
 TOLERANCE: Final = 20
 """Milliseconds: a time moved by no more, one step of Whisper's clock, is not worth a warning."""
 
+_FAR_OFF: Final = -1e9
+"""Seconds."""
+
 _BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
 
@@ -146,8 +149,13 @@ def _first(which: Sequence[int]) -> str:
     return f" (from index {min(which)})"
 
 
-def _milliseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)
+def _milliseconds(seconds: float) -> int:
+    # A negative time, however far off, becomes 0 later on; infinity could not be rounded.
+    return round(max(seconds, _FAR_OFF) * 1000)
+
+
+def _given(seconds: float | None) -> int | None:
+    return None if seconds is None else _milliseconds(seconds)
 
 
 def _segment_times(segments: Sequence[Segment], notes: _Notes) -> list[tuple[int, int]]:
@@ -179,12 +187,12 @@ def _segment_times(segments: Sequence[Segment], notes: _Notes) -> list[tuple[int
 
 def _known_times(segment: Segment) -> tuple[int | None, int | None]:
     """What is given, or follows from the words."""
-    start, end = _milliseconds(segment.start), _milliseconds(segment.end)
+    start, end = _given(segment.start), _given(segment.end)
     words = segment.words or ()
     if start is None:
-        start = min((round(w.start * 1000) for w in words if w.start is not None), default=None)
+        start = min((_milliseconds(w.start) for w in words if w.start is not None), default=None)
     if end is None:
-        end = max((round(w.end * 1000) for w in words if w.end is not None), default=None)
+        end = max((_milliseconds(w.end) for w in words if w.end is not None), default=None)
     return start, end
 
 
@@ -289,9 +297,9 @@ def _words(words: Sequence[Word], text: str, start: int, end: int) -> list[Timed
 def _word_times(words: Sequence[Word], start: int, end: int) -> list[tuple[int, int]]:
     """Times in order: no word begins before the one before it ends."""
     times: list[tuple[int, int]] = []
-    at = max(0, min((round(w.start * 1000) for w in words if w.start is not None), default=start))
+    at = max(0, min((_milliseconds(w.start) for w in words if w.start is not None), default=start))
     for i, word in enumerate(words):
-        known_start, known_end = _milliseconds(word.start), _milliseconds(word.end)
+        known_start, known_end = _given(word.start), _given(word.end)
         if known_start is not None and known_end is not None:
             known_start, known_end = _mend(known_start, known_end, MIN_WORD)
         if known_start is None:
@@ -310,16 +318,16 @@ def _next_start(words: Sequence[Word]) -> tuple[int, int] | None:
     """The next given time in milliseconds, and how many words share the way to it."""
     for count, word in enumerate(words, 1):
         if word.start is not None:
-            return round(word.start * 1000), count
+            return _milliseconds(word.start), count
         if word.end is not None:
-            return round(word.end * 1000), count + 1
+            return _milliseconds(word.end), count + 1
     return None
 
 
 def _were_moved(given: Sequence[Word], made: Sequence[TimedWord]) -> bool:
     pairs = [(a.start, b.start) for a, b in zip(given, made, strict=True)]
     pairs += [(a.end, b.end) for a, b in zip(given, made, strict=True)]
-    return any(a is not None and abs(round(a * 1000) - b) > TOLERANCE for a, b in pairs)
+    return any(a is not None and abs(_milliseconds(a) - b) > TOLERANCE for a, b in pairs)
 
 
 def _locate(words: Sequence[str], text: str) -> list[tuple[int, int] | None]:
@@ -347,7 +355,7 @@ def _count_overlaps(utterances: Sequence[Utterance]) -> int:
 def _turns(turns: Iterable[Turn], notes: _Notes) -> list[SpeakerTurn]:
     made: list[SpeakerTurn] = []
     for turn in turns:
-        given = round(turn.start * 1000), round(turn.end * 1000)
+        given = _milliseconds(turn.start), _milliseconds(turn.end)
         start, end = _mend(*given, MIN_WORD)
         notes.turns_mended += given[0] < 0 or given[0] > given[1]
         made.append(SpeakerTurn(start=start, end=end, speaker=clean(turn.speaker)))

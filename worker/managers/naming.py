@@ -19,6 +19,7 @@ from worker.engines.contract import (
     LoadParams,
 )
 from worker.managers.model import Model
+from worker.paths import is_utf8, local
 
 if TYPE_CHECKING:
     from protocol.models import LoadModelParams, ModelChoice, Task
@@ -135,9 +136,21 @@ def goes_by(model: Model, task: Task | None, name: str | None) -> bool:
 
 
 def absolute(name: str) -> str:
-    """A directory as an absolute path; any other name as it is."""
-    path = Path(name)
-    return str(path.absolute()) if path.is_dir() else name
+    """A directory as an absolute path; any other name as it is.
+
+    Raises `RpcError` for a directory whose path is not UTF-8: the engines' libraries take no other.
+    """
+    path = Path(local(name))
+    if not path.is_dir():
+        return name
+    if not is_utf8(str(path)):
+        raise RpcError(
+            "model_invalid",
+            f"The path of the model is not UTF-8: {name}.",
+            remedy="Rename the directory.",
+            path=name,
+        )
+    return str(path.absolute())
 
 
 def weights(model: Model) -> int | None:
@@ -147,14 +160,14 @@ def weights(model: Model) -> int | None:
     if name is None:
         return 0
     if model.source is None:
-        files = Path(name).glob("**/*")
+        files = Path(local(name)).glob("**/*")
         return sum(file.stat().st_size for file in files if file.is_file())
     entry = catalogue.find(name)
     return entry.size if entry else None
 
 
 def _source(task: Task, name: str, revision: str | None) -> FetchParams | None:
-    if Path(name).is_dir():
+    if Path(local(name)).is_dir():
         return None
     repository = catalogue.repository(task, name)
     return FetchParams(task=task, name=name, repository=repository, revision=revision)

@@ -12,6 +12,7 @@ from protocol.errors import RpcError
 from protocol.transcript import ExportParams, Transcript
 from protocol.values import Notice
 from worker.handler import failure
+from worker.paths import local, told, told_name
 
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams, TranscribeResult
@@ -43,9 +44,9 @@ def refuse_taken(params: TranscribeParams) -> None:
     from worker.formats.registry import WRITERS
 
     for each in params.formats:
-        path = Path(params.output_dir, _name(params) + WRITERS[each].suffix).absolute()
+        path = Path(local(params.output_dir), _name(params) + WRITERS[each].suffix).absolute()
         if path.exists():
-            raise RpcError("export_exists", f"{path} is there already.", path=str(path))
+            raise RpcError("export_exists", f"{told(path)} is there already.", path=told(path))
 
 
 def add_files(
@@ -84,4 +85,4 @@ def add_files(
 
 
 def _name(params: TranscribeParams) -> str:
-    return params.name or Path(params.audio).stem
+    return params.name or told_name(Path(local(params.audio)).stem)

@@ -2,7 +2,8 @@
 
 Each stage runs in the engine process of its manager, and waits for it on a thread here:
 
-- decode: once, to a file that all engines map into memory (one a channel for `channelSpeakers`);
+- decode: once, to a file that all engines read, meanwhile already (one a channel for
+  `channelSpeakers`, which have to be compared first);
 - recognition: the segments go out as they come, and on to
 - alignment, which follows recognition some segments behind;
 - diarization, beside both;
@@ -19,9 +20,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -31,7 +32,7 @@ from protocol.errors import RpcError
 from protocol.params import given_names
 from protocol.progress import ProgressReport, Stage
 from protocol.transcription import PartialTranscript, Segment, TranscribeResult
-from protocol.values import Notice
+from protocol.values import Notice, Timings
 from worker import speakers
 from worker.cpu import available_threads
 from worker.engines.contract import (
@@ -41,6 +42,7 @@ from worker.engines.contract import (
     EngineDiarizeParams,
     Source,
 )
+from worker.engines.decoder import raw_path
 from worker.engines.stages import StageClock
 from worker.handler import failure
 from worker.jobs import Json
@@ -63,6 +65,15 @@ _SEGMENTS_A_CALL: Final = 64
 """How many segments alignment takes at once, when it has fallen behind that far."""
 
 
+class _Timed(Protocol):
+    """What an engine answers."""
+
+    timings: Timings
+
+
+T = TypeVar("T", bound=_Timed)
+
+
 class _Recognition(msgspec.Struct, rename="camel"):
     """What is kept of the recognition engine's result; its segments have come before."""
 
@@ -75,6 +86,7 @@ class _Recognition(msgspec.Struct, rename="camel"):
     device: str
     compute_type: str
     warnings: list[Notice]
+    timings: Timings
 
 
 class _Track:
@@ -84,15 +96,6 @@ class _Track:
         self.source = source
         self.speaker = speaker
         self.recognition: _Recognition
-
-
-class _Decoded:
-    """What came of decoding: the tracks, and what a diarization model is given."""
-
-    def __init__(self, tracks: list[_Track], duration: float) -> None:
-        self.tracks = tracks
-        self.source = tracks[0].source
-        self.duration = duration
 
 
 class Pipeline:
@@ -118,12 +121,12 @@ class Pipeline:
         stages += ["diarization", "assignment"] if self._diarization else []
         self._progress = Progress(job.report, stages)
         self._draft = Draft(job.partial)
-        self._decoded: _Decoded | None = None
-        self._ended: dict[Stage, threading.Event] = {stage: threading.Event() for stage in stages}
+        self._tracks: list[_Track] = []
+        self._tracks_known = threading.Event()
+        self._duration: float | None = None
         self._recognised: queue.SimpleQueue[tuple[_Track, PartialTranscript] | None]
         self._recognised = queue.SimpleQueue()
         self._turns: DiarizeResult | None = None
-        self._scratch: Scratch | None = None
 
     def run(self) -> Json:
         """Do it all; return the result. Raises `RpcError`."""
@@ -131,15 +134,10 @@ class Pipeline:
         self._job.begin(f"Transcribing {os.path.basename(self._params.audio)}")
         try:
             files.refuse_taken(self._params)
-            with Scratch("job") as self._scratch:
-                return self._transcribe(self._scratch.path)
+            with Scratch("job") as scratch:
+                return self._transcribe(scratch.path)
         finally:
             self._job.on_cancel(None)
-
-    def abandon(self) -> None:
-        """Remove what a worker that ends would leave; from any thread."""
-        if self._scratch:
-            self._scratch.remove()
 
     def _transcribe(self, directory: Path) -> Json:
         stages: list[tuple[Stage, str | None, Callable[[], None]]] = [
@@ -178,12 +176,16 @@ class Pipeline:
 
         def decode() -> Json:
             lease.load(part)
+            if not params.channel_speakers:
+                self._set_tracks([_Track(self._source(raw_path(str(directory), 0)), None)])
             with self._clock.stage("decode"):
                 return lease.call(part, "decode", msgspec.json.encode(request))
 
         with self._lease(AUDIO) as lease:
-            decoded = _read(lease.run(part, decode), DecodeResult)
-        self._decoded = _Decoded(self._tracks(decoded), decoded.duration)
+            decoded = msgspec.json.decode(b"".join(lease.run(part, decode)), type=DecodeResult)
+        self._duration = decoded.duration
+        if params.channel_speakers:
+            self._set_tracks(self._channel_tracks(decoded, params.channel_speakers))
         self._progress.finish("decode")
 
     def _recognise(self) -> None:
@@ -195,27 +197,24 @@ class Pipeline:
             lambda value: self._take_segments(current[-1], value),
         )
 
-        def recognise() -> Json:
-            loading = self._load(lease, part)
-            request = {
-                "request": self._request(),
-                "given": sorted(given_names(self._job.params)),
-                "source": current[-1].source,
-                "firstId": len(self._draft),
-                "speaker": current[-1].speaker,
-                "queueSeconds": 0.0,
-                "loadSeconds": loading,
-                **TOKENS,
-            }
-            with self._clock.stage("recognition"):
-                return lease.call(part, "transcribe", msgspec.json.encode(request))
-
         try:
             with self._lease(model) as lease:
-                self._preload(lease, part)
-                for track in self._wait_for_audio().tracks:
+                self._preload("recognition", lease, part)
+                for track in self._wait_for_tracks("recognition"):
                     current.append(track)
-                    track.recognition = _read(lease.run(part, recognise), _Recognition)
+                    request = {
+                        "request": self._request(),
+                        "given": sorted(given_names(self._job.params)),
+                        "source": track.source,
+                        "firstId": len(self._draft),
+                        "speaker": track.speaker,
+                        "queueSeconds": 0.0,
+                        "loadSeconds": 0.0,
+                        **TOKENS,
+                    }
+                    track.recognition = self._have_done(
+                        "recognition", lease, part, "transcribe", request, _Recognition
+                    )
             self._progress.finish("recognition")
         finally:
             self._recognised.put(None)
@@ -225,20 +224,6 @@ class Pipeline:
         options = self._alignment
         part = self._part(lambda report: self._take_load(report))
 
-        def align(lease: Lease, track: _Track, language: str, segments: list[Segment]) -> Json:
-            self._load(lease, part)
-            request = EngineAlignParams(
-                source=track.source,
-                segments=[
-                    SegmentText(id=each.id, text=each.text, start=each.start, end=each.end)
-                    for each in segments
-                ],
-                language=language,
-                options=options,
-            )
-            with self._clock.stage("alignment"):
-                return lease.call(part, "align", msgspec.json.encode(request))
-
         with ExitStack() as leases:
 
             @cache
@@ -247,18 +232,28 @@ class Pipeline:
                 return leases.enter_context(self._lease(model))
 
             if self._params.language:
-                self._preload(lease_for(self._params.language.lower()), part)
+                self._preload("alignment", lease_for(self._params.language.lower()), part)
             for track, language, segments in self._follow_recognition():
-                lease = lease_for(language)
-                done = lease.run(part, partial(align, lease, track, language, segments))
-                aligned = _read(done, AlignResult)
+                request = EngineAlignParams(
+                    source=track.source,
+                    segments=[
+                        SegmentText(id=each.id, text=each.text, start=each.start, end=each.end)
+                        for each in segments
+                    ],
+                    language=language,
+                    options=options,
+                    checkpoint=self._params.checkpoint,
+                )
+                aligned = self._have_done(
+                    "alignment", lease_for(language), part, "align", request, AlignResult
+                )
                 self._draft.align(aligned.segments)
                 self._note(aligned.warnings)
-                assert self._decoded
-                reached = (segments[-1].end - self._params.start) / self._decoded.duration
-                tracks = self._decoded.tracks
-                share = (tracks.index(track) + min(1.0, reached)) / len(tracks)
-                self._progress.take(ProgressReport(stage="alignment", percentage=100 * share))
+                if self._duration:
+                    reached = (segments[-1].end - self._params.start) / self._duration
+                    share = self._tracks.index(track) + min(1.0, reached)
+                    percentage = 100 * share / len(self._tracks)
+                    self._progress.take(ProgressReport(stage="alignment", percentage=percentage))
         self._progress.finish("alignment")
 
     def _diarize(self) -> None:
@@ -266,28 +261,24 @@ class Pipeline:
         options = self._diarization
         part = self._part()
 
-        def diarize() -> Json:
-            self._load(lease, part)
-            assert self._decoded
+        with self._lease(diarization_model(options, self._params.download)) as lease:
+            self._preload("diarization", lease, part)
             request = EngineDiarizeParams(
-                source=self._decoded.source,
+                source=self._wait_for_tracks("diarization")[0].source,
                 options=_plain(options),
+                checkpoint=self._params.checkpoint,
                 progress_token=TOKENS["progressToken"],
             )
-            with self._clock.stage("diarization"):
-                return lease.call(part, "diarize", msgspec.json.encode(request))
-
-        with self._lease(diarization_model(options, self._params.download)) as lease:
-            self._preload(lease, part)
-            self._wait_for_audio()
-            self._turns = _read(lease.run(part, diarize), DiarizeResult)
+            self._turns = self._have_done(
+                "diarization", lease, part, "diarize", request, DiarizeResult
+            )
         self._note(self._turns.warnings)
         self._progress.finish("diarization")
 
     def _assemble(self) -> TranscribeResult:
         """The result, when all stages have ended."""
-        assert self._decoded
-        tracks = self._decoded.tracks
+        assert self._duration
+        tracks = self._tracks
         with self._clock.stage("assignment"):
             segments = self._draft.segments()
             if self._turns and self._diarization:
@@ -308,7 +299,7 @@ class Pipeline:
             text=text,
             language=main.language,
             language_probability=main.language_probability,
-            duration=self._decoded.duration,
+            duration=self._duration,
             duration_after_vad=max(track.recognition.duration_after_vad for track in tracks),
             segments=segments,
             model=main.model,
@@ -316,11 +307,11 @@ class Pipeline:
             device=main.device,
             compute_type=main.compute_type,
             warnings=[],
-            timings=self._clock.timings(),
+            timings=self._clock.timings(self._audio_of_stages()),
             real_time_factor=self._clock.seconds(
-                "decode", "recognition", "alignment", "diarization", "assignment"
+                "decode", "speechDetection", "recognition", "alignment", "diarization", "assignment"
             )
-            / self._decoded.duration,
+            / self._duration,
         )
         if self._turns:
             result.turns = self._turns.turns
@@ -340,26 +331,55 @@ class Pipeline:
         self._raise_if_over()
         return result
 
+    def _audio_of_stages(self) -> dict[Stage, float]:
+        """Seconds of audio that each stage worked on."""
+        assert self._duration
+        tracks = len(self._tracks)
+        spoken = sum(segment.end - segment.start for segment in self._draft.segments())
+        return {
+            "decode": self._duration,
+            "speechDetection": self._duration * tracks,
+            "recognition": self._duration * tracks,
+            "alignment": spoken,
+            "diarization": self._duration,
+            "assignment": self._duration,
+        }
+
     # What holds them together.
 
     def _lease(self, model: Model) -> Lease:
         params = self._params
         return self._managers.lease(model, priority=params.priority, keep_alive=params.keep_alive)
 
-    def _load(self, lease: Lease, part: Part) -> float:
-        if lease.loaded:
-            return lease.load(part)
-        with self._clock.stage("load"):
-            return lease.load(part)
-
-    def _preload(self, lease: Lease, part: Part) -> None:
+    def _preload(self, stage: Stage, lease: Lease, part: Part) -> None:
         """Load a model early, while others work."""
 
         def preload() -> None:
             with self._clock.stage("load"):
                 lease.preload(part)
 
-        lease.run(part, preload)
+        with self._clock.waiting(stage, "load"):
+            lease.run(part, preload)
+
+    def _have_done(
+        self, stage: Stage, lease: Lease, part: Part, method: str, request: object, type_: type[T]
+    ) -> T:
+        """Have the model's engine do a stage, or a part of one, when its turn comes."""
+        asked = self._clock.now()
+
+        def call() -> tuple[float, Json]:
+            self._clock.waited(stage, "queue", self._clock.now() - asked)
+            if not lease.loaded:
+                with self._clock.waiting(stage, "load"), self._clock.stage("load"):
+                    lease.load(part)
+            else:
+                lease.load(part)
+            return self._clock.now(), lease.call(part, method, msgspec.json.encode(request))
+
+        began, done = lease.run(part, call)
+        result = msgspec.json.decode(b"".join(done), type=type_)
+        self._clock.adopt(result.timings, began, stage, "speechDetection")
+        return result
 
     def _guard(self, stage: Stage, option: str | None, work: Callable[[], None]) -> None:
         """Run a stage; one that a param asked for by `option` may fail without the rest."""
@@ -372,7 +392,8 @@ class Pipeline:
             else:
                 self._fail_stage(stage, option, told)
         finally:
-            self._ended[stage].set()
+            if stage == "decode":
+                self._tracks_known.set()
 
     def _fail_stage(self, stage: Stage | None, option: str, error: RpcError) -> None:
         """A part of the job that was asked for by `option` has failed."""
@@ -425,11 +446,16 @@ class Pipeline:
             part.stop()
         return part
 
-    def _wait_for_audio(self) -> _Decoded:
-        self._ended["decode"].wait()
-        if not self._decoded:
+    def _set_tracks(self, tracks: list[_Track]) -> None:
+        self._tracks = tracks
+        self._tracks_known.set()
+
+    def _wait_for_tracks(self, stage: Stage) -> list[_Track]:
+        with self._clock.waiting(stage, "decode"):
+            self._tracks_known.wait()
+        if not self._tracks:
             raise RpcError("cancelled")  # what was wrong with it is the job's answer by now
-        return self._decoded
+        return self._tracks
 
     def _take_segments(self, track: _Track, value: bytes) -> None:
         """Take segments that were just recognised."""
@@ -441,8 +467,7 @@ class Pipeline:
     def _request(self) -> dict[str, msgspec.Raw]:
         """The client's params, as the recognition engine is to have them."""
         request = msgspec.json.decode(self._job.params, type=dict[str, msgspec.Raw])
-        assert self._decoded
-        if len(self._decoded.tracks) > 1 and self._params.vad_filter is None:
+        if len(self._tracks) > 1 and self._params.vad_filter is None:
             # Who listens is silent for long, and Whisper invents words in silence.
             request["vadFilter"] = msgspec.Raw(b"true")
         return request
@@ -451,7 +476,8 @@ class Pipeline:
         """Yield recognised segments, as many at once as wait; those of one track and language."""
         waiting: tuple[_Track, PartialTranscript] | None = None
         while True:
-            first = waiting or self._recognised.get()
+            with self._clock.waiting("alignment", "recognition"):
+                first = waiting or self._recognised.get()
             waiting = None
             if first is None:
                 return
@@ -473,9 +499,9 @@ class Pipeline:
 
     def _share(self, report: ProgressReport, number: int) -> ProgressReport:
         """Progress of recognition over all tracks, from that of track `number` (from 1)."""
-        if self._decoded and report.percentage is not None:
+        if self._tracks and report.percentage is not None:
             done = number - 1 + report.percentage / 100
-            report.percentage = 100 * done / len(self._decoded.tracks)
+            report.percentage = 100 * done / len(self._tracks)
         return report
 
     def _take_load(self, report: ProgressReport) -> None:
@@ -496,12 +522,12 @@ class Pipeline:
             return None
         return options
 
-    def _tracks(self, decoded: DecodeResult) -> list[_Track]:
-        """The tracks of what was decoded, with a speaker each where channels stand for them."""
-        sources = [Source(path=path, raw=True, start=self._params.start) for path in decoded.paths]
-        wanted = self._params.channel_speakers
-        if not wanted:
-            return [_Track(sources[0], None)]
+    def _source(self, path: Path | str) -> Source:
+        return Source(path=str(path), raw=True, start=self._params.start)
+
+    def _channel_tracks(self, decoded: DecodeResult, wanted: bool | list[str]) -> list[_Track]:
+        """The channels with a speaker each, or one where they do not tell speakers apart."""
+        sources = [self._source(path) for path in decoded.paths]
         names = wanted if isinstance(wanted, list) else None
         if names is not None and len(names) != len(sources):
             raise RpcError(
@@ -536,7 +562,3 @@ def _plain(options: SpeakerOptions) -> DiarizationOptions:
     """Without what the engine does not know."""
     names = DiarizationOptions.__struct_fields__
     return DiarizationOptions(**{name: getattr(options, name) for name in names})
-
-
-def _read(chunks: Json, type_: type) -> Any:
-    return msgspec.json.decode(b"".join(chunks), type=type_)

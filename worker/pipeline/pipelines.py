@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from worker.handler import failure
-from worker.jobs import LATER, Job, Json, Later
+from worker.jobs import LATER, Job, Later
 from worker.log import Log
 from worker.managers.turns import Turns
 from worker.pipeline.pipeline import Pipeline
@@ -34,7 +34,6 @@ class Pipelines:
         self._log = log
         self._lock = threading.Lock()
         self._waiting: Turns[_Waiting] = Turns()
-        self._running: set[Pipeline] = set()
         self._free = _SIDE_BY_SIDE
         self._overtaking = False
 
@@ -49,13 +48,6 @@ class Pipelines:
                 self._overtaking = True
                 self._thread(self._overtake)
         return LATER
-
-    def close(self) -> None:
-        """Remove what the running ones would leave behind."""
-        with self._lock:
-            running = list(self._running)
-        for pipeline in running:
-            pipeline.abandon()
 
     def _work(self) -> None:
         """Run pipelines until none waits."""
@@ -81,19 +73,9 @@ class Pipelines:
         if job.finished:
             return
         try:
-            job.succeed(self._run(job, params))
+            job.succeed(Pipeline(job, params, self._managers, self._log).run())
         except BaseException as error:
             job.fail(failure(error, job.method, self._log))
 
     def _thread(self, target: Callable[[], None]) -> None:
         threading.Thread(target=target, name="pipeline", daemon=True).start()
-
-    def _run(self, job: Job, params: TranscribeParams) -> Json:
-        pipeline = Pipeline(job, params, self._managers, self._log)
-        with self._lock:
-            self._running.add(pipeline)
-        try:
-            return pipeline.run()
-        finally:
-            with self._lock:
-                self._running.remove(pipeline)

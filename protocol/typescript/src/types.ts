@@ -27,6 +27,8 @@ export type ErrorKind =
   | "audio_no_stream"
   | "audio_no_channel"
   | "clip_out_of_range"
+  | "audio_too_long"
+  | "audio_too_large"
   | "model_not_found"
   | "model_not_cached"
   | "model_download_failed"
@@ -199,10 +201,9 @@ export interface InitializeParams {
    */
   logLevel?: ("debug" | "error" | "info" | "warning") | null;
   /**
-   * Longer lines are answered with line_too_long, and skipped.
-   * @default 67108864
+   * Longer lines are answered with line_too_long, and skipped; 64 MiB without it. Never more than `serve --max-line`, where the worker was started with that: the answer tells.
    */
-  maxLineBytes?: number;
+  maxLineBytes?: number | null;
   /**
    * For gated models of the hub; without it HF_TOKEN or the hub's own login is used.
    */
@@ -258,14 +259,30 @@ export interface Limits {
   maxLineBytes: number;
   maxBatchMembers: number;
   /**
-   * Work requests that wait or run.
+   * Work requests that wait or run; more are answered with busy.
    */
   maxOpenJobs: number;
+  /**
+   * Bytes of the params of these together; one request alone may have more.
+   */
+  maxOpenBytes: number;
+  /**
+   * Seconds of a recording that are decoded; a longer one is answered with audio_too_long.
+   */
+  maxAudioDuration: number;
+  /**
+   * Bytes of a recording's file; a larger one is answered with audio_too_large.
+   */
+  maxAudioBytes: number;
   maxLoadedModels: number;
   /**
    * Bytes of resident memory for the worker and its engines; null for what the machine has.
    */
   memoryBudget: number | null;
+  /**
+   * Seconds without input and without open jobs after which the worker ends, with exit code 0; null where it stays.
+   */
+  idleExit: number | null;
 }
 /**
  * For methods without params: absent, `{}` and `[]` are the same.
@@ -382,7 +399,7 @@ export interface TranscribeParams {
    */
   engine?: "faster-whisper" | "whisperx";
   /**
-   * Use the batched pipeline with this many windows at a time; one after another without it.
+   * Use the batched pipeline with this many windows at a time; one after another without it. With `faster-whisper`, windows that miss a threshold are decoded again either way.
    */
   batchSize?: number | null;
   /**
@@ -405,6 +422,10 @@ export interface TranscribeParams {
    * @default "warn"
    */
   onStageError?: "fail" | "warn";
+  /**
+   * Path of a directory in which results are kept as they come: the same request with it goes on where one was broken off. Made when it is not there; yours to remove.
+   */
+  checkpoint?: string | null;
   /**
    * Also write the transcript in these formats: into `outputDir`, else into the result.
    */
@@ -888,6 +909,7 @@ export interface Timings {
   queue: number;
   load: number;
   decode: number;
+  speechDetection: number;
   recognition: number;
   alignment: number;
   diarization: number;
@@ -898,11 +920,29 @@ export interface Timings {
   };
 }
 /**
- * When a stage ran, in seconds since the request came in.
+ * When a stage ran, in seconds since the request came in, and what it did in that time.
  */
 export interface StageTime {
   begin: number;
   end: number;
+  /**
+   * Seconds of it in which the stage worked, and another one did not within it.
+   */
+  busy: number;
+  /**
+   * Seconds of audio that it worked on.
+   */
+  audio?: number;
+  /**
+   * Seconds of work per second of audio.
+   */
+  realTimeFactor?: number;
+  /**
+   * Seconds that it waited, by the stage that it waited for; `queue` is other requests.
+   */
+  waits?: {
+    [k: string]: number;
+  };
 }
 /**
  * When a speaker speaks.
@@ -1977,7 +2017,8 @@ export interface ProgressReport {
     | "load"
     | "probe"
     | "queue"
-    | "recognition";
+    | "recognition"
+    | "speechDetection";
   percentage?: number | null;
   audioDone?: number | null;
   audioTotal?: number | null;

@@ -1,0 +1,192 @@
+"""Batched recognition that keeps quality: windows that miss a threshold are decoded again.
+
+faster-whisper's `BatchedInferencePipeline` decodes each window once and takes what comes. Here the
+rules of its sequential mode hold (`WhisperModel.generate_with_fallback`, and the check for silence
+in `generate_segments`; version 1.2.1), for many windows at a time. Where no window misses one at
+temperature 0, the result is the package's, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from faster_whisper.transcribe import BatchedInferencePipeline, get_compression_ratio
+
+
+class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has no types
+    """Takes the options of the package's pipeline, and heeds more of them.
+
+    Each segment tells the temperature at which it was decoded; a window that is silence by the
+    thresholds gives none.
+    """
+
+    def transcribe(
+        self,
+        audio: Any,
+        *,
+        temperature: float | list[float],
+        max_initial_timestamp: float,
+        **options: Any,
+    ) -> Any:
+        """Recognise one recording; the package drops these two options on the way."""
+        self._temperatures = temperature if isinstance(temperature, list) else [temperature]
+        self._max_initial_timestamp = max_initial_timestamp
+        self._found: list[_Attempt] = []
+        self._segment_temperatures: deque[float] = deque()
+        return super().transcribe(audio, temperature=temperature, **options)
+
+    def _batched_segments_generator(self, *arguments: Any) -> Iterator[Any]:
+        for segment in super()._batched_segments_generator(*arguments):
+            segment.temperature = self._segment_temperatures.popleft()
+            yield segment
+
+    def forward(
+        self, features: Any, tokenizer: Any, chunks_metadata: Any, options: Any
+    ) -> list[list[Any]]:
+        """The segments of each window."""
+        windows: list[list[Any]] = super().forward(features, tokenizer, chunks_metadata, options)
+        for window, found in zip(windows, self._found, strict=True):
+            if found.is_silence(options):
+                window.clear()
+            self._segment_temperatures.extend([found.temperature] * len(window))
+        return windows
+
+    def generate_segment_batched(
+        self, features: Any, tokenizer: Any, options: Any
+    ) -> tuple[Any, list[dict[str, Any]]]:
+        """The encoder's output, and what each window was decoded to: no tokens for silence."""
+        encoded = self.model.encode(features)
+        prompts = self._prompts(encoded, len(features), tokenizer, options)
+        self._found = self._decode(features, encoded, prompts, tokenizer, options)
+        return encoded, [
+            {
+                "tokens": [] if found.is_silence(options) else found.tokens,
+                "avg_logprob": found.avg_logprob,
+                "no_speech_prob": found.no_speech_prob,
+            }
+            for found in self._found
+        ]
+
+    def _prompts(self, encoded: Any, count: int, tokenizer: Any, options: Any) -> list[list[int]]:
+        """The tokens before those of each window, as in the package."""
+        initial = options.initial_prompt or []
+        prompt = self.model.get_prompt(
+            tokenizer,
+            previous_tokens=tokenizer.encode(initial) if isinstance(initial, str) else initial,
+            without_timestamps=options.without_timestamps,
+            hotwords=options.hotwords,
+        )
+        prompts = [list(prompt) for _ in range(count)]
+        if options.multilingual:
+            place = prompt.index(tokenizer.language)
+            languages = self.model.model.detect_language(encoded)
+            for own, ((token, _), *_) in zip(prompts, languages, strict=True):
+                own[place] = tokenizer.tokenizer.token_to_id(token)
+        return prompts
+
+    def _decode(
+        self, features: Any, encoded: Any, prompts: list[list[int]], tokenizer: Any, options: Any
+    ) -> list[_Attempt]:
+        """The best of the attempts at each window."""
+        attempts: list[list[_Attempt]] = [[] for _ in prompts]
+        rows = encoded_rows = list(range(len(prompts)))
+        for temperature in self._temperatures:
+            if rows != encoded_rows:
+                # Rows of the encoder's output cannot be had without moving it to the CPU.
+                encoded, encoded_rows = self.model.encode(features[rows]), rows
+            results = self._generate(encoded, [prompts[row] for row in rows], temperature, options)
+            for row, result in zip(rows, results, strict=True):
+                attempts[row].append(_attempt(result, temperature, tokenizer, options))
+            rows = [row for row in rows if attempts[row][-1].misses(options)]
+            if not rows:
+                break
+        return [_best(of_window, options) for of_window in attempts]
+
+    def _generate(
+        self, encoded: Any, prompts: list[list[int]], temperature: float, options: Any
+    ) -> Any:
+        max_length = self.model.max_length
+        if options.max_new_tokens is not None:
+            max_length = len(prompts[0]) + options.max_new_tokens
+        if max_length > self.model.max_length:
+            raise ValueError(
+                f"The prompt of {len(prompts[0])} tokens and maxNewTokens together exceed the "
+                f"{self.model.max_length} tokens of the model; shorten the one or the other"
+            )
+        search = (
+            {
+                "beam_size": 1,
+                "num_hypotheses": options.best_of,
+                "sampling_topk": 0,
+                "sampling_temperature": temperature,
+            }
+            if temperature > 0
+            else {"beam_size": options.beam_size, "patience": options.patience}
+        )
+        return self.model.model.generate(
+            encoded,
+            prompts,
+            length_penalty=options.length_penalty,
+            repetition_penalty=options.repetition_penalty,
+            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            max_length=max_length,
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_blank=options.suppress_blank,
+            suppress_tokens=options.suppress_tokens,
+            max_initial_timestamp_index=round(
+                self._max_initial_timestamp / self.model.time_precision
+            ),
+            **search,
+        )
+
+
+class _Attempt(NamedTuple):
+    """What a window was decoded to."""
+
+    tokens: list[int]
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+    temperature: float
+
+    def repeats(self, options: Any) -> bool:
+        """It compresses too well."""
+        threshold = options.compression_ratio_threshold
+        return threshold is not None and self.compression_ratio > threshold
+
+    def misses(self, options: Any) -> bool:
+        """It is to be decoded again: repetitive, or improbable though not silence."""
+        if options.log_prob_threshold is None or self.avg_logprob >= options.log_prob_threshold:
+            return self.repeats(options)
+        silent = options.no_speech_threshold
+        return silent is None or self.no_speech_prob <= silent
+
+    def is_silence(self, options: Any) -> bool:
+        """Nobody speaks, and what was decoded is not probable enough to believe otherwise."""
+        silent = options.no_speech_threshold
+        if silent is None or self.no_speech_prob <= silent:
+            return False
+        return options.log_prob_threshold is None or self.avg_logprob <= options.log_prob_threshold
+
+
+def _attempt(result: Any, temperature: float, tokenizer: Any, options: Any) -> _Attempt:
+    tokens = result.sequences_ids[0]
+    total = result.scores[0] * len(tokens) ** options.length_penalty
+    return _Attempt(
+        tokens=tokens,
+        avg_logprob=total / (len(tokens) + 1),
+        no_speech_prob=result.no_speech_prob,
+        compression_ratio=get_compression_ratio(tokenizer.decode(tokens).strip()),
+        temperature=temperature,
+    )
+
+
+def _best(attempts: list[_Attempt], options: Any) -> _Attempt:
+    """The last if it passes; else the most probable, of those that repeat nothing if any."""
+    if not attempts[-1].misses(options):
+        return attempts[-1]
+    passable = [attempt for attempt in attempts if not attempt.repeats(options)]
+    return max(passable or attempts, key=lambda attempt: attempt.avg_logprob)
