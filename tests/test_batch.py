@@ -81,7 +81,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "report.jsonl" and path.parent.name != ".batch"
+        if path.is_file() and path.name != "report.jsonl" and ".batch" not in path.parts
     }
 
 
@@ -382,6 +382,23 @@ def test_after_a_kill_at_any_moment_everything_is_done_once(
     assert len(seen) >= 3
     written = {name: data for name, data in files(output_dir).items() if name[0] != "."}
     assert written == files(undisturbed)
+
+
+def test_a_recording_that_was_broken_off_goes_on_where_it_stopped(
+    long_file: Path, tmp_path: Path, output_dir: Path, run: Callable[..., Running]
+) -> None:
+    args = [long_file, "--formats", "json"]
+    assert batch(tmp_path / "undisturbed", *args).code == 0
+    running = run(output_dir, *args)
+    running.until(lambda: list((output_dir / ".batch").glob("*/recognition.jsonl")))
+    running.until(lambda: any(f.stat().st_size for f in output_dir.rglob("recognition.jsonl")))
+    kill_hard(running.process.pid)
+    running.end()
+    done = batch(output_dir, *args, "--resume")
+    (line,) = done.lines
+    assert [each["kind"] for each in line["warnings"]] == ["resumed"]
+    assert files(output_dir) == files(tmp_path / "undisturbed")
+    assert not any(each.is_dir() for each in (output_dir / ".batch").iterdir())
 
 
 @pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["kill", "terminal"])

@@ -18,7 +18,7 @@ from worker.formats.files import write_all
 from worker.paths import is_utf8, local, told
 
 _FOLDER: Final = ".batch"
-_NO_MATTER: Final = frozenset({"download", "keepAlive", "priority", "threads"})
+_NO_MATTER: Final = frozenset({"checkpoint", "download", "keepAlive", "priority", "threads"})
 """Params that do not change what is written."""
 
 
@@ -58,6 +58,10 @@ class Markers:
             duration=duration,
         )
         write_all([(self._path(task), msgspec.json.encode(marker).decode())], overwrite=True)
+
+    def checkpoint(self, task: Task) -> Path:
+        """The directory in which the engines keep what they have of a task until it is done."""
+        return self._path(task).with_suffix("")
 
     def paths(self, marker: Marker) -> list[str]:
         """The files of a marker, as they were reported."""

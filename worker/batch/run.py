@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import shutil
 import signal
 import time
 from collections import deque
@@ -146,6 +147,7 @@ class Batch:
     def _send(self, job: _Job) -> None:
         params = {
             "priority": "batch",
+            "checkpoint": told(self._markers.checkpoint(job.task)),
             **job.params,
             "audio": told(job.task.path),
             "outputDir": told(job.task.folder),
@@ -204,6 +206,7 @@ class Batch:
         except RpcError as error:
             self._fail(job, error)
             return
+        shutil.rmtree(self._markers.checkpoint(job.task), ignore_errors=True)
         self._progress.finish(job.index, result["duration"])
         timings = result["timings"]
         self._add(

@@ -27,6 +27,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-dir", default=".", metavar="DIR", help="where those files go (here)"
     )
+    parser.add_argument(
+        "--checkpoint", metavar="DIR", help="keep results there, and go on from those it has"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON result a line")
 
 
@@ -114,7 +117,9 @@ def page_plays(params: dict[str, Any], audio: Path, folder: Path) -> dict[str, A
 def main(options: argparse.Namespace) -> int:
     """Transcribe each file; return 0 when all went well, 1 otherwise, 2 for wrong usage."""
     try:
-        params = job_params(options)
+        params = job_params(options) | _optional(
+            checkpoint=options.checkpoint and told(options.checkpoint)
+        )
     except ValueError as error:
         sys.stderr.write(f"transcription-worker: {error}\n")
         return 2

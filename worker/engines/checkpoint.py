@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 import msgspec
 
 from protocol.values import Notice
+from worker.paths import local
 
 _VERSION: Final = b"1"
 """Of what is kept; results of another are not found."""
@@ -47,8 +48,9 @@ class Checkpoint:
         if directory is None:
             return
         try:
-            Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = Path(directory, f"{stage}.jsonl")
+            folder = Path(local(directory))
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = folder / f"{stage}.jsonl"
             self._file = open(path, "a+b", buffering=0, opener=_private)  # noqa: SIM115
             self._file.seek(0)
             self._found = dict(_lines(self._file.read()))
