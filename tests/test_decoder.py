@@ -40,13 +40,13 @@ def stereo(path: Path, left: Any, right: Any) -> Path:
     return write_wav(path, np.stack([left, right], axis=1), channels=2)
 
 
-@pytest.mark.parametrize("clip", [{}, {"start": 1.25}, {"start": 0.5, "end": 2.0}])
 def read(path: str) -> Any:
     with ExitStack() as stack:
         source = Source(path=path, raw=True)
         return open_recording(stack, source, lambda: None)[:]
 
 
+@pytest.mark.parametrize("clip", [{}, {"start": 1.25}, {"start": 0.5, "end": 2.0}])
 def test_samples_are_those_of_the_file(tmp_path: Path, clip: dict[str, float]) -> None:
     path = RECORDINGS / "en-05.flac"
     result = decode(tmp_path, path, **clip)

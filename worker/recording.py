@@ -55,6 +55,7 @@ class Recording(ABC):
 
     waited = 0.0
     """Seconds for which samples were waited for."""
+    _about: float | None = None
 
     @abstractmethod
     def wait(self, count: int | None) -> int:
@@ -84,6 +85,11 @@ class Recording(ABC):
     def duration(self) -> float:
         """Seconds."""
         return len(self) / SAMPLE_RATE
+
+    @property
+    def expected_duration(self) -> float | None:
+        """Seconds that it will last, as far as can be told without waiting."""
+        return self.duration if self.complete else self._about
 
     def stretches(self) -> Iterator[Stretch]:
         """The recording in parts of at most `STRETCH` seconds, cut where it is quietest.
@@ -131,7 +137,9 @@ class _OnDisk(Recording):
         lock: threading.Lock,
         complete: Callable[[], bool],
         check: Callable[[], None],
+        about: float | None = None,
     ) -> None:
+        self._about = about
         self._file = file
         self._lock = lock
         self._complete = complete
@@ -193,13 +201,16 @@ def open_recording(stack: ExitStack, source: Source, check: Callable[[], None]) 
         start=source.start,
         end=source.end,
     )
-    return _decode(stack, blocks, check)
+    return _decode(stack, source, blocks, check)
 
 
 def _decode(
-    stack: ExitStack, blocks: Iterator[npt.NDArray[np.int16]], check: Callable[[], None]
+    stack: ExitStack,
+    source: Source,
+    blocks: Iterator[npt.NDArray[np.int16]],
+    check: Callable[[], None],
 ) -> Recording:
-    """What `blocks` yields, in memory, or on disk if it is long."""
+    """What `blocks` yields of a source, in memory, or on disk if it is long."""
     import tempfile
 
     import numpy as np
@@ -221,7 +232,10 @@ def _decode(
         raise _not_kept(error) from None
     decoder = _Decoder(file, kept, blocks)
     stack.callback(decoder.stop)
-    return _OnDisk(file, decoder.lock, decoder.complete, check)
+    about = audio.about_duration(source.path)
+    if about:
+        about = min(about, source.end or about) - source.start
+    return _OnDisk(file, decoder.lock, decoder.complete, check, about)
 
 
 class _Decoder:

@@ -48,6 +48,8 @@ class _Transcript:
         self.duration_after_vad = 0.0
         self.segments: list[Segment] = []
         self.texts: list[tuple[str, float | None]] = []
+        self.percentage: float | None = None
+        """As it was told last: an estimated duration may turn out too short."""
 
     @property
     def language_to_decode(self) -> str | None:
@@ -184,11 +186,14 @@ class Recognizer(ABC):
         def done(fraction: float) -> None:
             job.raise_if_cancelled()
             seconds = piece.offset + fraction * len(piece.samples) / audio.SAMPLE_RATE
-            total = recording.duration if recording.complete else None
+            total = recording.expected_duration
+            if total:
+                share = round(min(100.0, 100 * seconds / total), 2)
+                transcript.percentage = max(share, transcript.percentage or 0.0)
             job.report(
                 ProgressReport(
                     stage="recognition",
-                    percentage=round(100 * seconds / total, 2) if total else None,
+                    percentage=transcript.percentage,
                     audio_done=round(seconds, 3),
                     audio_total=total,
                 )
