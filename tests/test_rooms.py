@@ -107,7 +107,7 @@ def test_defaults_are_those_of_faster_whisper() -> None:
         assert getattr(params, name) == parameter.default, name
 
 
-def test_what_the_batched_mode_is_said_to_ignore_is_what_its_documentation_says() -> None:
+def test_what_the_package_ignores_in_batched_mode_is_honoured_or_said_to_be_ignored() -> None:
     import re
 
     from faster_whisper import BatchedInferencePipeline
@@ -120,5 +120,8 @@ def test_what_the_batched_mode_is_said_to_ignore_is_what_its_documentation_says(
     unused = text.partition("Unused Arguments")[2].partition("Returns:")[0]
     documented = set(re.findall(r"^\s+(\w+): ", unused, re.MULTILINE))
     wire = {field.name: field.encode_name for field in structs.fields(TranscribeParams)}
+    thresholds = {"compressionRatioThreshold", "logProbThreshold", "noSpeechThreshold"}
     # best_of is passed on to nothing either, though the documentation does not say so.
-    assert {wire[name] for name in documented} | {"bestOf"} == set(_BATCHED_IGNORES)
+    honoured = {"bestOf", "maxInitialTimestamp", *thresholds}
+    assert {wire[name] for name in documented} | {"bestOf"} == honoured | set(_BATCHED_IGNORES)
+    assert not honoured & set(_BATCHED_IGNORES)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from protocol.errors import RpcError
+from protocol.errors import ErrorObject, RpcError
 from protocol.progress import ProgressReport
 from worker.handler import failure
 from worker.jobs import LATER, Caller, Job, Json, Later
@@ -61,7 +61,8 @@ class _Failure(NamedTuple):
     """A load that failed."""
 
     at: float
-    error: RpcError
+    error: ErrorObject
+    """Not as it was raised: a traceback keeps all that took part, earlier failures too."""
     download: bool
 
     def concerns(self, turn: Turn[object]) -> bool:
@@ -152,7 +153,7 @@ class ModelManager:
                 self._load(shared, download)
         except RpcError as error:
             if error.kind != "cancelled":
-                self._failure = _Failure(time.monotonic(), error, download)
+                self._failure = _Failure(time.monotonic(), error.to_object(), download)
             raise
         finally:
             with self.changed:
@@ -300,7 +301,7 @@ class ModelManager:
             failed, self._failure = self._failure, None
             if failed and failed.concerns(turn):
                 self._failure = failed
-                turn.error = RpcError.from_object(failed.error.to_object())
+                turn.error = RpcError.from_object(failed.error)
             else:
                 turn.take()
             if self.engine and not self.engine.alive:
