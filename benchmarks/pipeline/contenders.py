@@ -215,8 +215,10 @@ def _stand_ins(folder: Path) -> dict[str, str]:
     """The environment in which whisperx finds what it would start or fetch."""
     import shutil
 
+    import nltk.data
     from nltk.tokenize.punkt import PunktParameters, save_punkt_params
 
+    nltk.data.path.append(str(folder / "nltk"))  # it writes nowhere else
     punkt = folder / "nltk" / "tokenizers" / "punkt_tab" / "english"
     punkt.mkdir(parents=True)
     save_punkt_params(PunktParameters(), str(punkt))

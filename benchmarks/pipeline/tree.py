@@ -49,7 +49,7 @@ class Tree:
     def _look(self) -> None:
         total = 0.0
         for pid in _tree(self._pid):
-            with suppress(OSError, ValueError, IndexError):
+            with suppress(OSError, ValueError, LookupError):  # it has just ended
                 self._cpu[pid] = _cpu_seconds(pid)
                 private = _private_megabytes(pid)
                 name = _name(pid)
