@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -56,12 +55,6 @@ class Tree:
                 self.peaks[name] = max(self.peaks.get(name, 0.0), private)
                 total += private
         self.peak = max(self.peak, total)
-
-
-def wait_for_exit(pid: int) -> None:
-    """Return when a process that is not ours is gone."""
-    while Path(f"/proc/{pid}").exists():
-        time.sleep(0.05)
 
 
 def _tree(pid: int) -> list[int]:
