@@ -17,7 +17,7 @@ import ray
 from protocol.errors import ErrorObject, RpcError
 from worker.batch.done import Markers, fingerprint
 from worker.batch.inputs import Task
-from worker.batch.report import Line, failure
+from worker.batch.report import Line, done, failure
 from worker.client import Client, WorkerEndedError
 from worker.paths import told
 
@@ -99,19 +99,10 @@ class Transcriber:
         # For the worker, writing is a stage like the others; here it is the purpose.
         if params.get("formats") and "files" not in result:
             raise RpcError.from_object(msgspec.convert(failed[-1], ErrorObject))
-        outputs = [each["path"] for each in result.get("files", ())]
+        line = done(task.input, result)
         if mark and not failed:  # what lacks a stage is to be done again
-            self._markers.put(task, mark, outputs, result["duration"])
-        timings = result["timings"]
-        return Line(
-            input=task.input,
-            status="ok",
-            outputs=outputs,
-            duration=result["duration"],
-            seconds=round(timings["total"] - timings["queue"], 3),
-            real_time_factor=result["realTimeFactor"],
-            warnings=result["warnings"],
-        )
+            self._markers.put(task, mark, line.outputs, result["duration"])
+        return line
 
 
 def _environment() -> dict[str, str]:

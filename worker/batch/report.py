@@ -45,6 +45,20 @@ def failure(error: RpcError) -> Failure:
     return Failure(kind=error.kind, message=error.message, remedy=error.data.get("remedy"))
 
 
+def done(input_: str, result: dict[str, Any]) -> Line:
+    """The line of a file whose `transcribe` gave `result`."""
+    timings = result["timings"]
+    return Line(
+        input=input_,
+        status="ok",
+        outputs=[each["path"] for each in result.get("files", ())],
+        duration=result["duration"],
+        seconds=round(timings["total"] - timings["queue"], 3),
+        real_time_factor=result["realTimeFactor"],
+        warnings=result["warnings"],
+    )
+
+
 class Report:
     """A file of lines, each written by a single call: a kill leaves whole lines alone."""
 

@@ -17,7 +17,7 @@ from protocol.errors import ErrorObject, RpcError
 from worker.batch.done import Marker, Markers, fingerprint
 from worker.batch.inputs import Task
 from worker.batch.progress import Progress
-from worker.batch.report import Line, Report, failure
+from worker.batch.report import Line, Report, done, failure
 from worker.client import Client, WorkerEndedError
 from worker.paths import told
 
@@ -199,27 +199,16 @@ class Batch:
         if job.params.get("formats") and "files" not in result:
             self._fail(job, RpcError.from_object(msgspec.convert(failed[-1], ErrorObject)))
             return
-        outputs = [each["path"] for each in result.get("files", ())]
+        line = done(job.task.input, result)
         try:
             if job.fingerprint and not failed:  # what lacks a stage is to be done again
-                self._markers.put(job.task, job.fingerprint, outputs, result["duration"])
+                self._markers.put(job.task, job.fingerprint, line.outputs, result["duration"])
         except RpcError as error:
             self._fail(job, error)
             return
         shutil.rmtree(self._markers.checkpoint(job.task), ignore_errors=True)
         self._progress.finish(job.index, result["duration"])
-        timings = result["timings"]
-        self._add(
-            Line(
-                input=job.task.input,
-                status="ok",
-                outputs=outputs,
-                duration=result["duration"],
-                seconds=round(timings["total"] - timings["queue"], 3),
-                real_time_factor=result["realTimeFactor"],
-                warnings=result["warnings"],
-            )
-        )
+        self._add(line)
 
     def _skip(self, job: _Job, marker: Marker) -> None:
         self._progress.skip(job.index)
