@@ -52,10 +52,18 @@ class HandlerLane:
                 self._thread.start()
             self._wake.notify()
 
+    def hand_over(self) -> None:
+        """Leave the lane to another thread: this one ends with the job that it is at."""
+        with self._wake:
+            self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
+            self._thread.start()
+
     def _run(self) -> None:
         dispatch: Callable[[Job], None] | None = None
         while True:
             with self._wake:
+                if self._thread is not threading.current_thread():
+                    return
                 while not self._jobs:
                     self._wake.wait()
                 job = self._jobs.popleft()

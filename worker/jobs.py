@@ -43,6 +43,9 @@ class Later:
 
 LATER: Final = Later()
 
+PAUSED: Final = Json([b'{"paused":true}'])
+"""The result of work that stands back for other work, and goes on under another request's id."""
+
 
 class Caller(Protocol):
     """On whose behalf an engine works: a job, or a part of one."""
@@ -136,6 +139,8 @@ class Job(Cancellable):
         self._last_report = b""
         # As raw JSON; empty where the client gave none.
         self.progress_token = self.partial_token = b""
+        self.stand_back: Callable[[], float] | None = None
+        """Lets other work go first, where that was asked for; returns the seconds it took."""
         self.priority = "interactive"
         self._take_common_params()
 
@@ -187,6 +192,27 @@ class Job(Cancellable):
         with self._lock:
             if not self._finished:
                 self._write_report(token, line)
+
+    def give_way(self) -> float:
+        """Let other work with the same model go first, where that was asked for.
+
+        Returns the seconds that took. Raises the error that answers a cancelled request.
+        """
+        self.raise_if_cancelled()
+        seconds = self.stand_back() if self.stand_back else 0.0
+        self.raise_if_cancelled()
+        return seconds
+
+    def pause(self) -> None:
+        """Answer for now: the work will go on, with `resume_as`."""
+        self.succeed(PAUSED)
+
+    def resume_as(self, other: Job) -> None:
+        """Go on under the id of another request, and answer that."""
+        with self._lock:
+            self.id, self._answer = other.id, other._answer
+            self._finished = False
+        other.on_cancel(self.stop)
 
     def describe(self) -> JobInfo:
         """What there is to tell of an open job."""

@@ -65,7 +65,7 @@ class AlignmentEngine:
         with ExitStack() as stack:
             with clock.stage("decode"):
                 recording = open_recording(stack, params.source, job.raise_if_cancelled)
-                work = _Alignment(job, self._model, recording, params)
+                work = _Alignment(job, self._model, recording, params, clock)
             stack.callback(work.checkpoint.close)
             with clock.stage("alignment"):
                 segments = work.run()
@@ -90,8 +90,10 @@ class _Alignment:
         model: alignment_model.AlignmentModel,
         recording: Recording,
         params: EngineAlignParams,
+        clock: StageClock,
     ) -> None:
         self._job = job
+        self._clock = clock
         self._model = model
         self._recording = recording
         self._language = params.language
@@ -181,7 +183,7 @@ class _Alignment:
             self._length,
             stretches,
             self._options.batch_size,
-            self._job.raise_if_cancelled,
+            self._give_way,
             self.notices.append,
         ):
             yield numbers[place_], aligned
@@ -195,7 +197,7 @@ class _Alignment:
             total = sum(len(self._segments[index].text) for index in unit.indices)
             start = unit.start
             for index in unit.indices:
-                self._job.raise_if_cancelled()
+                self._give_way()
                 text = self._segments[index].text
                 end = start + (unit.end - unit.start) * len(text) / total
                 aligned &= alignment_whisperx.align(
@@ -210,6 +212,10 @@ class _Alignment:
                 )
                 start = end
             yield number, aligned
+
+    def _give_way(self) -> None:
+        """Let others have the model, if they wait for it."""
+        self._clock.waited("alignment", "queue", self._job.give_way(), busy=True)
 
     def _complete(self, unit: Unit) -> None:
         """Times of the recording, for every word."""

@@ -55,7 +55,7 @@ class AudioEngine:
                     start=params.start,
                     end=params.end,
                 ):
-                    job.raise_if_cancelled()
+                    job.give_way()
                     if not files:
                         paths = [raw_path(params.directory, i) for i in range(len(block))]
                         files = [stack.enter_context(path.open("xb")) for path in paths]

@@ -75,7 +75,7 @@ class DiarizationEngine:
                     params.checkpoint, "diarization", self._fingerprint, notices.append
                 )
                 stack.callback(checkpoint.close)
-                progress = _Progress(job, recording)
+                progress = _Progress(job, recording, clock)
                 work = _Work(options, params.source.start, progress, checkpoint, notices)
                 found = [self._stretch(stretch, work) for stretch in stretches]
             notices += checkpoint.resumed()
@@ -228,9 +228,10 @@ class _Work(NamedTuple):
 class _Progress:
     """Tells how far the work is, as soon as the recording's length is known."""
 
-    def __init__(self, job: Job, recording: Recording) -> None:
+    def __init__(self, job: Job, recording: Recording, clock: StageClock) -> None:
         self._job = job
         self._recording = recording
+        self._clock = clock
         self._first = self._length = 0
         self._last = False
         self._share = 0.0
@@ -243,8 +244,8 @@ class _Progress:
         self._share = 0.0
 
     def hook(self, step: str, *_: object, total: int = 0, completed: int = 0, **__: object) -> None:
-        """Take what pyannote tells of a step."""
-        self._job.raise_if_cancelled()
+        """Take what pyannote tells of a step, after which others may have the pipeline."""
+        self._clock.waited("diarization", "queue", self._job.give_way(), busy=True)
         begin, end = _STEPS.get(step, (self._share, self._share))
         share = min(1.0, float(completed / total)) if total else 0.0
         self._share = max(self._share, begin + share * (end - begin))

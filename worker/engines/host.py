@@ -10,7 +10,8 @@ from typing import Final, NoReturn
 
 from worker.channel import claim_stdio
 from worker.dispatcher import Dispatcher
-from worker.handler import HandlerLane, Method, typed
+from worker.engines.lane import EngineLane
+from worker.handler import Method, typed
 from worker.log import Log, adopt_logging
 from worker.server import Server
 from worker.watch import die_with_parent
@@ -30,13 +31,13 @@ def main(kind: str, parent: int | None) -> NoReturn:
     # The front is all that an engine is for: when its pipe ends, so does the engine.
     server = Server(input_fd, output_fd, log, finish_at_end_of_input=parent is None)
     methods = _methods(kind)
-    lane = HandlerLane(methods, log)
+    lane = EngineLane(methods, log)
     dispatcher = Dispatcher(
         server.writer,
         log,
         requests={"ping": lambda _: b"{}"},
-        notifications={},
-        lanes=dict.fromkeys(methods, lane),
+        notifications={"$/pause": lane.pause},
+        lanes=dict.fromkeys([*methods, "resume"], lane),
         answer_cancelled=False,
     )
     code = server.serve(dispatcher)

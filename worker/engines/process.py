@@ -23,7 +23,7 @@ from protocol import envelope
 from protocol.errors import ErrorObject, RpcError
 from protocol.progress import REPORT_MARK
 from worker.channel import READ_SIZE, Writer
-from worker.jobs import Caller, Json
+from worker.jobs import PAUSED, Caller, Json
 from worker.log import LEVEL_VARIABLE, Log
 from worker.program import program
 from worker.quiet import QUIET
@@ -54,7 +54,7 @@ class _Pending:
 
 
 class EngineProcess:
-    """A child process that serves one call at a time.
+    """A child process that works on one call at a time; one that is paused lets others go first.
 
     `command` is the engine's command line; it must speak as `worker.engines.host` does.
     `environment` comes on top of our own.
@@ -76,6 +76,7 @@ class EngineProcess:
         self._cancel_grace = cancel_grace
         self._calls = 0
         self._pending: _Pending | None = None
+        self._sending = threading.Lock()
         self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
         self._ended_for_cancel = False
         # Libraries leave files behind in a process that is ended: these go with it.
@@ -117,13 +118,32 @@ class EngineProcess:
         """Whether calls can be made: asked of the system, not of the thread that mourns it."""
         return self._process.poll() is None and not self._ended.is_set()
 
-    def call(self, method: str, params: bytes, caller: Caller) -> Json:
+    def call(
+        self,
+        method: str,
+        params: bytes,
+        caller: Caller,
+        while_paused: Callable[[], None] = lambda: None,
+    ) -> Json:
         """Call `method` on behalf of `caller` and wait; return the result as JSON.
 
-        Notifications that the engine sends meanwhile go to the caller. Raises `RpcError`:
-        what the engine answered, cancelled, or engine_crashed.
+        Notifications that the engine sends meanwhile go to the caller. Where the call pauses,
+        `while_paused` may make other calls before it goes on. Raises `RpcError`: what the engine
+        answered, cancelled, or engine_crashed.
         """
         caller.raise_if_cancelled()
+        result = self._call(method, params, caller)
+        while result == PAUSED:
+            while_paused()
+            result = self._call("resume", b"{}", caller)
+        return result
+
+    def pause(self) -> None:
+        """Have the call that is being worked on pause, as soon as its engine can."""
+        # Not here: an engine that hangs may not read, and whoever asks must not wait for it.
+        self._thread(lambda: self._send(envelope.notification("$/pause", b"{}")))
+
+    def _call(self, method: str, params: bytes, caller: Caller) -> Json:
         self._calls += 1
         pending = self._pending = _Pending(b"%d" % self._calls, caller)
         try:
@@ -152,13 +172,13 @@ class EngineProcess:
     def _send(self, line: bytes) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(line)
+            with self._sending:
+                self._process.stdin.write(line)
         except (OSError, ValueError):  # ValueError: closed already
             pass  # it has ended; whoever waits is told by the reading thread
 
     def _cancel(self, pending: _Pending) -> None:
         """Ask the engine to stop, and end it when it has not done so after the grace time."""
-        self._send(envelope.notification("$/cancelRequest", b'{"id":%b}' % pending.id))
 
         def insist() -> None:
             if not pending.replied.wait(self._cancel_grace):
@@ -167,6 +187,7 @@ class EngineProcess:
                 self.kill()
 
         self._thread(insist)
+        self._send(envelope.notification("$/cancelRequest", b'{"id":%b}' % pending.id))
 
     def _read_stdout(self) -> None:
         assert self._process.stdout is not None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,8 +74,47 @@ class _Transcript:
             self.language_probability = found.language_probability
 
 
+class Work:
+    """A request under way; it may stand back while the engine serves another."""
+
+    recording: Recording
+    transcript: _Transcript
+
+    def __init__(self, job: Job, params: EngineTranscribeParams, model: Any) -> None:
+        self.job = job
+        self.params = params
+        self.clock = StageClock(params.queue_seconds, params.load_seconds)
+        self.model = model
+        """The faster_whisper.WhisperModel that decodes it."""
+        self.warnings: list[Notice] = []
+
+    def done(self, piece: Piece, fraction: float) -> None:
+        """Tell what share of a piece is done, after which others may have the model."""
+        self.give_way()
+        seconds = piece.offset + fraction * len(piece.samples) / audio.SAMPLE_RATE
+        total = self.recording.expected_duration
+        if total:
+            share = round(min(100.0, 100 * seconds / total), 2)
+            self.transcript.percentage = max(share, self.transcript.percentage or 0.0)
+        self.job.report(
+            ProgressReport(
+                stage="recognition",
+                percentage=self.transcript.percentage,
+                audio_done=round(seconds, 3),
+                audio_total=total,
+            )
+        )
+
+    def give_way(self) -> None:
+        """Let others have the model, if they wait for it."""
+        self.clock.waited("recognition", "queue", self.job.give_way(), busy=True)
+
+
 class Recognizer(ABC):
-    """An engine around one CTranslate2 Whisper model. Its methods are called one at a time."""
+    """An engine around one CTranslate2 Whisper model.
+
+    Its methods are called one at a time, or while a transcription stands back.
+    """
 
     usual_batch_size = 1
     """Windows that are decoded at once when the request does not say."""
@@ -83,7 +123,6 @@ class Recognizer(ABC):
         self._model: Any = None  # faster_whisper.WhisperModel, which has no types
         self._params: LoadParams
         self._warnings: list[Notice] = []
-        self._clock = StageClock(0.0)
 
     def load(self, job: Job, params: LoadParams) -> LoadResult:
         """Load the model, for good: another model is for another process.
@@ -111,25 +150,26 @@ class Recognizer(ABC):
         if self._model is None:  # it could not be loaded again
             self._load_as_int8()
         request = params.request
-        clock = self._clock = StageClock(params.queue_seconds, params.load_seconds)
+        work = Work(job, params, self._model)
+        clock = work.clock
         job.report(ProgressReport(stage="decode"))
         source = params.source or Source(
             path=request.audio, channel=request.channel, start=request.start, end=request.end
         )
         with ExitStack() as stack:
             with clock.stage("decode"):
-                recording = open_recording(stack, source, job.raise_if_cancelled)
-            language, warnings = self._language(request)
-            warnings += self._ignored(request, params.given, language)
-            transcript = _Transcript(language)
-            stack.enter_context(self._remembering(request, warnings))
+                recording = work.recording = open_recording(stack, source, job.raise_if_cancelled)
+            language, notices = self._language(request)
+            work.warnings += [*notices, *self._ignored(request, params.given, language)]
+            transcript = work.transcript = _Transcript(language)
+            stack.enter_context(self._remembering(work))
             with clock.stage("recognition"):
                 for stretch in self._stretches(recording):
                     piece = piece_of(request, recording, stretch)
                     if piece and transcript.texts:
                         go_on(piece.request, transcript.texts)
                     if piece:
-                        self._recognise_piece(job, params, recording, piece, transcript, warnings)
+                        self._recognise_piece(work, piece)
                     del stretch, piece  # before the next one is read
             duration = recording.duration
             clock.waited("recognition", "decode", recording.waited, busy=True)
@@ -142,74 +182,42 @@ class Recognizer(ABC):
             segments=transcript.segments,
             model=request.model,
             engine=request.engine,
-            device=self._model.model.device,
-            compute_type=self._model.model.compute_type,
-            warnings=self._warnings + warnings,
+            device=work.model.model.device,
+            compute_type=work.model.model.compute_type,
+            warnings=self._warnings + work.warnings,
             timings=clock.timings(
                 {"decode": duration, "speechDetection": duration, "recognition": duration}
             ),
             real_time_factor=clock.seconds("decode", "speechDetection", "recognition") / duration,
         )
 
-    def _recognise_piece(
-        self,
-        job: Job,
-        params: EngineTranscribeParams,
-        recording: Recording,
-        piece: Piece,
-        transcript: _Transcript,
-        warnings: list[Notice],
-    ) -> None:
+    def _recognise_piece(self, work: Work, piece: Piece) -> None:
         """As `_decode`; again with less at once, as long as that helps against a lack of memory."""
-        savings = self._savings(params.request, warnings)
-        before = len(transcript.segments)
+        savings = self._savings(work)
+        before = len(work.transcript.segments)
         while True:
             try:
-                self._decode(job, params, recording, piece, transcript)
+                self._decode(work, piece)
                 return
             except RpcError as error:
                 if error.kind != "out_of_memory" or not next(savings, False):
                     raise
-                transcript.forget_from(before)
-                piece.request.batch_size = params.request.batch_size
+                work.transcript.forget_from(before)
+                piece.request.batch_size = work.params.request.batch_size
 
-    def _decode(
-        self,
-        job: Job,
-        params: EngineTranscribeParams,
-        recording: Recording,
-        piece: Piece,
-        transcript: _Transcript,
-    ) -> None:
+    def _decode(self, work: Work, piece: Piece) -> None:
         """Recognise a stretch, and add what was found to the transcript."""
-
-        def done(fraction: float) -> None:
-            job.raise_if_cancelled()
-            seconds = piece.offset + fraction * len(piece.samples) / audio.SAMPLE_RATE
-            total = recording.expected_duration
-            if total:
-                share = round(min(100.0, 100 * seconds / total), 2)
-                transcript.percentage = max(share, transcript.percentage or 0.0)
-            job.report(
-                ProgressReport(
-                    stage="recognition",
-                    percentage=transcript.percentage,
-                    audio_done=round(seconds, 3),
-                    audio_total=total,
-                )
-            )
-
-        request = piece.request
+        request, transcript = piece.request, work.transcript
         before = len(transcript.segments)
         try:
-            found = self._recognise(request, piece.samples, transcript.language_to_decode, done)
+            found = self._recognise(work, piece)
             for segment in found.segments:
-                job.raise_if_cancelled()
+                work.give_way()
                 text = segment.text
-                id_ = params.first_id + len(transcript.segments)
-                _place(segment, id_, request.start, params.speaker)
+                id_ = work.params.first_id + len(transcript.segments)
+                _place(segment, id_, request.start, work.params.speaker)
                 transcript.add(segment, text)
-                job.partial(PartialTranscript(language=found.language, segments=[segment]))
+                work.job.partial(PartialTranscript(language=found.language, segments=[segment]))
         except ValueError as error:  # what only the library knows, such as too long a prompt
             message = f"{str(error).rstrip('.')}."
             raise RpcError("invalid_params", message, path="$") from None
@@ -224,36 +232,40 @@ class Recognizer(ABC):
         return recording.stretches()
 
     @contextmanager
-    def _remembering(self, request: TranscribeParams, warnings: list[Notice]) -> Iterator[None]:
+    def _remembering(self, work: Work) -> Iterator[None]:
         """Let the model answer from the job's checkpoint what it has answered before."""
-        if request.checkpoint is None:
+        directory = work.params.request.checkpoint
+        if directory is None:
             yield
             return
         files = fingerprint(whisper_model.resolve(self._params))
         checkpoint = Checkpoint(
-            request.checkpoint,
+            directory,
             "recognition",
-            f"{files} {self._model.model.compute_type}",
-            warnings.append,
+            f"{files} {work.model.model.compute_type}",
+            work.warnings.append,
         )
-        self._model.model = RememberedModel(self._model.model, checkpoint)
+        work.model = copy.copy(work.model)  # the same model, which others do not see change
+        work.model.model = RememberedModel(work.model.model, checkpoint)
         try:
             yield
-            warnings += checkpoint.resumed()
+            work.warnings += checkpoint.resumed()
         finally:
             checkpoint.close()
-            if self._model is not None and isinstance(self._model.model, RememberedModel):
-                self._model.model = self._model.model.actual
 
-    def _savings(self, request: TranscribeParams, warnings: list[Notice]) -> Iterator[bool]:
+    def _savings(self, work: Work) -> Iterator[bool]:
         """Make the next attempt need less memory, each time in another way; and say so."""
+        request = work.params.request
         size = request.batch_size or self.usual_batch_size
         if size > 1:
             request.batch_size = size // 2
-            warnings.append(memory_saved("batchSize", f"batches of {size // 2} were decoded"))
+            work.warnings.append(memory_saved("batchSize", f"batches of {size // 2} were decoded"))
             yield True
-        if not self._model.model.compute_type.startswith("int8"):
-            self._load_as_int8()
+        if not work.model.model.compute_type.startswith("int8"):
+            work.model = None
+            if self._model is None or not self._model.model.compute_type.startswith("int8"):
+                self._load_as_int8()
+            work.model = self._model
             yield True
 
     def _load_as_int8(self) -> None:
@@ -269,15 +281,10 @@ class Recognizer(ABC):
     @abstractmethod
     def _recognise(
         self,
-        request: TranscribeParams,
-        samples: audio.Samples,
-        language: str | None,
-        done: Callable[[float], None],
+        work: Work,
+        piece: Piece,
     ) -> Recognition:
-        """Begin to recognise; in `language`, or in the one that is heard.
-
-        `done` is called with the share of the samples that is done, and may raise.
-        """
+        """Begin to recognise a piece with the work's model; tell the work what is done of it."""
 
     @abstractmethod
     def _ignored(

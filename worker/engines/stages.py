@@ -61,6 +61,8 @@ class StageClock:
 
     def waited(self, name: Stage, what: Stage, seconds: float, *, busy: bool = False) -> None:
         """Count a time that a stage waited for another; `busy`: within what was timed as work."""
+        if not seconds:
+            return
         with self._lock:
             stage = self._stage(name)
             stage.waits[what] = stage.waits.get(what, 0.0) + seconds

@@ -11,7 +11,8 @@ from protocol.transcription import Segment
 from protocol.values import Notice
 from worker import audio
 from worker.engines import whisper_model, whisper_options
-from worker.engines.recognition import Recognition, Recognizer
+from worker.engines.recognition import Recognition, Recognizer, Work
+from worker.engines.stretches import Piece
 
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams
@@ -35,30 +36,30 @@ class WhisperEngine(Recognizer):
 
     def _recognise(
         self,
-        request: TranscribeParams,
-        samples: audio.Samples,
-        language: str | None,
-        done: Callable[[float], None],
+        work: Work,
+        piece: Piece,
     ) -> Recognition:
         import faster_whisper.transcribe
         from faster_whisper.vad import get_speech_timestamps
 
         from worker.engines.whisper_batched import BatchedPipeline
 
+        request, samples = piece.request, piece.samples
+        language = work.transcript.language_to_decode
         total = len(samples) / audio.SAMPLE_RATE
         kwargs = whisper_options.arguments(request, language, total)
 
         def detect_speech(*args: Any, **kwargs: Any) -> Any:
-            with self._clock.stage("speechDetection"):
+            with work.clock.stage("speechDetection"):
                 return get_speech_timestamps(*args, **kwargs)
 
-        done(0.0)
+        work.done(piece, 0.0)
         # The library tells of windows without speech to its progress bar alone.
-        faster_whisper.transcribe.tqdm = partial(_Meter, done)
+        faster_whisper.transcribe.tqdm = partial(_Meter, partial(work.done, piece))
         faster_whisper.transcribe.get_speech_timestamps = detect_speech
-        pipeline = self._model
+        pipeline = work.model
         if request.batch_size is not None:
-            pipeline = BatchedPipeline(self._model)
+            pipeline = BatchedPipeline(work.model)
         segments, info = pipeline.transcribe(samples, **kwargs)
         return Recognition(
             language=info.language,

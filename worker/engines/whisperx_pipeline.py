@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +15,10 @@ from worker.engines import torch_device, whisper_model
 from worker.engines.recognition import (
     Recognition,
     Recognizer,
+    Work,
     option_ignored,
 )
+from worker.engines.stretches import Piece
 from worker.pinned import WHISPERX_VAD_SHA256
 from worker.recording import Recording, Stretch
 
@@ -101,35 +103,35 @@ class WhisperxEngine(Recognizer):
 
     def _recognise(
         self,
-        request: TranscribeParams,
-        samples: audio.Samples,
-        language: str | None,
-        done: Callable[[float], None],
+        work: Work,
+        piece: Piece,
     ) -> Recognition:
         # What FasterWhisperPipeline.transcribe does, one batch of segments after another.
         from faster_whisper.tokenizer import Tokenizer
         from whisperx.asr import load_model
 
+        request, samples = piece.request, piece.samples
+        language = work.transcript.language_to_decode
         total = len(samples) / audio.SAMPLE_RATE
-        done(0.0)
+        work.done(piece, 0.0)
         pipeline: Any = load_model(
             request.model,
-            self._model.model.device,
-            model=self._model,
+            work.model.model.device,
+            model=work.model,
             vad_model=self._vad,
             asr_options=_asr_options(request),
             vad_options=_vad_options(request),
             task=request.task,
         )
-        with self._clock.stage("speechDetection"):
+        with work.clock.stage("speechDetection"):
             chunks = _speech(pipeline, samples, request.chunk_length or 30)
-        done(0.0)
+        work.done(piece, 0.0)
         probability = 1.0
         if language is None:
-            language, probability = _detect_language(self._model, samples)
+            language, probability = _detect_language(work.model, samples)
         pipeline.tokenizer = Tokenizer(
-            self._model.hf_tokenizer,
-            self._model.model.is_multilingual,
+            work.model.hf_tokenizer,
+            work.model.model.is_multilingual,
             task=request.task,
             language=language,
         )
@@ -142,7 +144,7 @@ class WhisperxEngine(Recognizer):
             texts = pipeline(clips, batch_size=size, num_workers=0) if chunks else ()
             for (start, end), out in zip(chunks, texts, strict=True):
                 yield _segment(start, end, out)
-                done(min(1.0, end / total))
+                work.done(piece, min(1.0, end / total))
 
         return Recognition(
             language=language,

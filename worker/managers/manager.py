@@ -21,7 +21,7 @@ from worker.jobs import LATER, Caller, Job, Json, Later
 from worker.log import Log
 from worker.managers.model import TASKS, Model
 from worker.managers.part import Shared
-from worker.managers.turns import Turn, Turns
+from worker.managers.turns import OVERTAKING, Turn, Turns
 
 if TYPE_CHECKING:
     from protocol.models import LoadedModel
@@ -102,6 +102,8 @@ class ModelManager:
         self.changed = changed
         self.log = log
         self._turns: Turns[Turn[object]] = Turns()
+        self._turn: Turn[object] | None = None
+        """The one that is being taken."""
         self._thread: threading.Thread | None = None
         self._sharing: tuple[Caller, Shared] | None = None
         self._failure: _Failure | None = None
@@ -168,7 +170,7 @@ class ModelManager:
         engine = self.engine
         assert engine
         try:
-            result = engine.call(method, params, caller)
+            result = engine.call(method, params, caller, self._give_way)
         except RpcError as error:
             if error.kind == "engine_crashed":
                 self._crashes += 1
@@ -179,13 +181,17 @@ class ModelManager:
         return result
 
     def submit(self, turn: Turn[T], priority: Priority) -> None:
-        """Let work wait for its turn."""
+        """Let work wait for its turn; interactive work also interrupts that of a batch."""
+        turn.priority = priority
         with self.changed:
             self._turns.put(turn, priority)  # type: ignore[arg-type]
+            overtaken = self.engine if self._overtakes(priority) else None
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="manager", daemon=True)
                 self._thread.start()
             self.changed.notify_all()
+        if overtaken:
+            overtaken.pause()
 
     def withdrawn(self) -> None:
         """Somebody who waited does so no more."""
@@ -298,19 +304,46 @@ class ModelManager:
                     self.changed.wait()
                 turn = self._turns.get()
                 self.running = True
-            failed, self._failure = self._failure, None
-            if failed and failed.concerns(turn):
-                self._failure = failed
-                turn.error = RpcError.from_object(failed.error)
-            else:
-                turn.take()
-            if self.engine and not self.engine.alive:
-                self._discard()
+            self._take(turn)
             with self.changed:
                 self.running = False
                 self.changed.notify_all()
             turn.settle()
             self.host.rested(self)
+
+    def _take(self, turn: Turn[object]) -> None:
+        """Give a turn, which may be within that of a batch."""
+        outer, self._turn = self._turn, turn
+        failed, self._failure = self._failure, None
+        if failed and failed.concerns(turn):
+            self._failure = failed
+            turn.error = RpcError.from_object(failed.error)
+        else:
+            turn.take()
+        if self.engine and not self.engine.alive:
+            self._discard()
+        self._turn = outer
+
+    def _overtakes(self, priority: Priority) -> bool:
+        """Whether such work goes before what is being done. With the lock held."""
+        at_work = self._turn is not None and self._turn.priority == "batch" and not self.claims
+        return at_work and priority == "interactive"
+
+    def _give_way(self) -> None:
+        """Work of a batch stands back: take some of the interactive turns that wait."""
+        for _ in range(OVERTAKING):
+            with self.changed:
+                overtakes = self._overtakes("interactive")
+                turn = self._turns.get_interactive() if overtakes else None
+            if turn is None:
+                return
+            self._take(turn)
+            turn.settle()
+            self.host.rested(self)
+        with self.changed:
+            engine = self.engine if self._turns.interactive else None
+        if engine:
+            engine.pause()  # as soon as the batch has come a step further
 
 
 class Lease:

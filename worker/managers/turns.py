@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_OVERTAKING: Final = 4
+OVERTAKING: Final = 4
 """So many interactive turns may be taken before one of a batch that waits."""
 
 
@@ -25,6 +25,7 @@ class Turn(Generic[T]):
 
     told = True
     """Whether the caller is told of what comes before the turn."""
+    priority: Priority = "interactive"
 
     def __init__(self, caller: Caller, work: Callable[[], T], *, download: bool = False) -> None:
         self.caller = caller
@@ -94,12 +95,17 @@ class Turns(Generic[T]):
 
     def get(self) -> T:
         """Take who is next; raises IndexError when nobody waits."""
-        overtakes = bool(self._interactive) and self._overtaken < _OVERTAKING
+        overtakes = bool(self._interactive) and self._overtaken < OVERTAKING
         if overtakes or not self._batch:
             self._overtaken += bool(self._batch)
             return self._interactive.popleft()
         self._overtaken = 0
         return self._batch.popleft()
+
+    @property
+    def interactive(self) -> int:
+        """How many interactive ones wait."""
+        return len(self._interactive)
 
     def get_interactive(self) -> T | None:
         """Take the next interactive one, if there is one."""

@@ -353,6 +353,8 @@ class Pipeline:
 
     def _preload(self, stage: Stage, lease: Lease, part: Part) -> None:
         """Load a model early, while others work."""
+        if lease.loaded:
+            return
 
         def preload() -> None:
             with self._clock.stage("load"):
