@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,8 @@ def test_a_name_that_is_not_utf8_is_taken_and_its_files_spell_the_bytes(
     [
         ["--formats", "docx"],
         ["--jobs", "0"],
+        ["--device-indices", "0,two"],
+        ["--device-indices", "0,-1"],
         ["--option", "beamSzie=1"],
         ["--option", "nonsense"],
         ["--report", "/proc/nowhere/report"],
@@ -354,6 +357,27 @@ def run() -> Iterator[Callable[..., Running]]:
     for each in running:
         with each.process:
             each.process.kill()
+
+
+def test_files_are_shared_out_to_devices_each_with_a_model_of_its_own(
+    output_dir: Path, run: Callable[..., Running]
+) -> None:
+    # Without CUDA, auto takes the CPU in place of any device.
+    inputs = sorted(RECORDINGS.glob("en-0[1-6].flac"))
+    running = run(output_dir, *inputs, "--formats", "txt", "--device-indices", "0,1")
+    running.until(lambda: len(engines(running.process.pid, "whisper")) == 2)
+    assert running.end()[0] == 0
+    assert len(files(output_dir)) == len(inputs)
+
+
+def engines(pid: int, kind: str) -> list[int]:
+    """The engines of a kind below a process."""
+    found = []
+    for each in tree(pid):
+        with suppress(OSError):
+            words = Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0")
+            found += [each] if [b"engine", kind.encode()] == words[-5:-3] else []
+    return found
 
 
 def test_after_a_kill_at_any_moment_everything_is_done_once(

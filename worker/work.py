@@ -40,7 +40,8 @@ class Work:
     def __init__(self, managers: Managers, log: Log) -> None:
         self._managers = managers
         self._log = log
-        self._pipelines: Pipelines | None = None
+        self._pipelines: dict[int, Pipelines] = {}
+        """By the CUDA device that they are for: each has places of its own."""
         self._lock = threading.Lock()
 
     def engine_methods(self) -> dict[str, Method]:
@@ -141,8 +142,10 @@ class Work:
         from worker.pipeline.pipelines import Pipelines
 
         with self._lock:
-            self._pipelines = self._pipelines or Pipelines(self._managers, self._log)
-        return self._pipelines.start(job, params)
+            pipelines = self._pipelines.setdefault(
+                params.device_index, Pipelines(self._managers, self._log)
+            )
+        return pipelines.start(job, params)
 
 
 def work_method(name: str, function: Callable[[Job, Any], Any]) -> Method:

@@ -18,7 +18,9 @@ from worker.formats.files import write_all
 from worker.paths import is_utf8, local, told
 
 _FOLDER: Final = ".batch"
-_NO_MATTER: Final = frozenset({"checkpoint", "download", "keepAlive", "priority", "threads"})
+_NO_MATTER: Final = frozenset(
+    {"checkpoint", "deviceIndex", "download", "keepAlive", "priority", "threads"}
+)
 """Params that do not change what is written."""
 
 

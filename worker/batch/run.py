@@ -6,7 +6,7 @@ import queue
 import shutil
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final
@@ -60,12 +60,17 @@ class _Job(msgspec.Struct, kw_only=True):
     task: Task
     params: dict[str, Any]
     fingerprint: str = ""
+    device: int | None = None
+    """The CUDA device that it was given to."""
     crashes: int = 0
     """How many processes have died while it was at work."""
 
 
 class Batch:
-    """Works through tasks. `params_of` completes the params of a task."""
+    """Works through tasks, `jobs` at a time. `params_of` completes the params of a task.
+
+    With several CUDA `devices`, each has so many at a time.
+    """
 
     def __init__(
         self,
@@ -73,6 +78,7 @@ class Batch:
         *,
         params_of: Callable[[Task], dict[str, Any]],
         jobs: int,
+        devices: Sequence[int] = (),
         markers: Markers,
         resume: bool,
         report: Report,
@@ -82,7 +88,8 @@ class Batch:
         on_tick: Callable[[], None],
     ) -> None:
         self._params_of = params_of
-        self._jobs = jobs
+        self._jobs = jobs * max(1, len(devices))
+        self._devices = devices
         self._markers = markers
         self._resume = resume
         self._report = report
@@ -148,7 +155,7 @@ class Batch:
         params = {
             "priority": "batch",
             "checkpoint": told(self._markers.checkpoint(job.task)),
-            **job.params,
+            **self._on_device(job),
             "audio": told(job.task.path),
             "outputDir": told(job.task.folder),
             "name": job.task.name,
@@ -160,6 +167,20 @@ class Batch:
             self._running[self._client.send("transcribe", params)] = job
         except WorkerEndedError as error:
             self._worker_ended(error, job)
+
+    def _on_device(self, job: _Job) -> dict[str, Any]:
+        """The params, with the device that has least to do for all stages."""
+        if not self._devices:
+            return job.params
+        busy = Counter(each.device for each in self._running.values())
+        job.device = min(self._devices, key=lambda device: busy[device])
+        there = {"deviceIndex": job.device}
+        stages = {
+            name: {**there, **(asked if isinstance(asked, dict) else {})}
+            for name in ("align", "diarize")
+            if (asked := job.params.get(name))
+        }
+        return {**there, **job.params, **stages}
 
     def _step(self) -> None:
         """Take the worker's next message, if there is one soon."""

@@ -57,6 +57,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=_jobs, default=2, metavar="N", help="files in work at a time (2)"
     )
     parser.add_argument(
+        "--device-indices",
+        type=_devices,
+        default=(),
+        metavar="LIST",
+        help="CUDA devices, such as 0,1, that share the files; --jobs counts for each",
+    )
+    parser.add_argument(
         "--report", metavar="FILE", help="JSON, a line for each file (DIR/report.jsonl)"
     )
     add_job_options(parser)
@@ -112,6 +119,7 @@ def _run(
             tasks,
             params_of=lambda task: page_plays({**params, **task.params}, task.path, task.folder),
             jobs=options.jobs,
+            devices=options.device_indices,
             markers=Markers(output_dir),
             resume=options.resume,
             report=report,
@@ -145,6 +153,13 @@ def _check(params: dict[str, Any], output_dir: Path) -> None:
     except TypeError:
         raise ValueError("an option is not UTF-8, and JSON holds no other.") from None
     decode_params(raw, TranscribeParams)
+
+
+def _devices(text: str) -> list[int]:
+    devices = list(dict.fromkeys(map(int, text.split(","))))
+    if min(devices) < 0:
+        raise ValueError
+    return devices
 
 
 def _jobs(text: str) -> int:
