@@ -36,6 +36,9 @@ _BYTES: Final = 4  # of a sample
 _POLL: Final = 0.02  # seconds
 _FRAME: Final = SAMPLE_RATE // 50
 _QUIET: Final = 25  # frames that a cut wants to be quiet around it
+_GRID: Final = 2560
+"""Samples of which a cut is at a multiple: the windows in which speech is detected (512) and the
+frames of Whisper's features (160) lie the same with cuts and without."""
 
 
 class Stretch(NamedTuple):
@@ -304,7 +307,7 @@ def _not_kept(error: OSError) -> RpcError:
 
 
 def _quietest(samples: Samples) -> int:
-    """The sample at which it is quietest: the middle of the longest such place.
+    """The sample at which it is quietest: about the middle of the longest such place.
 
     Quiet is measured as mean power over half a second; everything within a tenth of the lowest
     counts as well, and so does what rounding makes of digital silence.
@@ -320,4 +323,4 @@ def _quietest(samples: Samples) -> int:
     begins, ends = edges[::2], edges[1::2]
     longest = int((ends - begins).argmax())
     middle = (int(begins[longest]) + int(ends[longest]) - 1 + _QUIET) / 2
-    return int(middle * _FRAME)
+    return round(middle * _FRAME / _GRID) * _GRID
