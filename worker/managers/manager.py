@@ -16,6 +16,7 @@ import msgspec
 
 from protocol.errors import ErrorObject, RpcError
 from protocol.progress import ProgressReport
+from worker import heap
 from worker.handler import failure
 from worker.jobs import LATER, Caller, Job, Json, Later
 from worker.log import Log
@@ -204,6 +205,7 @@ class ModelManager:
     def end(self) -> None:
         """End the engine, so that its memory is free, after `leave`."""
         self._discard()
+        heap.trim()  # what was kept here of its work is free as well
         with self.changed:
             self.running = self.leaving = False
             self.changed.notify_all()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
+from worker import heap
 from worker.log import Log, timestamp
 from worker.managers import memory
 from worker.managers.downloads import Downloads
@@ -205,6 +206,7 @@ class Managers:
             swept, self._swept = self._swept, True
         if not swept:
             sweep()
+            heap.use_few_arenas()
         self._watch()
         # The others find models in the cache.
         environment = self.token_variables() if model.kind == HUB.kind else OFFLINE
