@@ -85,6 +85,16 @@ def test_a_cut_prefers_the_longest_silence() -> None:
 
 
 @pytest.mark.usefixtures("short_stretches")
+def test_what_a_recording_repeats_is_cut_alike_each_time() -> None:
+    again = audio.to_float(np.tile(speech_and_silence(1.0)[: 8 * SAMPLE_RATE], 6))
+    _, *stretches, _ = InMemory(again).stretches()
+    assert len(stretches) > 2
+    assert all(np.array_equal(each.samples, stretches[0].samples) for each in stretches)
+    # Windows of speech detection, and frames of features, lie as they do without cuts.
+    assert all(each.first % 512 == each.first % 160 == 0 for each in stretches)
+
+
+@pytest.mark.usefixtures("short_stretches")
 def test_sound_without_any_pause_is_cut_all_the_same() -> None:
     tone = np.sin(np.arange(35 * SAMPLE_RATE) / 5).astype(np.float32)
     lengths = [len(each.samples) / SAMPLE_RATE for each in InMemory(tone).stretches()]

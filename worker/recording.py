@@ -107,7 +107,7 @@ class Recording(ABC):
             if stop - first <= longest:
                 yield Stretch(first, self.read(first, stop), last=True)
                 return
-            middle = first + longest // 2
+            middle = first + longest // 2 // _GRID * _GRID
             stop = middle + _quietest(self.read(middle, first + longest))
             yield Stretch(first, self.read(first, stop), last=False)
             first = stop
