@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import ctranslate2
 import pytest
 
 from protocol.envelope import Call
@@ -152,6 +153,15 @@ def test_a_line_that_was_cut_is_computed_again(
     lines = kept.read_bytes().splitlines(keepends=True)
     kept.write_bytes(b"".join([*lines[:-1], damage(lines[-1])]))
     assert run() == (1, text)
+    assert run() == (0, text)
+
+
+def test_another_version_of_what_computes_takes_nothing(
+    run: Callable[[], tuple[int, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows, text = run()
+    monkeypatch.setattr(ctranslate2, "__version__", "of another time")
+    assert run() == (windows, text)
     assert run() == (0, text)
 
 

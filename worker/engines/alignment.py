@@ -92,6 +92,8 @@ class _Alignment:
         params: EngineAlignParams,
         clock: StageClock,
     ) -> None:
+        import torch
+
         self._job = job
         self._clock = clock
         self._model = model
@@ -109,7 +111,7 @@ class _Alignment:
         end = self._offset + self.duration
         self._units, self.notices = place(params.segments, self._offset, end)
         self.checkpoint = Checkpoint(
-            params.checkpoint, "alignment", fingerprint(model.path), self.notices.append
+            params.checkpoint, "alignment", fingerprint(model.path, torch), self.notices.append
         )
         if not self._units:
             message = "There is no text to align."

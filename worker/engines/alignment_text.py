@@ -124,5 +124,5 @@ def _spread(words: Sequence[TimedWord], start: float, end: float) -> None:
     moment = start
     for word in words:
         word.start = moment
-        moment += (end - start) * len(word.text.strip()) / total
+        moment = min(end, moment + (end - start) * len(word.text.strip()) / total)
         word.end = moment

@@ -14,6 +14,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any, Final
 
 import msgspec
@@ -112,13 +113,20 @@ class Checkpoint:
         self._note(Notice(kind="checkpoint_failed", option="checkpoint", message=message))
 
 
-def fingerprint(model: str) -> str:
-    """The name of a model, or the path of its file or directory, and what its files look like."""
+def fingerprint(model: str, *packages: ModuleType) -> str:
+    """The name of a model, or the path of its file or directory, and what its files look like.
+
+    The versions of the packages that compute with it belong to it.
+    """
     path = Path(model)
     files = [path] if path.is_file() else sorted(path.rglob("*"))
     states = ((each, each.stat()) for each in files if each.is_file())
     return "|".join(
-        [model, *(f"{each}:{state.st_size}:{state.st_mtime_ns}" for each, state in states)]
+        [
+            model,
+            *(f"{each.__name__} {getattr(each, '__version__', '')}" for each in packages),
+            *(f"{each}:{state.st_size}:{state.st_mtime_ns}" for each, state in states),
+        ]
     )
 
 

@@ -238,7 +238,9 @@ class Recognizer(ABC):
         if directory is None:
             yield
             return
-        files = fingerprint(whisper_model.resolve(self._params))
+        import ctranslate2
+
+        files = fingerprint(whisper_model.resolve(self._params), ctranslate2)
         checkpoint = Checkpoint(
             directory,
             "recognition",
