@@ -11,23 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
 import ray
 from ray import cloudpickle
 
 from examples.ray import actor
 from examples.ray.pool import ClusterError, Pool
 from protocol.errors import RpcError
-from protocol.params import decode_params
-from protocol.transcription import TranscribeParams
 from worker.batch.inputs import MANIFEST, Task, collect
-from worker.batch.progress import BatchBar, Progress, span
-from worker.batch.report import Line, Report
+from worker.batch.progress import BatchBar, Progress
+from worker.batch.report import Report
 from worker.batch.run import Interrupt
-from worker.cli.batch import add_options
+from worker.cli.batch import add_batch_options, check, sum_up, tell
 from worker.cli.transcribe import job_params, page_plays
 from worker.formats.files import write_all
-from worker.paths import printable, told
 
 
 def main() -> int:
@@ -37,9 +33,7 @@ def main() -> int:
     seal = output_dir / ".batch" / f"{secrets.token_hex(8)}.seal"
     try:
         params = {"threads": max(1, int(options.num_cpus)), **job_params(options)}
-        decode_params(
-            orjson.dumps({**params, "audio": "-", "outputDir": told(output_dir)}), TranscribeParams
-        )
+        check(params, output_dir)
         manifest = sys.stdin.buffer if MANIFEST in options.inputs else ()
         tasks = collect(options.inputs, manifest, output_dir)
         report = Report(Path(options.report) if options.report else output_dir / "report.jsonl")
@@ -59,10 +53,8 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m examples.ray", description=__doc__, conflict_handler="resolve"
-    )
-    add_options(parser)
+    parser = argparse.ArgumentParser(prog="python -m examples.ray", description=__doc__)
+    add_batch_options(parser)
     parser.add_argument(
         "--address", help="of the cluster, or auto (RAY_ADDRESS, else this machine alone)"
     )
@@ -120,12 +112,6 @@ def _run(
     )
     progress = Progress(tasks)
     with Interrupt() as interrupt, BatchBar(progress) as bar:
-
-        def tell(line: Line) -> None:
-            if line.error:
-                remedy = f" {line.error.remedy}" if line.error.remedy else ""
-                bar.write(printable(f"{line.input}: {line.error.message}{remedy}"))
-
         Pool(
             tasks,
             params_of=lambda task: page_plays({**params, **task.params}, task.path, task.folder),
@@ -136,19 +122,11 @@ def _run(
             report=report,
             progress=progress,
             interrupt=interrupt,
-            on_line=tell,
+            on_line=partial(tell, bar),
             on_tick=lambda: bar.draw(report.counts["failed"]),
             say=bar.write,
         ).run()
-    counts = report.counts
-    print(
-        f"{counts['ok']} done, {counts['failed']} failed, {counts['skipped']} skipped; "
-        f"{span(progress.audio)} of audio in {span(progress.elapsed)}"
-    )
-    if interrupt.came:
-        sys.stderr.write("interrupted: --resume goes on from here\n")
-        return 130
-    return 1 if counts["failed"] else 0
+    return sum_up(report, progress, interrupt)
 
 
 if __name__ == "__main__":

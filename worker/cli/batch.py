@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -32,6 +33,21 @@ when a file failed, 2 for wrong usage, 130 when it was interrupted.
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `batch`."""
+    add_batch_options(parser)
+    parser.add_argument(
+        "--jobs", type=_jobs, default=2, metavar="N", help="files in work at a time (2)"
+    )
+    parser.add_argument(
+        "--device-indices",
+        type=_devices,
+        default=(),
+        metavar="LIST",
+        help="CUDA devices, such as 0,1, that share the files; --jobs counts for each",
+    )
+
+
+def add_batch_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of any batch, wherever it runs."""
     parser.epilog = _EPILOG
     parser.add_argument(
         "inputs",
@@ -54,16 +70,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="skip what an earlier batch into DIR has done: the same content and options",
     )
     parser.add_argument(
-        "--jobs", type=_jobs, default=2, metavar="N", help="files in work at a time (2)"
-    )
-    parser.add_argument(
-        "--device-indices",
-        type=_devices,
-        default=(),
-        metavar="LIST",
-        help="CUDA devices, such as 0,1, that share the files; --jobs counts for each",
-    )
-    parser.add_argument(
         "--report", metavar="FILE", help="JSON, a line for each file (DIR/report.jsonl)"
     )
     add_job_options(parser)
@@ -75,7 +81,7 @@ def main(options: argparse.Namespace) -> int:
     reads_stdin = MANIFEST in options.inputs
     try:
         params = job_params(options)
-        _check(params, output_dir)
+        check(params, output_dir)
         if reads_stdin and sys.stdin is not None and sys.stdin.isatty():
             raise ValueError("there are no inputs: name files or folders, or pipe a manifest in.")
         manifest = sys.stdin.buffer if reads_stdin and sys.stdin is not None else ()
@@ -109,12 +115,6 @@ def _run(
 ) -> int:
     progress = Progress(tasks)
     with Interrupt() as interrupt, BatchBar(progress) as bar:
-
-        def tell(line: Line) -> None:
-            if line.error:
-                remedy = f" {line.error.remedy}" if line.error.remedy else ""
-                bar.write(printable(f"{line.input}: {line.error.message}{remedy}"))
-
         Batch(
             tasks,
             params_of=lambda task: page_plays({**params, **task.params}, task.path, task.folder),
@@ -125,17 +125,21 @@ def _run(
             report=report,
             progress=progress,
             interrupt=interrupt,
-            on_line=tell,
+            on_line=partial(tell, bar),
             on_tick=lambda: bar.draw(report.counts["failed"]),
         ).run()
-    _sum_up(report, progress)
-    if interrupt.came:
-        sys.stderr.write("interrupted: --resume goes on from here\n")
-        return 130
-    return 1 if report.counts["failed"] else 0
+    return sum_up(report, progress, interrupt)
 
 
-def _sum_up(report: Report, progress: Progress) -> None:
+def tell(bar: BatchBar, line: Line) -> None:
+    """Say what went wrong with a recording, if anything did."""
+    if line.error:
+        remedy = f" {line.error.remedy}" if line.error.remedy else ""
+        bar.write(printable(f"{line.input}: {line.error.message}{remedy}"))
+
+
+def sum_up(report: Report, progress: Progress, interrupt: Interrupt) -> int:
+    """Say what became of all; return 0, 1 when a file failed, or 130 for ^C."""
     counts = report.counts
     parts = [f"{counts['ok']} done", f"{counts['failed']} failed", f"{counts['skipped']} skipped"]
     if report.warned:
@@ -144,9 +148,13 @@ def _sum_up(report: Report, progress: Progress) -> None:
     audio = f"; {span(progress.audio)} of audio in {span(progress.elapsed)}"
     audio += f", real-time factor {factor:.2f}" if factor is not None else ""
     print(", ".join(parts) + (audio if progress.audio else ""))
+    if interrupt.came:
+        sys.stderr.write("interrupted: --resume goes on from here\n")
+        return 130
+    return 1 if counts["failed"] else 0
 
 
-def _check(params: dict[str, Any], output_dir: Path) -> None:
+def check(params: dict[str, Any], output_dir: Path) -> None:
     """Raise `RpcError` or `ValueError` for what would fail with every file."""
     try:
         raw = orjson.dumps({**params, "audio": "-", "outputDir": str(output_dir)})
