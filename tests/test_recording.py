@@ -95,6 +95,16 @@ def test_what_a_recording_repeats_is_cut_alike_each_time() -> None:
 
 
 @pytest.mark.usefixtures("short_stretches")
+def test_the_first_stretch_may_be_shorter_where_there_are_others() -> None:
+    samples = audio.to_float(np.tile(speech_and_silence(1.0)[: 4 * SAMPLE_RATE], 6))
+    lengths = [len(each.samples) / SAMPLE_RATE for each in InMemory(samples).stretches(4)]
+    assert sum(lengths) == 24
+    assert 2 <= lengths[0] <= 4 < lengths[1]
+    (whole,) = InMemory(samples[: 10 * SAMPLE_RATE]).stretches(4)
+    assert len(whole.samples) == 10 * SAMPLE_RATE
+
+
+@pytest.mark.usefixtures("short_stretches")
 def test_sound_without_any_pause_is_cut_all_the_same() -> None:
     tone = np.sin(np.arange(35 * SAMPLE_RATE) / 5).astype(np.float32)
     lengths = [len(each.samples) / SAMPLE_RATE for each in InMemory(tone).stretches()]

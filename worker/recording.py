@@ -94,19 +94,22 @@ class Recording(ABC):
         """Seconds that it will last, as far as can be told without waiting."""
         return self.duration if self.complete else self._about
 
-    def stretches(self) -> Iterator[Stretch]:
+    def stretches(self, head: int | None = None) -> Iterator[Stretch]:
         """The recording in parts of at most `STRETCH` seconds, cut where it is quietest.
 
         A cut lies in the second half of what could be taken, in the middle of the longest of the
-        quietest places.
+        quietest places. Where anything is cut, the first part has at most `head` seconds, so that
+        its outcome comes soon.
         """
         first = 0
-        longest = STRETCH * SAMPLE_RATE
         while True:
+            longest = STRETCH * SAMPLE_RATE
             stop = self.wait(first + longest + 1)
             if stop - first <= longest:
                 yield Stretch(first, self.read(first, stop), last=True)
                 return
+            if head and not first:
+                longest = min(head, STRETCH) * SAMPLE_RATE
             middle = first + longest // 2 // _GRID * _GRID
             stop = middle + _quietest(self.read(middle, first + longest))
             yield Stretch(first, self.read(first, stop), last=False)

@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
@@ -25,6 +25,11 @@ from worker.recording import Recording, Stretch, open_recording
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams
     from worker.jobs import Job
+
+
+_HEAD: Final = 120
+"""Seconds of a long recording after which it may be cut first: in a stretch, speech is looked for
+before any is recognised."""
 
 
 class Recognition(NamedTuple):
@@ -229,7 +234,7 @@ class Recognizer(ABC):
 
     def _stretches(self, recording: Recording) -> Iterable[Stretch]:
         """In what parts the recording is recognised."""
-        return recording.stretches()
+        return recording.stretches(_HEAD)
 
     @contextmanager
     def _remembering(self, work: Work) -> Iterator[None]:
