@@ -186,6 +186,8 @@ class Life:
     def _ask_for_speech(self, **options: Any) -> int:
         if self.rng.random() < 0.2:
             options["model"] = str(self.rng.choice(self.copies))
+        if self.rng.random() < 0.3:
+            options["priority"] = "batch"
         return self.worker.transcribe(**options)
 
 
