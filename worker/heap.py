@@ -24,12 +24,17 @@ def trim() -> None:
     _call(lambda library: library.malloc_trim(0))
 
 
-def _call(function: Callable[[Any], object]) -> None:
-    if sys.platform != "linux":
-        return
-    import ctypes  # with the first engine
+if sys.platform == "linux":
 
-    try:
-        function(ctypes.CDLL(None))
-    except AttributeError:  # another C library
+    def _call(function: Callable[[Any], object]) -> None:
+        import ctypes  # with the first engine
+
+        try:
+            function(ctypes.CDLL(None))
+        except AttributeError:  # another C library
+            pass
+
+else:
+
+    def _call(function: Callable[[Any], object]) -> None:
         pass
