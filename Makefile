@@ -15,7 +15,7 @@ BUNDLE_TESTS += alignment diarization whisperx pipeline
 endif
 SOURCES := $(shell find worker protocol -name '*.py')
 
-.PHONY: help setup run audit test test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-clean benchmark clean
+.PHONY: help setup run audit test test-cuda test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-clean benchmark clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ run: setup ## transcribe a recording of the repo through the worker, shown step 
 test: setup ## the whole test suite, without a network where the system can do that
 	@command -v jq >/dev/null || { apt-get update -qq && apt-get install -y -qq jq; }
 	$(BIN)/python -m tests.offline $(BIN)/python -m pytest
+
+test-cuda: setup ## what only a machine with a CUDA device can show
+	$(BIN)/python -m pytest tests/cuda_device
 
 test-electron: setup ## the Electron example's page, in headless Chromium with the worker (needs Node 20)
 	sh examples/electron/scripts/chromium.sh

@@ -1,9 +1,19 @@
-"""CUDA's libraries that come as Python packages are found by whoever opens them by name."""
+"""CUDA's libraries: found where they come as Python packages, and done without where they lack."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+import ctranslate2
+import pytest
+
+from protocol.errors import RpcError
+from tests.support import MODEL, RECORDINGS, Session
+from worker import cuda
+from worker.engines import whisper_model
+from worker.engines.contract import LoadParams
+from worker.engines.whisperx_pipeline import WhisperxEngine
 
 SCRIPT = """
 import ctypes
@@ -13,6 +23,7 @@ try:
 except OSError:
     print("not found")
 cuda.preload()
+assert cuda.missing() == []
 ctypes.CDLL("libcublas.so.12")
 print("found")
 """
@@ -23,3 +34,34 @@ def test_what_the_packages_bring_is_found_by_name_after_it_was_preloaded() -> No
     command = [sys.executable, "-c", SCRIPT]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.split("\n")[-2] == "found"
+
+
+def test_auto_takes_the_cpu_where_a_library_of_cuda_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
+    monkeypatch.setattr(cuda, "_BY_NAME", ("libcublas.so.0",))
+    model, warnings = whisper_model.load(LoadParams(model=str(MODEL)))
+    assert model.model.device == "cpu"
+    assert [each.kind for each in warnings] == ["device_fallback"]
+    assert "libcublas.so.0" in warnings[0].message
+    with pytest.raises(RpcError, match=r"libcublas\.so\.0") as caught:
+        whisper_model.load(LoadParams(model=str(MODEL), device="cuda"))
+    assert caught.value.kind == "device_unavailable"
+    assert "diagnose" in caught.value.data["remedy"]
+
+
+@pytest.mark.filterwarnings("ignore")  # of what whisperx imports
+def test_whisperx_takes_there_what_the_cpu_can_compute_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
+    monkeypatch.setattr(cuda, "_BY_NAME", ("libcublas.so.0",))
+    model, warnings = WhisperxEngine()._load(LoadParams(model=str(MODEL)))
+    assert (model.model.device, model.model.compute_type) == ("cpu", "float32")
+    assert [each.kind for each in warnings] == ["device_fallback"]
+
+
+@pytest.mark.parametrize("engine", ["faster-whisper", "whisperx"])
+def test_the_cpu_is_taken_whichever_device_is_not_there(engine: str) -> None:
+    with Session() as session:
+        result = session.transcribe(RECORDINGS / "en-01.flac", engine=engine, deviceIndex=99)
+    assert result["device"] == "cpu"

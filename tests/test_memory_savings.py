@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -17,6 +17,7 @@ from worker.channel import Writer
 from worker.engines.contract import EngineTranscribeParams, LoadParams
 from worker.engines.recognition import Recognition
 from worker.engines.whisper import WhisperEngine
+from worker.engines.whisper_model import native_error
 from worker.jobs import Job
 
 MESSAGE = "CUDA failed with error out of memory"
@@ -145,6 +146,55 @@ def test_alignment_goes_on_in_smaller_batches(monkeypatch: pytest.MonkeyPatch, j
     assert sizes == [5, 2, 2, 1]
     assert saved(result) == ["batchSize"]
     assert [each.words for each in result.segments] == [each.words for each in usual.segments]
+
+
+@pytest.mark.parametrize("aligner", ["batched", "whisperx"])
+def test_alignment_that_gets_no_memory_at_all_says_that(
+    monkeypatch: pytest.MonkeyPatch, job: Job, aligner: Literal["batched", "whisperx"]
+) -> None:
+    import torch
+
+    from protocol.alignment import AlignmentOptions, SegmentText
+    from tests.support import ALIGNMENT_MODEL
+    from worker.engines.alignment import AlignmentEngine
+    from worker.engines.contract import EngineAlignParams, LoadAlignmentParams, Source
+
+    engine = AlignmentEngine()
+    engine.load(job, LoadAlignmentParams(model=str(ALIGNMENT_MODEL)))
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError(MESSAGE)
+
+    assert engine._model
+    monkeypatch.setattr(engine._model.model, "forward", full)
+    asked = EngineAlignParams(
+        source=Source(path=str(RECORDINGS / "en-01.flac")),
+        segments=[SegmentText(text="one two three")],
+        language="en",
+        options=AlignmentOptions(aligner=aligner),
+    )
+    with pytest.raises(RpcError) as caught:
+        engine.align(job, asked)
+    assert caught.value.kind == "out_of_memory"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("CUDA failed with error out of memory", "out_of_memory"),
+        ("std::bad_alloc", "out_of_memory"),
+        ("cuBLAS failed with status CUBLAS_STATUS_NOT_INITIALIZED", "out_of_memory"),
+        # As thrust says it on a device without memory.
+        ("parallel_for failed: cudaErrorInvalidDevice: invalid device ordinal", "out_of_memory"),
+        ("Library libcublas.so.12 is not found or cannot be loaded", "device_unavailable"),
+        ("CUDA failed with error no kernel image is available", "device_unavailable"),
+        ("Unsupported model binary version", "model_invalid"),
+    ],
+)
+def test_what_ctranslate2_says_is_told_by_its_kind(said: str, kind: str) -> None:
+    error = native_error(RuntimeError(said), "model_invalid", "It failed")
+    assert error.kind == kind
+    assert error.message == f"It failed: {said}."
 
 
 def test_diarization_goes_on_in_smaller_batches(monkeypatch: pytest.MonkeyPatch, job: Job) -> None:

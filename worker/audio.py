@@ -172,7 +172,10 @@ def _container(file: io.FileIO) -> Any:
     """
     import av
 
-    return av.open(file, mode="r", metadata_errors="ignore", options={"protocol_whitelist": "none"})
+    lenient: dict[str, Any] = {}
+    if int(av.__version__.split(".")[0]) < 19:  # since then, tags that are not UTF-8 are no error
+        lenient["metadata_errors"] = "ignore"
+    return av.open(file, mode="r", options={"protocol_whitelist": "none"}, **lenient)
 
 
 def _blocks(path: str, channel: Channels, limit: float) -> Iterator[npt.NDArray[np.int16]]:

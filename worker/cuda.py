@@ -6,6 +6,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
+# What CTranslate2 opens by name when it first multiplies on a device.
+_BY_NAME: Final = (
+    ("cublasLt64_12.dll", "cublas64_12.dll")
+    if sys.platform == "win32"
+    else ("libcublasLt.so.12", "libcublas.so.12")
+)
 # In the order in which they need each other.
 _LIBRARIES: Final = (
     "cuda_runtime/lib/libcudart.so.*",
@@ -26,6 +32,21 @@ def preload() -> None:
     for folder in (Path(place, "nvidia") for place in places):
         if folder.is_dir():
             _load_from(folder)
+
+
+def missing() -> list[str]:
+    """Names of libraries that recognition on a device would not find, after `preload`."""
+    return [name for name in _BY_NAME if not _loads(name)]
+
+
+def _loads(library: str) -> bool:
+    import ctypes
+
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 if sys.platform == "win32":

@@ -2,8 +2,9 @@
 
 The first table is of a folder of recordings: recognition, alignment and speakers with the same
 models and options, each program with all threads of the machine, in interleaved rounds. Models are
-the small trained ones of the tests, and Whisper's true shapes `base` and `small` with random
-weights that write a fixed number of tokens (with wav2vec2-base's shape beside them).
+the small trained ones of the tests, and Whisper's true shapes `base`, `small` and `large-v3` with
+random weights that write a fixed number of tokens (with wav2vec2-base's shape beside them). With
+`--device cuda` those that keep their models are compared, and memory of the device is told too.
 
 The second is of this worker alone, over recordings from a minute to `--longest` hours; the plot
 shows the same.
@@ -13,11 +14,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import os
 import sys
 import tempfile
 import time
 import wave
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -43,11 +46,17 @@ from benchmarks.pipeline.contenders import (
     faster_whisper,
     whisperx,
 )
+from benchmarks.pipeline.tree import device_name
 
 _TESTS: Final = ROOT / "tests"
-_TRAINED: Final = Models(*(_TESTS / "models" / m for m in ("whisper", "alignment", "diarization")))
+_MODELS: Final = _TESTS / "models"
+_TRAINED: Final = Models(_MODELS / "whisper", _MODELS / "alignment", _MODELS / "diarization")
 _PACKAGES: Final = ("faster-whisper", "ctranslate2", "whisperx", "torch", "pyannote.audio")
 _SILENCE: Final = 2.0  # seconds after each recording of a long one
+_UNIT: Final = 481.28
+"""Seconds after which a long recording repeats itself: a multiple of the frames that speech
+detection and cuts are counted in, so that what is the same is heard the same."""
+_LONG_SILENCE: Final = 5.0  # seconds, at least, before it does
 _SLOWER: Final = 1.5  # promise: so many times as fast as the whisperx package, warm
 
 
@@ -57,11 +66,16 @@ def main() -> int:
     threads = options.threads or len(os.sched_getaffinity(0))
     document: dict[str, Any] = {"threads": threads}
     with tempfile.TemporaryDirectory() as scratch:
-        print(f"{conditions(versions(_PACKAGES))}; {threads} threads.\n")
+        place = "" if options.device == "cpu" else f"; {device_name()}"
+        print(f"{conditions(versions(_PACKAGES))}; {threads} threads{place}.\n")
         for size in options.sizes:
             files = _folder(Path(scratch), size, options.minutes)
-            models = _TRAINED if size == "test" else _random(size)
+            models = dataclasses.replace(_TRAINED, device=options.device)
+            if size != "test":
+                models = _random(size, models)
             document[size] = _compare(size, models, files, threads, options)
+        if options.cores:
+            document["cores"] = _cores(Path(scratch), options)
         if options.longest:
             document["length"] = _lengths(Path(scratch), threads, options)
     if options.json:
@@ -72,11 +86,13 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
     parser.add_argument(
-        "--sizes", nargs="*", choices=("test", "base", "small"), default=("test", "base")
+        "--sizes", nargs="*", choices=("test", *random_models.SHAPES), default=("test", "base")
     )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--minutes", type=float, default=2.0, help="of each of four recordings")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="0: all that are available")
+    parser.add_argument("--cores", action="store_true", help="also what more of them bring")
     parser.add_argument("--longest", type=float, default=10.0, help="hours; 0: no plot of length")
     parser.add_argument("--svg", type=Path, default=Path(__file__).with_name("length.svg"))
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every number here")
@@ -91,19 +107,22 @@ def _compare(
 ) -> dict[str, Any]:
     """The programs over a folder, in turns."""
     found: dict[str, Any] = {}
-    warm: list[tuple[Callable[[], Contender], bool]] = [
-        (lambda: Worker(models, threads), True),
-        (lambda: whisperx(models, threads), True),
-        (lambda: Command(models, threads, one_a_file=False), True),
-        (lambda: Command(models, threads, one_a_file=True), True),
+    whole_job: list[Callable[[], Contender]] = [
+        lambda: Worker(models, threads),
+        lambda: whisperx(models, threads),
     ]
-    recognisers = [
+    if models.device == "cpu":
+        whole_job += [
+            lambda: Command(models, threads, one_a_file=False),
+            lambda: Command(models, threads, one_a_file=True),
+        ]
+    recognisers: list[Callable[[], Contender]] = [
         lambda: Worker(models, threads),
         lambda: faster_whisper(models, threads),
         lambda: whisperx(models, threads),
     ]
     for title, makers, whole in (
-        ("recognition, alignment, speakers", [make for make, _ in warm], True),
+        ("recognition, alignment, speakers", whole_job, True),
         ("recognition alone", recognisers, False),
     ):
         contenders = [make() for make in makers]
@@ -137,6 +156,8 @@ def _compare(
 def _table(rounds: dict[str, list[Round]]) -> str:
     ours = rounds[Worker.name]
 
+    on_device = any(each.device_peak for some in rounds.values() for each in some)
+
     def row(name: str, some: list[Round]) -> list[str]:
         firsts = [each.first for each in some if each.first is not None]
         ratio = median_ratio([each.wall for each in some], [each.wall for each in ours])
@@ -147,10 +168,46 @@ def _table(rounds: dict[str, list[Round]]) -> str:
             number(median(each.cpu for each in some)),
             number(median(firsts)) if firsts else "",
             number(median(each.peak for each in some)),
+            *([number(median(each.device_peak for each in some))] if on_device else []),
         ]
 
-    header = ("", "wall s", "ratio", "CPU s", "first segment s", "peak MB")
+    header = ["", "wall s", "ratio", "CPU s", "first segment s", "peak MB"]
+    header += ["device MB"] if on_device else []
     return table(header, [row(name, some) for name, some in rounds.items()])
+
+
+def _cores(scratch: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """This worker over a folder, on one core and ever more."""
+    all_ = sorted(os.sched_getaffinity(0))
+    files = _folder(scratch, "cores", options.minutes)
+    found: list[dict[str, Any]] = []
+    count = 1
+    while count <= len(all_):
+        say(f"{count} cores …")
+        os.sched_setaffinity(0, all_[:count])  # those that are started have no more
+        try:
+            worker = Worker(_TRAINED, count)
+        finally:
+            os.sched_setaffinity(0, all_)
+        try:
+            worker.run(files[:1], whole=True)
+            found.append({"cores": count, **dataclasses.asdict(worker.run(files, whole=True))})
+        finally:
+            worker.close()
+        count *= 2
+    seconds = len(files) * options.minutes * 60
+    print(f"**cores** (test models, the whole job): {len(files)} recordings\n")
+    rows = [
+        [
+            str(each["cores"]),
+            number(each["wall"]),
+            number(seconds / each["wall"]),
+            number(found[0]["wall"] / each["wall"]),
+        ]
+        for each in found
+    ]
+    print(table(("cores", "wall s", "× real time", "× one core"), rows), flush=True)
+    return found
 
 
 def _lengths(scratch: Path, threads: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -164,8 +221,15 @@ def _lengths(scratch: Path, threads: int, options: argparse.Namespace) -> dict[s
         try:
             worker.run([_TESTS / "recordings" / "en-01.flac"], whole=True)
             round_ = worker.run([path], whole=True)
+            (result,) = worker.results
             found.append(
-                {"minutes": each, "peaks": worker.tree.peaks, **dataclasses.asdict(round_)}
+                {
+                    "minutes": each,
+                    "peaks": worker.tree.peaks,
+                    **dataclasses.asdict(round_),
+                    "units": _units(result),
+                    "speakers": len(result["speakers"]),
+                }
             )
         finally:
             worker.close()
@@ -188,6 +252,7 @@ def _lengths(scratch: Path, threads: int, options: argparse.Namespace) -> dict[s
             ],
         )
     )
+    print(f"\n{_repeated(found)}")
     if options.svg:
         from benchmarks.pipeline.plot import plot
 
@@ -195,18 +260,61 @@ def _lengths(scratch: Path, threads: int, options: argparse.Namespace) -> dict[s
     return {"runs": found}
 
 
+def _units(result: dict[str, Any]) -> list[list[tuple[str, str | None]]]:
+    """Words and their speakers, by the repetition of the recording that they are said in."""
+    units: dict[int, list[tuple[str, str | None]]] = defaultdict(list)
+    for segment in result["segments"]:
+        for word in segment["words"]:
+            units[int(word["start"] // _UNIT)].append((word["word"], word.get("speaker")))
+    return [units[number] for number in sorted(units)]
+
+
+def _repeated(found: Sequence[dict[str, Any]]) -> str:
+    """How far the longest recording's transcript is that of ten minutes, again and again."""
+    from tests.measures import word_errors
+
+    short = next((each for each in found if each["minutes"] == 10), None)
+    longest = found[-1]
+    if not short or longest is short:
+        return ""
+    said = short["units"][0]
+    units = longest["units"][:-1]  # the last one may be cut off
+    words = [word for word, _ in said]
+    same = [unit for unit in units if [word for word, _ in unit] == words]
+    unlike = sum(word_errors(words, [word for word, _ in unit]) for unit in units)
+    pairs = [pair for unit in same for pair in zip(said, unit, strict=True)]
+    alike = sum(ours[1] == theirs[1] for ours, theirs in pairs)
+    return (
+        f"{len(same)} of {len(units)} repetitions of {_UNIT:g} s have the very words of the first "
+        f"in ten minutes; of all {len(units) * len(said)} words {unlike} differ. "
+        f"{longest['speakers']} speakers, {short['speakers']} in ten minutes; "
+        f"{100 * alike / max(1, len(pairs)):.1f} % of the same words have the same speaker."
+    )
+
+
 def _folder(scratch: Path, size: str, minutes: float) -> list[Path]:
     return [_recording(scratch / f"{size}-{n}.wav", minutes * 60, first=n) for n in range(4)]
 
 
 def _recording(path: Path, seconds: float, first: int = 0) -> Path:
-    """A recording of several voices: the tests' mixtures, one after another, with silences."""
+    """A recording of several voices: the tests' mixtures, one after another, with silences.
+
+    It repeats itself after `_UNIT` seconds.
+    """
     from worker import audio
 
     mixtures = sorted((_TESTS / "mixtures").glob("mixture-*.flac"))
     mixtures = mixtures[first:] + mixtures[:first]
     silence = bytes(int(_SILENCE * audio.SAMPLE_RATE) * 2)
-    parts = [next(_samples(each)) + silence for each in mixtures]
+    room = int((_UNIT - _LONG_SILENCE) * audio.SAMPLE_RATE) * 2
+    parts: list[bytes] = []
+    for mixture in itertools.cycle(mixtures):
+        part = next(_samples(mixture)) + silence
+        if len(part) > room:
+            break
+        room -= len(part)
+        parts.append(part)
+    parts.append(bytes(room + int(_LONG_SILENCE * audio.SAMPLE_RATE) * 2))
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -225,14 +333,16 @@ def _samples(path: Path) -> Any:
     yield b"".join(block[0].tobytes() for block in audio.stream(str(path)))
 
 
-def _random(size: str) -> Models:
+def _random(size: str, models: Models) -> Models:
     """Models of a true size, made once and kept below build/."""
     kept = ROOT / "build" / "benchmark-models"
     say(f"making a model of the shape {size} …")
-    return Models(
-        random_models.make(size, kept / size),
-        random_models.make_alignment(kept / "wav2vec2-base"),
-        _TRAINED.diarization,
+    return dataclasses.replace(
+        models,
+        whisper=random_models.make(
+            size, kept / f"{size}-{models.compute_type}", models.compute_type
+        ),
+        alignment=random_models.make_alignment(kept / "wav2vec2-base"),
     )
 
 

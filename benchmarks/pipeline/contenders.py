@@ -23,11 +23,17 @@ _HERE: Final = Path(__file__).parent
 
 @dataclasses.dataclass
 class Models:
-    """Directories of one size."""
+    """Directories of one size, and where they run."""
 
     whisper: Path
     alignment: Path
     diarization: Path
+    device: str = "cpu"
+
+    @property
+    def compute_type(self) -> str:
+        """What the packages take there by default, or what is fastest."""
+        return "float16" if self.device == "cuda" else "int8"
 
 
 @dataclasses.dataclass
@@ -39,6 +45,7 @@ class Round:
     first: float | None
     """Until the first segment could be seen."""
     peak: float
+    device_peak: float = 0.0
 
 
 class Contender(Protocol):
@@ -62,21 +69,23 @@ class Worker:
         self._recognise: dict[str, Any] = {
             "model": str(models.whisper),
             "language": "en",
-            "computeType": "int8",
+            "computeType": models.compute_type,
             "threads": threads,
             "batchSize": BATCH,
             "withoutTimestamps": True,
             "temperature": 0,
-            "device": "cpu",
+            "device": models.device,
             "keepAlive": "forever",
             "partialResultToken": 1,
         }
         self._whole = {
-            "align": {"model": str(models.alignment), "device": "cpu"},
-            "diarize": {"model": str(models.diarization), "device": "cpu"},
+            "align": {"model": str(models.alignment), "device": models.device},
+            "diarize": {"model": str(models.diarization), "device": models.device},
         }
         self.client = Client(env=_offline())
-        self.tree = Tree(self.client.process.pid)
+        self.results: list[dict[str, Any]] = []
+        """Of the last run."""
+        self.tree = Tree(self.client.process.pid, models.device)
 
     def run(self, files: Sequence[Path], *, whole: bool) -> Round:
         params = {**self._recognise, **(self._whole if whole else {})}
@@ -88,10 +97,12 @@ class Worker:
             if "segments" in params["value"] and not first:
                 first.append(time.perf_counter() - started)
 
-        for id_ in [self.client.send("transcribe", {**params, "audio": str(f)}) for f in files]:
-            self.client.result(id_, see)
+        asked = [self.client.send("transcribe", {**params, "audio": str(f)}) for f in files]
+        self.results = [self.client.result(id_, see) for id_ in asked]
         wall = time.perf_counter() - started
-        return Round(wall, self.tree.cpu_seconds - cpu, first[0] if first else None, self.tree.peak)
+        cpu = self.tree.cpu_seconds - cpu
+        seen = first[0] if first else None
+        return Round(wall, cpu, seen, self.tree.peak, self.tree.device_peak)
 
     def close(self) -> None:
         self.tree.stop()
@@ -101,10 +112,13 @@ class Worker:
 class Script:
     """A package in a script of ours that keeps its models loaded."""
 
-    def __init__(self, name: str, script: str, *arguments: str) -> None:
+    def __init__(self, name: str, script: str, models: Models, *arguments: str) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, str(_HERE / script), *arguments],
+            [
+                *(sys.executable, str(_HERE / script)),
+                *(models.device, models.compute_type, *arguments),
+            ],
             cwd=ROOT,
             env={**_offline(), "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
@@ -113,7 +127,7 @@ class Script:
             text=True,
             bufsize=1,
         )
-        self._tree = Tree(self._process.pid)
+        self._tree = Tree(self._process.pid, models.device)
         self._read()
 
     def run(self, files: Sequence[Path], *, whole: bool) -> Round:
@@ -128,7 +142,8 @@ class Script:
             first = first or time.perf_counter() - started
             self._read()
         wall = time.perf_counter() - started
-        return Round(wall, self._tree.cpu_seconds - cpu, first, self._tree.peak)
+        cpu = self._tree.cpu_seconds - cpu
+        return Round(wall, cpu, first, self._tree.peak, self._tree.device_peak)
 
     def close(self) -> None:
         self._tree.stop()
@@ -146,13 +161,15 @@ class Script:
 def faster_whisper(models: Models, threads: int) -> Script:
     """The package's batched pipeline."""
     script = "faster_whisper_script.py"
-    return Script("faster-whisper, batched, warm", script, str(models.whisper), str(threads))
+    return Script(
+        "faster-whisper, batched, warm", script, models, str(models.whisper), str(threads)
+    )
 
 
 def whisperx(models: Models, threads: int) -> Script:
     """The package."""
     paths = (str(models.whisper), str(models.alignment), str(models.diarization))
-    return Script("whisperx package, warm", "whisperx_script.py", *paths, str(threads))
+    return Script("whisperx package, warm", "whisperx_script.py", models, *paths, str(threads))
 
 
 class Command:

@@ -1,6 +1,7 @@
 """faster-whisper's batched pipeline, warm: a recording a line in, a line out.
 
-Arguments: the model, threads. Writes a line with the first segment of each, and one at the end.
+Arguments: the device, the compute type, the model, threads. Writes a line with the first
+segment of each, and one at the end.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 def main() -> None:
     """Serve until the end of input."""
-    model = WhisperModel(
-        sys.argv[1], device="cpu", compute_type="int8", cpu_threads=int(sys.argv[2])
-    )
+    device, compute_type, path, threads = sys.argv[1:]
+    model = WhisperModel(path, device=device, compute_type=compute_type, cpu_threads=int(threads))
     pipeline = BatchedInferencePipeline(model)
     print("ready", flush=True)
     for line in sys.stdin:

@@ -10,24 +10,34 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 LENGTH: Final = 60
 """Tokens of a window: of fast speech in 30 s."""
 
+
+class Shape(NamedTuple):
+    """One of openai's models."""
+
+    width: int
+    layers: int
+    heads: int
+    mels: int = 80
+    languages: int = 99
+
+
 SHAPES: Final = {
-    # width, layers, heads: openai/whisper-base and -small
-    "base": (512, 6, 8),
-    "small": (768, 12, 12),
+    "base": Shape(512, 6, 8),
+    "small": Shape(768, 12, 12),
+    "large-v3": Shape(1280, 32, 20, mels=128, languages=100),
 }
 _TEXT: Final = 50_257
-_LANGUAGES: Final = 99
 _TIMESTAMPS: Final = 1501
 _PROMPT: Final = 4  # start, language, task, no timestamps
 
 
-def make(shape: str, folder: Path) -> Path:
-    """Write a model for CTranslate2 (int8) into a folder, unless it is there; return that."""
+def make(shape: str, folder: Path, kept_as: str = "int8") -> Path:
+    """Write a model for CTranslate2 into a folder, unless it is there; return that."""
     if (folder / "model.bin").exists():
         return folder
     import torch
@@ -39,30 +49,31 @@ def make(shape: str, folder: Path) -> Path:
         WhisperForConditionalGeneration,
     )
 
-    width, layers, heads = SHAPES[shape]
-    marks = _marks()
+    width, layers, heads, mels, languages = SHAPES[shape]
+    marks = _marks(languages)
     numbers = {mark: _TEXT + place for place, mark in enumerate(marks)}
     end, start = numbers["<|endoftext|>"], numbers["<|startoftranscript|>"]
     torch.manual_seed(0)
-    model = WhisperForConditionalGeneration(
-        WhisperConfig(
-            vocab_size=_TEXT + len(marks) + _TIMESTAMPS,
-            d_model=width,
-            encoder_layers=layers,
-            decoder_layers=layers,
-            encoder_attention_heads=heads,
-            decoder_attention_heads=heads,
-            encoder_ffn_dim=4 * width,
-            decoder_ffn_dim=4 * width,
-            max_source_positions=1500,
-            max_target_positions=448,
-            pad_token_id=end,
-            bos_token_id=end,
-            eos_token_id=end,
-            decoder_start_token_id=start,
-        )
+    config = WhisperConfig(
+        vocab_size=_TEXT + len(marks) + _TIMESTAMPS,
+        num_mel_bins=mels,
+        d_model=width,
+        encoder_layers=layers,
+        decoder_layers=layers,
+        encoder_attention_heads=heads,
+        decoder_attention_heads=heads,
+        encoder_ffn_dim=4 * width,
+        decoder_ffn_dim=4 * width,
+        max_source_positions=1500,
+        max_target_positions=448,
+        pad_token_id=end,
+        bos_token_id=end,
+        eos_token_id=end,
+        decoder_start_token_id=start,
     )
-    _fix_length(model, end)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):  # where that is quicker
+        model = WhisperForConditionalGeneration(config)
+        _fix_length(model, end)
     model.generation_config = GenerationConfig(
         decoder_start_token_id=start,
         eos_token_id=end,
@@ -72,21 +83,24 @@ def make(shape: str, folder: Path) -> Path:
         begin_suppress_tokens=[],
         no_timestamps_token_id=numbers["<|notimestamps|>"],
         is_multilingual=True,
-        lang_to_id={mark: numbers[mark] for mark in marks[2 : 2 + _LANGUAGES]},
+        lang_to_id={mark: numbers[mark] for mark in marks[2 : 2 + languages]},
         task_to_id={each: numbers[f"<|{each}|>"] for each in ("transcribe", "translate")},
         alignment_heads=[[layers - 1, 0]],
     )
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch, "source")
-        model.save_pretrained(source)
-        WhisperFeatureExtractor(feature_size=80).save_pretrained(source)
+        half = kept_as == "float16"
+        (model.half() if half else model).save_pretrained(source)
+        WhisperFeatureExtractor(feature_size=mels).save_pretrained(source)
         _write_tokenizer(source, marks)
         converter = TransformersConverter(
-            str(source), copy_files=["tokenizer.json", "preprocessor_config.json"]
+            str(source),
+            copy_files=["tokenizer.json", "preprocessor_config.json"],
+            load_as_float16=half,
         )
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(scratch, "made")
-        converter.convert(str(made), quantization="int8")
+        converter.convert(str(made), quantization=kept_as)
         folder.mkdir(exist_ok=True)
         for file in sorted(made.iterdir(), key=lambda file: file.name == "model.bin"):
             (folder / file.name).write_bytes(file.read_bytes())
@@ -110,10 +124,10 @@ def _fix_length(model: Any, end: int) -> None:
         positions[_PROMPT + LENGTH - 1 :] += 20 * direction
 
 
-def _marks() -> list[str]:
+def _marks(count: int) -> list[str]:
     from faster_whisper.tokenizer import _LANGUAGE_CODES
 
-    languages = [f"<|{code}|>" for code in list(_LANGUAGE_CODES)[:_LANGUAGES]]
+    languages = [f"<|{code}|>" for code in list(_LANGUAGE_CODES)[:count]]
     others = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps")
     return ["<|endoftext|>", "<|startoftranscript|>", *languages, *(f"<|{o}|>" for o in others)]
 

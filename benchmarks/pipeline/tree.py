@@ -1,8 +1,10 @@
-"""What a program costs with all of its processes: CPU time and memory."""
+"""What a program costs with all of its processes: CPU time, memory, and memory of a device."""
 
 from __future__ import annotations
 
+import subprocess
 import threading
+from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,13 +16,16 @@ _MEGABYTE: Final = 1_000_000
 class Tree:
     """A process and its descendants, watched until `stop`."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, device: str = "cpu") -> None:
         self._pid = pid
+        self._device = device
         self._cpu: dict[int, float] = {}
         self.peaks: dict[str, float] = {}
         """Megabytes of private memory at most, by what the process is."""
         self.peak = 0.0
         """Megabytes of private memory of all at a time."""
+        self.device_peak = 0.0
+        """The same of the device, as its driver tells."""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -33,7 +38,7 @@ class Tree:
 
     def forget_peaks(self) -> None:
         """Measure peaks from now on."""
-        self.peak = 0.0
+        self.peak = self.device_peak = 0.0
         self.peaks = {}
 
     def stop(self) -> None:
@@ -47,7 +52,10 @@ class Tree:
 
     def _look(self) -> None:
         total = 0.0
-        for pid in _tree(self._pid):
+        pids = _tree(self._pid)
+        if self._device == "cuda":
+            self.device_peak = max(self.device_peak, _device_megabytes(pids))
+        for pid in pids:
             with suppress(OSError, ValueError, LookupError):  # it has just ended
                 self._cpu[pid] = _cpu_seconds(pid)
                 private = _private_megabytes(pid)
@@ -55,6 +63,23 @@ class Tree:
                 self.peaks[name] = max(self.peaks.get(name, 0.0), private)
                 total += private
         self.peak = max(self.peak, total)
+
+
+def device_name() -> str:
+    """What the first CUDA device is called."""
+    return _ask_driver("--query-gpu=name")[0]
+
+
+def _device_megabytes(pids: Container[int]) -> float:
+    """What processes hold on CUDA devices."""
+    held = [line.split(",") for line in _ask_driver("--query-compute-apps=pid,used_memory")]
+    return sum(int(used) << 20 for pid, used in held if int(pid) in pids) / _MEGABYTE
+
+
+def _ask_driver(query: str) -> list[str]:
+    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 def _tree(pid: int) -> list[int]:

@@ -1,8 +1,9 @@
 """The whisperx package as its README shows it, warm: a recording a line in, a line out.
 
-Arguments: the Whisper, alignment and diarization models. Its `load_audio` starts ffmpeg, which
-nobody need have here: PyAV decodes instead. For each recording it writes a line when recognition is
-done, which is when a user of the package sees the first text, and one at the end.
+Arguments: the device, the compute type, the Whisper, alignment and diarization models, threads. Its
+`load_audio` starts ffmpeg, which nobody need have here: PyAV decodes instead. For each recording it
+writes a line when recognition is done, which is when a user of the package sees the first text, and
+one at the end.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ def main() -> None:
 
     logging.disable(logging.WARNING)
     alignment.nltk_load = lambda _: PunktSentenceTokenizer()
-    whisper, aligner, diarizer, threads = sys.argv[1:5]
+    device, compute_type, whisper, aligner, diarizer, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
     model = whisperx.load_model(
-        whisper, "cpu", compute_type="int8", language="en", threads=int(threads)
+        whisper, device, compute_type=compute_type, language="en", threads=int(threads)
     )
-    align_model, metadata = whisperx.load_align_model("en", "cpu", model_name=aligner)
-    diarize = DiarizationPipeline(model_name=diarizer, device="cpu")
+    align_model, metadata = whisperx.load_align_model("en", device, model_name=aligner)
+    diarize = DiarizationPipeline(model_name=diarizer, device=device)
     print("ready", file=answers)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -46,7 +47,7 @@ def main() -> None:
         found = model.transcribe(samples, batch_size=asked["batch"])
         print("recognised", file=answers)
         if asked["whole"]:
-            found = whisperx.align(found["segments"], align_model, metadata, samples, "cpu")
+            found = whisperx.align(found["segments"], align_model, metadata, samples, device)
             found = whisperx.assign_word_speakers(diarize(samples), found)
         print(json.dumps({"segments": len(found["segments"])}), file=answers)
 

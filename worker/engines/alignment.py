@@ -68,7 +68,12 @@ class AlignmentEngine:
                 work = _Alignment(job, self._model, recording, params, clock)
             stack.callback(work.checkpoint.close)
             with clock.stage("alignment"):
-                segments = work.run()
+                try:
+                    segments = work.run()
+                except (RuntimeError, MemoryError) as error:
+                    if torch_device.lacks_memory(error, self._model.device):
+                        raise RpcError("out_of_memory") from None
+                    raise
         return AlignResult(
             language=params.language,
             segments=segments,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protocol.errors import RpcError
 from worker.audio import SAMPLE_RATE
+from worker.engines import torch_device
 from worker.engines.alignment_model import HOP, SHORTEST, AlignmentModel
 from worker.engines.alignment_text import UNKNOWN, TimedWord
 from worker.engines.savings import memory_saved
@@ -98,9 +99,9 @@ def align(
             parts = [samples.read(each.first, each.first + length) for each in batch]
             try:
                 emissions = model.emissions(torch.from_numpy(np.stack(parts)))
-            except (torch.OutOfMemoryError, MemoryError):
-                if len(batch) == 1:
-                    raise RpcError("out_of_memory") from None
+            except (RuntimeError, MemoryError) as error:
+                if len(batch) == 1 or not torch_device.lacks_memory(error, model.device):
+                    raise
                 batch_size = len(batch) // 2
                 note(memory_saved("batchSize", f"batches of {batch_size} were aligned"))
                 continue

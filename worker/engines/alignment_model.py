@@ -99,7 +99,7 @@ def _load_torchaudio(
     except RpcError:
         raise
     except Exception as error:
-        raise _invalid(str(file), error) from None
+        raise torch_device.load_error(error, str(file), "The model", device) from None
     dictionary = {char.lower(): label for label, char in enumerate(bundle.get_labels())}
     return AlignmentModel(
         name,
@@ -125,15 +125,16 @@ def _load_hugging_face(
             model = Wav2Vec2ForCTC.from_pretrained(
                 directory, local_files_only=True, weights_only=not params.allow_pickle
             )
+        model = model.eval().to(device)
     except RpcError:
         raise
     except Exception as error:  # a damaged file raises whatever its bytes lead to
-        raise _invalid(directory, error) from None
+        raise torch_device.load_error(error, directory, "The model", device) from None
     vocabulary: dict[str, int] = processor.tokenizer.get_vocab()
     return AlignmentModel(
         name,
         directory,
-        model.eval().to(device),
+        model,
         {char.lower(): label for char, label in vocabulary.items()},
         device,
         kind="huggingface",
@@ -157,11 +158,3 @@ def _missing(directory: str) -> list[str]:
     if not present.intersection(_WEIGHTS):
         missing.append(_WEIGHTS[0])
     return missing
-
-
-def _invalid(path: str, error: Exception) -> RpcError:
-    return RpcError(
-        "model_invalid",
-        f"The model in {path} cannot be loaded: {type(error).__name__}: {error}.",
-        path=path,
-    )

@@ -50,8 +50,12 @@ class DiarizationEngine:
         if self._pipeline is not None:
             raise RpcError("invalid_request", "This engine has its model already.")
         self._pipeline = diarization_model.load(params)
+        import pyannote.audio  # as the pipeline has, with care
+        import torch
+
         self._name = params.model
-        self._fingerprint = fingerprint(diarization_model.resolve(params))
+        path = diarization_model.resolve(params)
+        self._fingerprint = fingerprint(path, torch, pyannote.audio)
         self._batch_sizes = {
             name: getattr(self._pipeline, name)
             for name in ("segmentation_batch_size", "embedding_batch_size")
@@ -145,8 +149,10 @@ class DiarizationEngine:
             )
             found = read_output(output, stretch, work.offset)
             return found if alone else complete_voices(found, stretch, self._embedding_model)
-        except (torch.OutOfMemoryError, MemoryError):
-            raise RpcError("out_of_memory") from None
+        except (RuntimeError, MemoryError) as error:
+            if torch_device.lacks_memory(error, self._pipeline.device):
+                raise RpcError("out_of_memory") from None
+            raise
         except (ValueError, OverflowError) as error:
             # More speakers than its clustering, or an array of counts, can hold.
             if isinstance(error, OverflowError) or "clusters" in str(error):

@@ -39,11 +39,7 @@ def load(params: LoadDiarizationParams) -> Any:
     except RpcError:
         raise
     except Exception as error:  # a damaged checkpoint raises whatever its bytes lead to
-        raise RpcError(
-            "model_invalid",
-            f"The pipeline in {directory} cannot be loaded: {type(error).__name__}: {error}.",
-            path=directory,
-        ) from None
+        raise torch_device.load_error(error, directory, "The pipeline", device) from None
 
 
 def _silence_telemetry() -> None:

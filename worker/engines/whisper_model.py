@@ -14,6 +14,11 @@ from worker.engines import hub_cache
 from worker.engines.contract import LoadParams
 
 _NEEDED_FILES: Final = ("config.json", "model.bin", "tokenizer.json")
+# The last three are said by cuBLAS and by thrust where the device has no memory for them.
+_NO_MEMORY: Final = (
+    *("out of memory", "bad_alloc"),
+    *("cublas_status_alloc_failed", "cublas_status_not_initialized", "cudaerrorinvaliddevice"),
+)
 _VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")
 
 
@@ -41,8 +46,8 @@ def load(params: LoadParams, make: Callable[..., Any] | None = None) -> tuple[An
                 )
             device = "cpu"
     if device != "cpu":
-        cuda.preload()
         try:
+            _find_libraries()
             return _load_on("cuda", path, params, make), warnings
         except RpcError as error:
             if params.device == "cuda" or error.kind != "device_unavailable":
@@ -77,11 +82,27 @@ def check_directory(path: str) -> None:
         raise hub_cache.incomplete(path, missing)
 
 
+def _find_libraries() -> None:
+    """Raise device_unavailable now, not when the model multiplies first."""
+    cuda.preload()
+    if missing := cuda.missing():
+        raise RpcError(
+            "device_unavailable",
+            f"The CUDA device cannot be used: {', '.join(missing)} cannot be loaded.",
+            remedy='Use device "cpu", or install CUDA 12: `diagnose` tells how.',
+        )
+
+
 def _load_on(device: str, path: str, params: LoadParams, make: Callable[..., Any] | None) -> Any:
     import ctranslate2
     from faster_whisper import WhisperModel
 
-    supported = ctranslate2.get_supported_compute_types(device, params.device_index)
+    index = params.device_index if device == "cuda" else 0
+    what = f"The model in {path} cannot be loaded"
+    try:
+        supported = ctranslate2.get_supported_compute_types(device, index)
+    except RuntimeError as error:  # a device without memory for anything
+        raise native_error(error, "device_unavailable", what) from None
     if params.compute_type not in {"default", "auto", *supported}:
         raise RpcError(
             "compute_type_unsupported",
@@ -90,25 +111,37 @@ def _load_on(device: str, path: str, params: LoadParams, make: Callable[..., Any
             supported=sorted(supported),
         )
     try:
-        return (make or WhisperModel)(
+        model = (make or WhisperModel)(
             path,
             device=device,
-            device_index=params.device_index,
+            device_index=index,
             compute_type=params.compute_type,
             cpu_threads=params.threads or available_threads(),
             local_files_only=True,
         )
+        if device == "cuda":
+            _begin(model)
     except Exception as error:
-        raise native_error(
-            error, "model_invalid", f"The model in {path} cannot be loaded"
-        ) from None
+        raise native_error(error, "model_invalid", what) from None
+    return model
+
+
+def _begin(model: Any) -> None:
+    """Encode silence.
+
+    The driver then has compiled what CTranslate2 brings no code of for this device, and the
+    libraries have the memory they take: without any, they end the process in the midst of work.
+    """
+    import numpy as np
+
+    model.encode(np.zeros((model.model.n_mels, model.feature_extractor.nb_max_frames), np.float32))
 
 
 def native_error(error: Exception, kind: str, what: str) -> RpcError:
     """What CTranslate2 throws, by its text; `kind` when that tells nothing."""
     text = str(error)
     folded = text.lower()
-    if isinstance(error, MemoryError) or "out of memory" in folded or "bad_alloc" in folded:
+    if isinstance(error, MemoryError) or any(words in folded for words in _NO_MEMORY):
         kind = "out_of_memory"
     elif "cuda" in folded or "cublas" in folded or "cudnn" in folded:
         kind = "device_unavailable"

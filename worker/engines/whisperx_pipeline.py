@@ -86,15 +86,17 @@ class WhisperxEngine(Recognizer):
         self._vad: Any = None
 
     def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:
-        import ctranslate2
         from whisperx.asr import WhisperModel
 
+        def make(path: str, *, device: str, compute_type: str, **options: Any) -> Any:
+            if compute_type == "default":  # whisperx's, whatever the model is stored as
+                compute_type = "float16" if device == "cuda" else "float32"
+            return WhisperModel(path, device=device, compute_type=compute_type, **options)
+
         torch_device.use_threads(params.threads)
-        if params.compute_type == "default":  # whisperx's, whatever the model is stored as
-            cuda = params.device != "cpu" and ctranslate2.get_cuda_device_count() > 0
-            params.compute_type = "float16" if cuda else "float32"
-        model, notices = whisper_model.load(params, WhisperModel)
-        self._vad = _load_vad(model.model.device)
+        model, notices = whisper_model.load(params, make)
+        on_device = model.model.device == "cuda"
+        self._vad = _load_vad(f"cuda:{params.device_index}" if on_device else "cpu")
         return model, notices
 
     def _stretches(self, recording: Recording) -> Iterable[Stretch]:

@@ -126,7 +126,8 @@ def _accelerators(outcomes: Mapping[str, Outcome], smi: Smi) -> Iterator[Acceler
         if index < len(seen):
             about = seen[index]
             device.name, device.memory_total = about["name"], about["total"]
-            device.memory_free = device.memory_free or about["free"]
+            # The driver's figure is of whole MiB.
+            device.memory_free = min(device.memory_free or about["free"], about["total"])
             device.compute_capability = device.compute_capability or about["capability"]
             device.usable_by.append("torch")
         if index < counted and not recognition["missingLibraries"]:

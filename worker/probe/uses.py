@@ -6,11 +6,9 @@ Packages are imported by name: a build without them must not collect them for ou
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import io
 import json
-import sys
 import wave
 from collections.abc import Callable
 from importlib import import_module
@@ -23,12 +21,6 @@ from worker.pinned import WHISPERX_VAD_SHA256
 
 Facts = dict[str, Any]
 
-# What CTranslate2 opens by name when it first multiplies on a CUDA device.
-CUBLAS: Final = (
-    ("cublasLt64_12.dll", "cublas64_12.dll")
-    if sys.platform == "win32"
-    else ("libcublasLt.so.12", "libcublas.so.12")
-)
 # Beside sox_io_backend these are what torchaudio's parts and others name.
 _TORCHAUDIO_BACKENDS: Final = (
     *("torchaudio._backend.ffmpeg", "torchaudio._backend.sox", "torchaudio._backend.soundfile"),
@@ -90,16 +82,8 @@ def _ctranslate2(ctranslate2: Any) -> Facts:
         facts["cudaError"] = str(error)
     if facts["cudaDevices"]:
         cuda.preload()
-        facts["missingLibraries"] = [name for name in CUBLAS if not _loads(name)]
+        facts["missingLibraries"] = cuda.missing()
     return facts
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
 
 
 def _onnxruntime(onnxruntime: Any) -> Facts:
