@@ -17,7 +17,9 @@ from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from protocol.values import Notice
 from worker.audio import SAMPLE_RATE
+from worker.cpu import available_threads
 from worker.engines import diarization_linking, diarization_model, torch_device
+from worker.engines.batch_threads import BatchThreads
 from worker.engines.checkpoint import Checkpoint, fingerprint
 from worker.engines.contract import EngineDiarizeParams, LoadDiarizationParams, LoadResult
 from worker.engines.diarization_stretch import StretchSpeakers, complete_voices, read_output
@@ -44,6 +46,7 @@ class DiarizationEngine:
         self._pipeline: Any = None
         self._name = self._fingerprint = ""
         self._batch_sizes: dict[str, int] = {}
+        self._threads: list[BatchThreads] = []
 
     def load(self, job: Job, params: LoadDiarizationParams) -> LoadResult:
         """Load the pipeline, for good: another one is for another process."""
@@ -61,13 +64,15 @@ class DiarizationEngine:
             for name in ("segmentation_batch_size", "embedding_batch_size")
             if hasattr(self._pipeline, name)
         }
+        if self._pipeline.device.type == "cpu":
+            self._threads = diarization_model.batch_threads(self._pipeline)
         return LoadResult(device=str(self._pipeline.device), compute_type="float32")
 
     def diarize(self, job: Job, params: EngineDiarizeParams) -> DiarizeResult:
         """Find who speaks when."""
         options = params.options
         clock = StageClock(params.queue_seconds, params.load_seconds)
-        torch_device.use_threads(options.threads)
+        self._use_threads(options.threads or available_threads())
         notices = self._set_batch_size(options)
         with ExitStack() as stack:
             with clock.stage("decode"):
@@ -107,6 +112,11 @@ class DiarizationEngine:
                 found = self._attempt(stretch, work)
             work.checkpoint.put(key, found)
         return found
+
+    def _use_threads(self, threads: int) -> None:
+        for each in self._threads:
+            each.use(threads)
+        torch_device.use_threads(1 if self._threads else threads)
 
     def _set_batch_size(self, options: DiarizationOptions) -> list[Notice]:
         for name, usual in self._batch_sizes.items():

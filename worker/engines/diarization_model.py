@@ -10,6 +10,7 @@ from typing import Any, Final
 from protocol.errors import RpcError
 from worker import catalogue
 from worker.engines import hub_cache, pickles, torch_device
+from worker.engines.batch_threads import BatchThreads
 from worker.engines.contract import LoadDiarizationParams
 
 _CONFIG: Final = "config.yaml"
@@ -40,6 +41,15 @@ def load(params: LoadDiarizationParams) -> Any:
         raise
     except Exception as error:  # a damaged checkpoint raises whatever its bytes lead to
         raise torch_device.load_error(error, directory, "The pipeline", device) from None
+
+
+def batch_threads(pipeline: Any) -> list[BatchThreads]:
+    """Have the models of a pipeline share batches out; none where it has others than pyannote's."""
+    segmentation = getattr(getattr(pipeline, "_segmentation", None), "model", None)
+    embedding = getattr(getattr(pipeline, "_embedding", None), "model_", None)
+    if segmentation is None or embedding is None:
+        return []
+    return [BatchThreads(segmentation), BatchThreads(embedding)]
 
 
 def _silence_telemetry() -> None:

@@ -111,9 +111,9 @@ class Pipeline:
         self._notices: list[Notice] = files.ignored(params, given_names(job.params))
         self._alignment = self._alignment_options()
         self._diarization: SpeakerOptions | None = _options(params.diarize, SpeakerOptions)
-        for options in (self._alignment, self._diarization):
-            if options:
-                options.threads = options.threads or max(1, available_threads() // 2)
+        if self._alignment and not self._alignment.threads:
+            # Recognition has all, and waits now and then; diarization's do not wait for each other.
+            self._alignment.threads = max(1, available_threads() // 2)
         self._error: RpcError | None = None
         self._clock = StageClock(time.monotonic() - job.accepted_at)
         stages: list[Stage] = ["decode", "recognition"]
