@@ -24,9 +24,6 @@ def main(kind: str, parent: int | None) -> NoReturn:
     if kind != "hub":  # whose files are a cache that others may share
         os.umask(0o077)
     input_fd, output_fd = claim_stdio()
-    # Before numpy: its products are small here, and threads that spin between them take the cores
-    # from whoever has more to do.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # A crash in native code leaves its Python stack in the stderr tail.
     faulthandler.enable(all_threads=False)
     log = Log(kind)
