@@ -448,6 +448,7 @@ def test_a_model_fits_onto_a_device_or_waits_for_the_room_of_another(
         use("c", "cuda")
     assert caught.value.kind == "model_does_not_fit"
     assert "CUDA device 0" in caught.value.message
+    assert 'device "cpu"' in caught.value.data["remedy"]
 
 
 def test_what_a_model_was_seen_to_take_replaces_what_was_expected(

@@ -64,6 +64,8 @@ class _Lack(NamedTuple):
     needed: int
     available: int
     is_eased_by: Callable[[ModelManager], bool]
+    remedy: str | None = None
+    """Where the usual one does not help."""
 
 
 class Managers:
@@ -339,7 +341,11 @@ class Managers:
             free -= sum(each.reserved and self._expected(each.model).device for each in others)
             if need.device > free:
                 lack = _lack(model, need.device, free, f"CUDA device {model.device_index}")
-                return lack._replace(is_eased_by=lambda each: self._expected(each.model).device > 0)
+                return lack._replace(
+                    is_eased_by=lambda each: self._expected(each.model).device > 0,
+                    remedy='Use device "cpu", a smaller model or computeType int8, or end other '
+                    "programs on the device.",
+                )
         return None
 
     def _others(self, manager: ModelManager) -> list[ModelManager]:
@@ -464,6 +470,7 @@ def _does_not_fit(model: Model, lack: _Lack) -> RpcError:
     return RpcError(
         "model_does_not_fit",
         lack.message,
+        remedy=lack.remedy,
         model=model.name,
         needed=lack.needed,
         available=lack.available,
