@@ -34,7 +34,6 @@ from protocol.progress import ProgressReport, Stage
 from protocol.transcription import PartialTranscript, Segment, TranscribeResult
 from protocol.values import Notice, Timings
 from worker import speakers
-from worker.cpu import available_threads
 from worker.engines.contract import (
     DecodeParams,
     DecodeResult,
@@ -111,9 +110,6 @@ class Pipeline:
         self._notices: list[Notice] = files.ignored(params, given_names(job.params))
         self._alignment = self._alignment_options()
         self._diarization: SpeakerOptions | None = _options(params.diarize, SpeakerOptions)
-        if self._alignment and not self._alignment.threads:
-            # Recognition has all, and waits now and then; diarization's do not wait for each other.
-            self._alignment.threads = max(1, available_threads() // 2)
         self._error: RpcError | None = None
         self._clock = StageClock(time.monotonic() - job.accepted_at)
         stages: list[Stage] = ["decode", "recognition"]
