@@ -47,6 +47,16 @@ def segments_of(session: Session, token: int) -> list[dict[str, Any]]:
     ]
 
 
+def overtaken(session: Session, long_file: Path) -> tuple[int, int]:
+    """A batch that stands back, and the interactive request that is served meanwhile."""
+    session.transcribe(SPEECH)
+    batch = session.send_transcribe(long_file, priority="batch", partialResultToken=7)
+    session.wait_for_partial()
+    interactive = session.send_transcribe(long_file, partialResultToken=8)
+    session.wait_for(lambda m: m.get("params", {}).get("token") == 8)
+    return batch, interactive
+
+
 @pytest.mark.parametrize(
     "more",
     [{}, {"batchSize": 2}, {"wordTimestamps": True}, {"engine": "whisperx", "batchSize": 1}],
@@ -109,11 +119,7 @@ def test_a_stream_of_interactive_work_does_not_stop_a_batch(start: Start) -> Non
 
 def test_a_batch_that_stands_back_can_be_cancelled(start: Start, long_file: Path) -> None:
     session = start()
-    session.transcribe(SPEECH)
-    batch = session.send_transcribe(long_file, priority="batch", partialResultToken=7)
-    session.wait_for_partial()
-    interactive = session.send_transcribe(long_file, partialResultToken=8)
-    session.wait_for(lambda m: m.get("params", {}).get("token") == 8)
+    batch, interactive = overtaken(session, long_file)
     session.cancel(batch)
     with pytest.raises(RpcError, match="cancelled"):
         session.result(batch, session._keep)
@@ -127,11 +133,7 @@ def test_an_engine_that_dies_meanwhile_is_an_error_for_both_and_the_next_request
     start: Start, long_file: Path
 ) -> None:
     session = start()
-    session.transcribe(SPEECH)
-    batch = session.send_transcribe(long_file, priority="batch", partialResultToken=7)
-    session.wait_for_partial()
-    interactive = session.send_transcribe(long_file, partialResultToken=8)
-    session.wait_for(lambda m: m.get("params", {}).get("token") == 8)
+    batch, interactive = overtaken(session, long_file)
     after = session.send_transcribe(SPEECH)
     os.kill(session.engine_pid(), signal.SIGKILL)
     for id_ in (interactive, batch):

@@ -286,11 +286,7 @@ class Recognizer(ABC):
         """Load the model; return it, and what was done otherwise than asked."""
 
     @abstractmethod
-    def _recognise(
-        self,
-        work: Work,
-        piece: Piece,
-    ) -> Recognition:
+    def _recognise(self, work: Work, piece: Piece) -> Recognition:
         """Begin to recognise a piece with the work's model; tell the work what is done of it."""
 
     @abstractmethod

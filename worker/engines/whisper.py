@@ -34,11 +34,7 @@ class WhisperEngine(Recognizer):
     ) -> Iterator[Notice]:
         return whisper_options.ignored(request, given, language is not None)
 
-    def _recognise(
-        self,
-        work: Work,
-        piece: Piece,
-    ) -> Recognition:
+    def _recognise(self, work: Work, piece: Piece) -> Recognition:
         import faster_whisper.transcribe
         from faster_whisper.vad import get_speech_timestamps
 

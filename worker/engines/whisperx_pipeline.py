@@ -103,11 +103,7 @@ class WhisperxEngine(Recognizer):
         # The package decides on all speech before it decodes any.
         return [Stretch(0, recording.whole(), last=True)]
 
-    def _recognise(
-        self,
-        work: Work,
-        piece: Piece,
-    ) -> Recognition:
+    def _recognise(self, work: Work, piece: Piece) -> Recognition:
         # What FasterWhisperPipeline.transcribe does, one batch of segments after another.
         from faster_whisper.tokenizer import Tokenizer
         from whisperx.asr import load_model
