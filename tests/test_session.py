@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -133,6 +134,17 @@ def test_a_signal_cancels_answers_and_exits(
         assert caught.value.kind == "cancelled"
     assert session.process.wait(10) == 128 + number
     assert wait_until_gone(processes, 2) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names a thread as Linux does")
+def test_a_signal_is_heeded_whichever_thread_the_system_gives_it_to(start: Start) -> None:
+    session = start()
+    session.call("ping")
+    pid = session.process.pid
+    other = max(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir())
+    assert other != pid
+    assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM) == 0
+    assert session.process.wait(10) == 128 + signal.SIGTERM
 
 
 def test_a_signal_ends_a_worker_whose_client_does_not_read(long_file: Path) -> None:

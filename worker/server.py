@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType
 from typing import Final
 
 from protocol.errors import RpcError
@@ -21,6 +20,7 @@ from protocol.framing import LineFramer
 from worker.channel import READ_SIZE, Writer
 from worker.dispatcher import Dispatcher
 from worker.log import Log
+from worker.signals import hear
 
 DRAIN_SECONDS: Final = 1.5
 """How long a stopping server waits for a client that does not read."""
@@ -48,9 +48,8 @@ class Stop:
 class Server:
     """Reads on one thread, stops on another.
 
-    The main thread only waits for a reason to stop, so that signals are handled at once whatever
-    the others do. After `idle_exit` seconds without a byte of input or an open job, the server
-    ends by itself.
+    The main thread only waits for a reason to stop, whatever the others do. After `idle_exit`
+    seconds without a byte of input or an open job, the server ends by itself.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Server:
         self._stops: queue.SimpleQueue[Stop] = queue.SimpleQueue()
 
     def stop(self, stop: Stop) -> None:
-        """Ask the server to stop; from any thread, also from a signal handler."""
+        """Ask the server to stop; from any thread."""
         self._stops.put(stop)
 
     def client_gone(self, reason: str) -> None:
@@ -86,8 +85,7 @@ class Server:
         """Serve until there is a reason to stop; return the exit code."""
         self.dispatcher = dispatcher
         sys.setswitchinterval(SWITCH_SECONDS)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        hear((signal.SIGTERM, signal.SIGINT), self._on_signal)
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         stop = self._wait_for_stop()
         while stop.graceful:
@@ -167,5 +165,5 @@ class Server:
     def _lost_reader(self) -> None:
         self.client_gone("the output cannot be written any more")
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.stop(Stop(signal.Signals(number).name, 128 + number))
+    def _on_signal(self, number: signal.Signals) -> None:
+        self.stop(Stop(number.name, 128 + number))
