@@ -98,6 +98,26 @@ def test_progress_goes_up_to_the_whole(tmp_path: Path, long_file: Path) -> None:
     assert job.percentages[-1] == 100
 
 
+@pytest.mark.parametrize("clip", [{}, {"start": 5.0, "end": 12.0}])
+def test_whoever_reads_meanwhile_knows_how_long_it_will_be(
+    tmp_path: Path, long_file: Path, clip: dict[str, float]
+) -> None:
+    told = []
+
+    class Reader(Reports):
+        def report(self, report: Any) -> None:
+            if report.audio_done and not told:
+                with ExitStack() as stack:
+                    source = Source(path=str(tmp_path / "0.f32"), raw=True)
+                    growing = open_recording(stack, source, lambda: None)
+                    assert not growing.complete
+                    told.append(growing.expected_duration)
+
+    params = DecodeParams(audio=str(long_file), directory=str(tmp_path), **clip)  # type: ignore[arg-type]
+    result = AudioEngine().decode(Reader(), params)
+    assert told == [pytest.approx(result.duration, abs=0.1)]
+
+
 def test_a_place_that_cannot_be_written_is_a_typed_error(tmp_path: Path) -> None:
     with pytest.raises(RpcError) as caught:
         decode(tmp_path / "none", RECORDINGS / "en-01.flac")

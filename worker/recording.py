@@ -32,6 +32,8 @@ STRETCH: Final = 600
 END_SUFFIX: Final = ".end"
 """Of an empty file beside raw samples: all of them are there."""
 
+_ABOUT_SUFFIX: Final = ".about"
+
 _BYTES: Final = 4  # of a sample
 _POLL: Final = 0.02  # seconds
 _FRAME: Final = SAMPLE_RATE // 50
@@ -188,6 +190,18 @@ class _OnDisk(Recording):
         return np.memmap(self._file, np.float32, "c", shape=(len(self),))
 
 
+def tell_about(path: str, duration: float) -> None:
+    """Say how many seconds the raw samples seem to last that `path` will have."""
+    Path(path + _ABOUT_SUFFIX).write_text(repr(duration))
+
+
+def _told_about(path: str) -> float | None:
+    try:
+        return float(Path(path + _ABOUT_SUFFIX).read_text())
+    except FileNotFoundError:
+        return None
+
+
 def open_recording(stack: ExitStack, source: Source, check: Callable[[], None]) -> Recording:
     """The recording of a source, decoded now or before; `stack` closes it.
 
@@ -200,7 +214,8 @@ def open_recording(stack: ExitStack, source: Source, check: Callable[[], None]) 
             check()
             time.sleep(_POLL)
         file = stack.enter_context(path.open("rb", buffering=0))
-        return _OnDisk(file, threading.Lock(), Path(source.path + END_SUFFIX).exists, check)
+        complete = Path(source.path + END_SUFFIX).exists
+        return _OnDisk(file, threading.Lock(), complete, check, _told_about(source.path))
     blocks = audio.stream(
         source.path,
         channel="mix" if source.channel is None else source.channel,

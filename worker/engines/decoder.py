@@ -10,7 +10,7 @@ from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from worker import audio
 from worker.engines.contract import DecodeParams, DecodeResult
-from worker.recording import END_SUFFIX
+from worker.recording import END_SUFFIX, tell_about
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +58,9 @@ class AudioEngine:
                     job.give_way()
                     if not files:
                         paths = [raw_path(params.directory, i) for i in range(len(block))]
+                        if total:
+                            for path in paths:
+                                tell_about(str(path), total)
                         files = [stack.enter_context(path.open("xb")) for path in paths]
                     for file, row in zip(files, block, strict=True):
                         file.write(audio.to_float(row).data)

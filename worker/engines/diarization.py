@@ -242,7 +242,7 @@ class _Work(NamedTuple):
 
 
 class _Progress:
-    """Tells how far the work is, as soon as the recording's length is known."""
+    """Tells how far the work is, as far as the recording's length can be told."""
 
     def __init__(self, job: Job, recording: Recording, clock: StageClock) -> None:
         self._job = job
@@ -270,9 +270,10 @@ class _Progress:
     def _percentage(self) -> float | None:
         end = self._first + self._length
         if not self._last:
-            if not self._recording.complete:
+            expected = self._recording.expected_duration
+            if not expected:
                 return None
-            end = len(self._recording)
+            end = max(end, int(expected * SAMPLE_RATE))
         done = 100.0 * (self._first + self._share * self._length) / end
         self._highest = max(self._highest, round(done, 2))
         return self._highest

@@ -120,6 +120,8 @@ class Pipeline:
         self._tracks: list[_Track] = []
         self._tracks_known = threading.Event()
         self._duration: float | None = None
+        self._expected: float | None = None
+        """What the duration seems to be, until it is known."""
         self._recognised: queue.SimpleQueue[tuple[_Track, PartialTranscript] | None]
         self._recognised = queue.SimpleQueue()
         self._turns: DiarizeResult | None = None
@@ -159,7 +161,7 @@ class Pipeline:
 
     def _decode(self, directory: Path) -> None:
         params = self._params
-        part = self._part()
+        part = self._part(self._take_decoded)
         request = DecodeParams(
             audio=params.audio,
             channel=params.channel,
@@ -245,8 +247,8 @@ class Pipeline:
                 )
                 self._draft.align(aligned.segments)
                 self._note(aligned.warnings)
-                if self._duration:
-                    reached = (segments[-1].end - self._params.start) / self._duration
+                if duration := self._duration or self._expected:
+                    reached = (segments[-1].end - self._params.start) / duration
                     share = self._tracks.index(track) + min(1.0, reached)
                     percentage = 100 * share / len(self._tracks)
                     self._progress.take(ProgressReport(stage="alignment", percentage=percentage))
@@ -501,6 +503,10 @@ class Pipeline:
             done = number - 1 + report.percentage / 100
             report.percentage = 100 * done / len(self._tracks)
         return report
+
+    def _take_decoded(self, report: ProgressReport) -> None:
+        self._expected = report.audio_total or self._expected
+        self._progress.take(report)
 
     def _take_load(self, report: ProgressReport) -> None:
         """Alignment is told of by the segments that are done; its engine sees a few at a time."""

@@ -36,7 +36,7 @@ class Progress:
         with self._lock:
             if report.stage in self._weights and report.percentage is not None:
                 before = self._done.get(report.stage, 0.0)
-                self._done[report.stage] = max(before, report.percentage)
+                self._done[report.stage] = max(before, round(report.percentage, 2))
             gone = sum(self._weights[stage] * done for stage, done in self._done.items())
             self._highest = max(self._highest, round(gone / sum(self._weights.values()), 2))
             self._send(
