@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -20,7 +22,7 @@ from worker.channel import Writer
 from worker.engines.process import EngineProcess
 from worker.jobs import Job
 from worker.log import Log
-from worker.managers import memory
+from worker.managers import manager, memory
 from worker.managers.manager import Lease
 from worker.managers.managers import Managers, Policy
 from worker.managers.model import HUB, Model
@@ -274,6 +276,34 @@ def test_an_engine_that_died_is_started_again_with_its_model(rig: Rig) -> None:
     assert rig.loaded() == []
     assert rig.use("a")["params"] == "1"
     assert len(rig.started) == 2
+
+
+def test_an_idle_engine_that_does_not_answer_is_started_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "_ANSWER_SECONDS", 0.3)
+    frozen = rig.use("a")["pid"]
+    os.kill(frozen, signal.SIGSTOP)
+    assert rig.use("a")["pid"] != frozen
+    assert wait_until_gone([frozen], 5) == []
+
+
+def test_whoever_cannot_be_measured_works_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = rig.use("a")["pid"]
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "resident", no_descriptor_is_left)
+        assert rig.use("a")["pid"] == pid
+        with pytest.raises(OSError, match="Too many"):
+            rig.use("b")
+    assert rig.use("b")["pid"] != pid
+    assert rig.use("a", keep_alive=0)["pid"] == pid
+    rig.until_loaded(["b"])
+
+
+def no_descriptor_is_left(*_: object) -> int:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def test_an_engine_that_keeps_crashing_is_started_at_longer_and_longer_intervals(rig: Rig) -> None:

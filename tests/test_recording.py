@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -147,6 +148,21 @@ def test_waiting_for_samples_ends_with_a_cancel(stack: ExitStack, tmp_path: Path
     growing = open_recording(stack, Source(path=str(path), raw=True), cancelled)
     with pytest.raises(RpcError, match="cancelled"):
         len(growing)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_waiting_for_samples_ends_when_their_directory_vanishes(
+    stack: ExitStack, tmp_path: Path, begun: bool
+) -> None:
+    path = tmp_path / "decoded" / "0.f32"
+    path.parent.mkdir()
+    if begun:
+        path.touch()
+    vanishes = threading.Timer(0.1, shutil.rmtree, [path.parent])
+    vanishes.start()
+    with pytest.raises(RpcError, match="vanished") as caught:
+        len(open_recording(stack, Source(path=str(path), raw=True), lambda: None))
+    assert caught.value.kind == "storage_failed"
 
 
 @pytest.mark.usefixtures("short_stretches")

@@ -61,6 +61,22 @@ def test_nothing_is_left_where_it_cannot_be_held(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_cannot_be_removed_now_goes_at_the_end_of_the_process(tmp_path: Path) -> None:
+    script = """
+import resource
+from worker.scratch import Scratch, close
+with Scratch("job") as scratch:
+    (scratch.path / "samples").write_bytes(b"0")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+assert scratch.path.exists()
+close()
+"""
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_at_the_end_of_the_process_all_goes_and_nothing_more_is_made(tmp_path: Path) -> None:
     script = """
 import pathlib, sys

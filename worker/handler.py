@@ -111,9 +111,7 @@ def failure(error: BaseException, method: str, log: Log) -> RpcError:
             f"A package of the engine cannot be loaded: {error}.",
             remedy="The worker's command diagnose tells what is wrong with it.",
         )
-    import traceback
-
-    log.error(f"{method} failed: {''.join(traceback.format_exception(error))}")
+    log.unforeseen(f"{method} failed", error)
     return RpcError("internal_error", exception=type(error).__name__)
 
 

@@ -44,6 +44,16 @@ class Log:
         """Something failed."""
         self.write("error", message)
 
+    def unforeseen(self, what: str, error: BaseException) -> None:
+        """Something failed in a way that nobody foresaw: where is told as well."""
+        try:
+            from traceback import format_exception
+        except (OSError, ImportError):  # no descriptor is left to read it with
+            told = repr(error)
+        else:
+            told = "".join(format_exception(error))
+        self.error(f"{what}: {told}")
+
     def warning(self, message: str) -> None:
         """Something that somebody should know."""
         self.write("warning", message)

@@ -210,12 +210,22 @@ def open_recording(stack: ExitStack, source: Source, check: Callable[[], None]) 
     """
     if source.raw:
         path = Path(source.path)
-        while not path.exists():  # the first samples have yet to be decoded
+
+        def check_place() -> None:
             check()
+            if not path.parent.is_dir():  # nothing more can come
+                raise RpcError(
+                    "storage_failed",
+                    "The directory of the decoded audio has vanished.",
+                    path=str(path.parent),
+                )
+
+        while not path.exists():  # the first samples have yet to be decoded
+            check_place()
             time.sleep(_POLL)
         file = stack.enter_context(path.open("rb", buffering=0))
         complete = Path(source.path + END_SUFFIX).exists
-        return _OnDisk(file, threading.Lock(), complete, check, _told_about(source.path))
+        return _OnDisk(file, threading.Lock(), complete, check_place, _told_about(source.path))
     blocks = audio.stream(
         source.path,
         channel="mix" if source.channel is None else source.channel,

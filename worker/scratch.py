@@ -52,6 +52,8 @@ class Scratch:
         """Delete it and what is in it."""
         self._lock.close()
         shutil.rmtree(self.path, ignore_errors=True)
+        if self.path.exists():  # without descriptors, say: `close` tries once more
+            return
         with _made_lock:
             _made.discard(self)
 

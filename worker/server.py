@@ -145,7 +145,8 @@ class Server:
                 try:
                     reply = receive(line)
                 except Exception as error:
-                    self._failed(error)
+                    # Nothing a client sends may end the reader.
+                    self.log.unforeseen("dispatch failed", error)
                     continue
                 if reply:
                     replies.append(reply)
@@ -155,12 +156,6 @@ class Server:
             if not data:
                 break
         self.stop(Stop("end of input", 0, graceful=self._finish_at_end_of_input))
-
-    def _failed(self, error: Exception) -> None:
-        """Nothing a client sends may end the reader."""
-        import traceback
-
-        self.log.error(f"dispatch failed: {''.join(traceback.format_exception(error))}")
 
     def _lost_reader(self) -> None:
         self.client_gone("the output cannot be written any more")

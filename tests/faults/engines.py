@@ -151,10 +151,6 @@ def _hang(run: Run, strike: Callable[[int], None]) -> None:
         worker.cancel(id_)
     assert set(kinds_of(worker.wait(*ids, timeout=5))) <= {"cancelled", "result"}
     assert time.monotonic() - asked < 2
-    if alive(engine):  # it hung when nobody waited for it: whoever does next may cancel
-        last = worker.transcribe()
-        worker.cancel(last)
-        worker.wait(last, timeout=5)
     assert kind_of(worker.wait(worker.transcribe())[0]) == "result"
     assert worker.finish() == 0
 

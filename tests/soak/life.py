@@ -75,7 +75,7 @@ class Life:
             if len(self._open) >= AT_ONCE:
                 self.worker.wait(self._open.pop(0), timeout=_PATIENCE)
         self.worker.wait(*self.worker.sent, timeout=_PATIENCE)
-        self.worker.ask("models/unload", {"whenBusy": "wait"})
+        self._unload_all()
         self._open.clear()
         self._settle()
         self.samples.append(self._look())
@@ -87,6 +87,15 @@ class Life:
         self.lost += tally.lost
         self.duplicated += tally.duplicated
         assert (tally.processes, tally.files) == (0, 0), self.run.strays
+
+    def _unload_all(self) -> None:
+        """Until nothing is left: what was cancelled, and answered, may still be at its end."""
+        give_up = time.monotonic() + 10
+        while True:
+            self.worker.ask("models/unload", {"whenBusy": "wait"})
+            if len(self.run.processes()) == 1 or time.monotonic() > give_up:
+                return
+            time.sleep(0.1)
 
     def _settle(self) -> None:
         """Close the account so far: a reply that comes later is one too many."""

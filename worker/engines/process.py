@@ -124,18 +124,20 @@ class EngineProcess:
         params: bytes,
         caller: Caller,
         while_paused: Callable[[], None] = lambda: None,
+        patience: float | None = None,
     ) -> Json:
         """Call `method` on behalf of `caller` and wait; return the result as JSON.
 
         Notifications that the engine sends meanwhile go to the caller. Where the call pauses,
-        `while_paused` may make other calls before it goes on. Raises `RpcError`: what the engine
-        answered, cancelled, or engine_crashed.
+        `while_paused` may make other calls before it goes on. An engine that does not answer within
+        `patience` seconds is ended. Raises `RpcError`: what the engine answered, cancelled, or
+        engine_crashed.
         """
         caller.raise_if_cancelled()
-        result = self._call(method, params, caller)
+        result = self._call(method, params, caller, patience)
         while result == PAUSED:
             while_paused()
-            result = self._call("resume", b"{}", caller)
+            result = self._call("resume", b"{}", caller, patience)
         return result
 
     def pause(self) -> None:
@@ -143,7 +145,7 @@ class EngineProcess:
         # Not here: an engine that hangs may not read, and whoever asks must not wait for it.
         self._thread(lambda: self._send(envelope.notification("$/pause", b"{}")))
 
-    def _call(self, method: str, params: bytes, caller: Caller) -> Json:
+    def _call(self, method: str, params: bytes, caller: Caller, patience: float | None) -> Json:
         self._calls += 1
         pending = self._pending = _Pending(b"%d" % self._calls, caller)
         try:
@@ -151,7 +153,10 @@ class EngineProcess:
                 raise self._obituary(caller)
             self._send(envelope.request(pending.id, method, params))
             caller.on_cancel(lambda: self._cancel(pending))
-            pending.replied.wait()
+            if not pending.replied.wait(patience):
+                self._log.error(f"{self.name} does not answer {method}: ending it")
+                self.kill()
+                pending.replied.wait()
         finally:
             caller.on_cancel(None)
             self._pending = None

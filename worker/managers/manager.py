@@ -37,6 +37,8 @@ _CLOSE_SECONDS: Final = 0.5
 _FIRST_BACKOFF: Final = 0.5
 _LONGEST_BACKOFF: Final = 30.0
 _POLL_SECONDS: Final = 0.1
+_ANSWER_SECONDS: Final = 10.0
+"""How long an engine that has nothing to do may take to say so, on a machine that is busy."""
 
 
 class Host(Protocol):
@@ -166,12 +168,17 @@ class ModelManager:
         caller.raise_if_cancelled()
         return time.monotonic() - began
 
-    def call(self, caller: Caller, method: str, params: bytes) -> Json:
-        """Call the engine, which was loaded; only within a turn."""
+    def call(
+        self, caller: Caller, method: str, params: bytes, patience: float | None = None
+    ) -> Json:
+        """Call the engine, which was loaded; only within a turn.
+
+        One that does not answer within `patience` seconds is ended: engine_crashed.
+        """
         engine = self.engine
         assert engine
         try:
-            result = engine.call(method, params, caller, self._give_way)
+            result = engine.call(method, params, caller, self._give_way, patience)
         except RpcError as error:
             if error.kind == "engine_crashed":
                 self._crashes += 1
@@ -217,12 +224,12 @@ class ModelManager:
             engine.stop(_CLOSE_SECONDS)
 
     def _usable(self, caller: Caller) -> bool:
-        """Whether the engine holds the model, and lives."""
+        """Whether the engine holds the model, and answers."""
         if not self.loaded or self.stale or not self.engine or not self.engine.alive:
             return False
         try:
-            # The system takes a moment to tell of a process that was killed.
-            self.call(caller, "ping", b"{}")
+            # The system takes a moment to tell of a process that was killed, and one may hang.
+            self.call(caller, "ping", b"{}", patience=_ANSWER_SECONDS)
         except RpcError as error:
             if error.kind != "engine_crashed":
                 raise

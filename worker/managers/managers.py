@@ -278,11 +278,14 @@ class Managers:
 
     def rested(self, manager: ModelManager) -> None:
         """A turn has ended: measure, and see who has to go."""
-        held = self._devices.held() if self._unmeasured(manager) else {}
-        with self._changed:
-            self._measure(manager, held)
-            self._changed.notify_all()
-        self._tidy()
+        try:
+            held = self._devices.held() if self._unmeasured(manager) else {}
+            with self._changed:
+                self._measure(manager, held)
+                self._changed.notify_all()
+            self._tidy()
+        except Exception as error:  # no file can be opened, say: those who wait lose nothing by it
+            self._log.unforeseen("keeping account of memory failed", error)
 
     def describe(self, manager: ModelManager, *, after_turn: bool = False) -> LoadedModel:
         """What is known of a model in memory; `after_turn`, as it will be when its turn is over."""
@@ -421,17 +424,24 @@ class Managers:
     def _keep_order(self) -> None:
         """Unload what has expired, and note what those at work take."""
         while True:
-            with self._changed:
-                working = [each for each in self._managers.values() if each.running]
-                for each in working:
-                    self._measure(each)
-                idle = [each for each in self._managers.values() if each.idle]
-                soonest = min(map(self._expiry, idle), default=math.inf)
-                pause = max(0.0, soonest - time.monotonic())
-                if working:
-                    pause = min(pause, _SAMPLE_SECONDS)
-                self._changed.wait(None if pause == math.inf else min(pause, 3600.0))
-            self._tidy()
+            try:
+                self._wait_and_measure()
+                self._tidy()
+            except Exception as error:  # as in `rested`
+                self._log.unforeseen("keeping account of memory failed", error)
+                time.sleep(_SAMPLE_SECONDS)
+
+    def _wait_and_measure(self) -> None:
+        with self._changed:
+            working = [each for each in self._managers.values() if each.running]
+            for each in working:
+                self._measure(each)
+            idle = [each for each in self._managers.values() if each.idle]
+            soonest = min(map(self._expiry, idle), default=math.inf)
+            pause = max(0.0, soonest - time.monotonic())
+            if working:
+                pause = min(pause, _SAMPLE_SECONDS)
+            self._changed.wait(None if pause == math.inf else min(pause, 3600.0))
 
     def _tidy(self) -> None:
         """Unload what has expired, and while the budget is exceeded what is idle."""
