@@ -65,6 +65,37 @@ def test_whatever_a_method_does_gives_one_error_and_the_lane_goes_on(
     assert spec.call("subtract", [42, 23]) == 19
 
 
+def test_a_job_for_which_there_is_no_thread_is_refused_and_the_next_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read_end, write_end = os.pipe()
+    writer = Writer(write_end, lambda: None)
+    log = Log("test", "error")
+    dispatcher = Dispatcher(
+        writer,
+        log,
+        requests={},
+        notifications={},
+        lanes={"work": HandlerLane({"work": lambda job: "done"}, log)},
+        answer_cancelled=True,
+    )
+    request = b'{"jsonrpc":"2.0","id":1,"method":"work"}'
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread_is_left)
+        refused = json.loads(dispatcher.receive(request))["error"]["data"]
+    assert refused["kind"] == "out_of_memory"
+    assert "limits" in refused["remedy"]
+    assert dispatcher.wait_idle(0)
+    assert dispatcher.receive(request) == b""
+    assert dispatcher.wait_idle(10)
+    writer.flush()
+    assert json.loads(os.read(read_end, 1000))["result"] == "done"
+
+
+def no_thread_is_left(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_more_jobs_than_the_limit_are_refused_as_busy_and_cancelled_ones_take_no_place() -> None:
     read_end, write_end = os.pipe()
     writer = Writer(write_end, lambda: None)

@@ -302,6 +302,35 @@ def test_whoever_cannot_be_measured_works_all_the_same(
     rig.until_loaded(["b"])
 
 
+@pytest.mark.parametrize("number", range(5))
+def test_a_thread_that_cannot_be_started_costs_one_job_and_leaves_no_process(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_some(thread: threading.Thread) -> None:
+        started.append(thread)
+        if len(started) == number + 1:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_some)
+        with pytest.raises((RuntimeError, RpcError), match="start"):
+            rig.use("a")
+    assert len(started) == number + 1
+    assert rig.loaded() == []
+    assert rig.use("a")["params"] == "1"
+    assert len(children()) == 1
+
+
+def children() -> list[int]:
+    """Processes that this thread's process has started, and not buried."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+
 def no_descriptor_is_left(*_: object) -> int:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 

@@ -183,6 +183,7 @@ def test_alignment_that_gets_no_memory_at_all_says_that(
     [
         ("CUDA failed with error out of memory", "out_of_memory"),
         ("std::bad_alloc", "out_of_memory"),
+        ("mkl_malloc: failed to allocate memory", "out_of_memory"),
         ("cuBLAS failed with status CUBLAS_STATUS_NOT_INITIALIZED", "out_of_memory"),
         # As thrust says it on a device without memory.
         ("parallel_for failed: cudaErrorInvalidDevice: invalid device ordinal", "out_of_memory"),

@@ -49,6 +49,21 @@ def test_sweeping_removes_what_a_killed_process_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_sweeping_does_not_mind_what_vanishes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "transcription-worker-job-another"
+    path.mkdir()
+
+    def vanished(self: Path) -> bool:
+        path.rmdir()
+        return False
+
+    monkeypatch.setattr(Path, "is_symlink", vanished)
+    sweep()
+    assert not path.exists()
+
+
 def test_nothing_is_left_where_it_cannot_be_held(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # a directory takes no descriptor

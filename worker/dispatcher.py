@@ -144,10 +144,7 @@ class Dispatcher:
             try:
                 answer(reply)
             finally:
-                with self._lock:
-                    self._open_bytes -= self._open.pop(job, 0)
-                    self._idle_since = time.monotonic()
-                    self._idle.notify_all()
+                self._close_job(job)
 
         try:
             job = Job(call, self._writer, answer_and_close)
@@ -164,7 +161,17 @@ class Dispatcher:
                 raise RpcError("busy", message, limitBytes=most)
             self._open[job] = size
             self._open_bytes += size
-        self._lanes[call.method].submit(job)
+        try:
+            self._lanes[call.method].submit(job)
+        except BaseException:
+            self._close_job(job)
+            raise
+
+    def _close_job(self, job: Job) -> None:
+        with self._lock:
+            self._open_bytes -= self._open.pop(job, 0)
+            self._idle_since = time.monotonic()
+            self._idle.notify_all()
 
     def _serve_batch(self, batch: Batch) -> bytes:
         gathered = _BatchReply(self._writer)

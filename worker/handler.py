@@ -22,6 +22,9 @@ from worker.log import Log
 
 Method = Callable[..., Any]
 
+_NO_THREAD = ("can't start new thread", "can't allocate lock")
+"""What Python says where the system has no more of them."""
+
 
 def typed(function: Callable[[Job, Any], Any], params_type: Callable[[], type]) -> Method:
     """A method whose params are decoded into a struct before `function` sees them."""
@@ -46,17 +49,20 @@ class HandlerLane:
     def submit(self, job: Job) -> None:
         """Queue a job."""
         with self._wake:
-            self._jobs.append(job)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
-                self._thread.start()
+                self._start_thread()
+            self._jobs.append(job)
             self._wake.notify()
 
     def hand_over(self) -> None:
         """Leave the lane to another thread: this one ends with the job that it is at."""
         with self._wake:
-            self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
-            self._thread.start()
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._run, name="lane", daemon=True)
+        thread.start()  # which may fail: then all is as it was
+        self._thread = thread
 
     def _run(self) -> None:
         dispatch: Callable[[Job], None] | None = None
@@ -101,6 +107,12 @@ def failure(error: BaseException, method: str, log: Log) -> RpcError:
         return error
     if isinstance(error, MemoryError):
         return RpcError("out_of_memory")
+    if isinstance(error, RuntimeError) and str(error) in _NO_THREAD:
+        return RpcError(
+            "out_of_memory",
+            "The system lets the worker start no further thread.",
+            remedy="End other programs, or raise the limits on memory and processes.",
+        )
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         message = f"The package {package} is not installed here."

@@ -48,11 +48,10 @@ class Log:
         """Something failed in a way that nobody foresaw: where is told as well."""
         try:
             from traceback import format_exception
-        except (OSError, ImportError):  # no descriptor is left to read it with
-            told = repr(error)
-        else:
-            told = "".join(format_exception(error))
-        self.error(f"{what}: {told}")
+
+            self.error(f"{what}: {''.join(format_exception(error))}")
+        except Exception:  # neither descriptors nor memory may be left: there is nothing to add
+            _write_stderr(what + "\n")
 
     def warning(self, message: str) -> None:
         """Something that somebody should know."""

@@ -146,11 +146,11 @@ else:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _abandoned(path: Path) -> bool:
-        if path.is_symlink() or path.stat().st_uid != os.getuid():
-            return False
         try:
+            if path.is_symlink() or path.stat().st_uid != os.getuid():
+                return False
             with (path / _LOCK).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # in use; or just being made
+        except OSError:  # in use; or just being made, or removed
             return False
         return True

@@ -127,6 +127,13 @@ class Server:
         self.stop(Stop("all work is done", code))
 
     def _read(self) -> None:
+        try:
+            self._read_lines()
+        except Exception as error:  # whoever hears nothing any more is of no use
+            self.log.unforeseen("reading the input failed", error)
+            self.stop(Stop("the input cannot be read any more", _CLIENT_GONE_CODE))
+
+    def _read_lines(self) -> None:
         receive = self.dispatcher.receive
         writer = self.writer
         framer = self.framer

@@ -1,4 +1,4 @@
-"""Clocks that jump, machines that sleep, descriptors that run out."""
+"""Clocks that jump, machines that sleep, descriptors and threads that run out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.faults.rig import Run, kind_of, kinds_of
+from tests.faults.rig import Run, kind_of, kinds_of, wait_for
 
 
 def a_clock_that_jumps_changes_no_reply_and_unloads_nothing(run: Run) -> None:
@@ -63,6 +63,26 @@ def a_front_without_descriptors_refuses_and_recovers(run: Run) -> None:
     _limit(worker.pid, 1024)
     for _ in range(2):
         assert kind_of(worker.wait(worker.transcribe(formats=["srt"]))[0]) == "result"
+    assert worker.finish() == 0
+
+
+def a_front_that_gets_no_more_threads_refuses_and_recovers(run: Run) -> None:
+    worker = run.worker()
+    worker.ask("ping")
+    if run.rng.random() < 0.5:
+        worker.wait(worker.transcribe())
+    ids = [worker.transcribe(formats=["srt"]), worker.transcribe()]
+    run.moment(0.3)
+    run.command(worker.pid, f"threads {run.rng.randrange(20)}")
+    ids += [worker.transcribe(formats=["srt"]), worker.transcribe(vadFilter=True)]
+    assert kind_of(worker.ask("ping", timeout=5)) == "result"
+    worker.cancel(run.rng.choice(ids))
+    replies = worker.wait(*ids)
+    refusals = {"out_of_memory", "engine_start_failed", "cancelled"}
+    assert set(kinds_of(replies)) <= {"result", *refusals}, replies
+    run.command(worker.pid, "threads -1")  # which it does some time
+    wait_for(lambda: kind_of(worker.wait(worker.transcribe(formats=["srt"]))[0]) == "result", 10)
+    assert kind_of(worker.wait(worker.transcribe())[0]) == "result"
     assert worker.finish() == 0
 
 

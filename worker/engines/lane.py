@@ -40,8 +40,8 @@ class EngineLane(HandlerLane):
         self._asked.clear()
         began = time.monotonic()
         resumed = threading.Event()
-        self._paused.append((job, resumed))
         self.hand_over()
+        self._paused.append((job, resumed))
         job.pause()
         resumed.wait()
         return time.monotonic() - began

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -103,9 +104,16 @@ class EngineProcess:
             raise RpcError("engine_start_failed", f"{name} could not start: {error}.") from None
         log.info(f"{name} started as process {self._process.pid}")
         self._ended = threading.Event()
-        self._stderr_reader = self._thread(self._read_stderr)
-        self._thread(self._read_stdout)
-        self._thread(self._end_kin)
+        self._stderr_reader: threading.Thread | None = None
+        try:
+            self._thread(self._end_kin)
+            self._stderr_reader = self._thread(self._read_stderr)
+            self._thread(self._read_stdout)
+        except RuntimeError as error:  # the system has no more of them
+            self.kill()
+            self._process.wait()
+            self._close()
+            raise RpcError("engine_start_failed", f"{name} could not start: {error}.") from None
 
     @property
     def pid(self) -> int:
@@ -143,7 +151,8 @@ class EngineProcess:
     def pause(self) -> None:
         """Have the call that is being worked on pause, as soon as its engine can."""
         # Not here: an engine that hangs may not read, and whoever asks must not wait for it.
-        self._thread(lambda: self._send(envelope.notification("$/pause", b"{}")))
+        with suppress(RuntimeError):  # no thread is left for it: then others wait longer
+            self._thread(lambda: self._send(envelope.notification("$/pause", b"{}")))
 
     def _call(self, method: str, params: bytes, caller: Caller, patience: float | None) -> Json:
         self._calls += 1
@@ -191,7 +200,11 @@ class EngineProcess:
                 self._ended_for_cancel = True
                 self.kill()
 
-        self._thread(insist)
+        try:
+            self._thread(insist)
+        except RuntimeError:  # nobody could see to it later
+            self._ended_for_cancel = True
+            self.kill()
         self._send(envelope.notification("$/cancelRequest", b'{"id":%b}' % pending.id))
 
     def _read_stdout(self) -> None:
@@ -298,17 +311,24 @@ class EngineProcess:
         """The engine's output has ended, or is broken: so has the engine, or it is useless."""
         self.kill()
         self._process.wait()
-        # What it said last tells why it died.
-        self._stderr_reader.join(1)
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
-            stream.close()
-        self._scratch.remove()
+        self._close()
         self._log.info(f"{self.name} ended: {_cause_of_death(self._process.returncode)[0]}")
         self._ended.set()
         pending = self._pending
         if pending:
             pending.replied.set()
+
+    def _close(self) -> None:
+        """Let go of what was held for it."""
+        streams = [self._process.stdin, self._process.stdout]
+        if self._stderr_reader:  # which closes what it reads; what was said last tells why it died
+            self._stderr_reader.join(1)
+        else:
+            streams.append(self._process.stderr)
+        for stream in streams:
+            assert stream is not None
+            stream.close()
+        self._scratch.remove()
 
     def _obituary(self, caller: Caller) -> RpcError:
         if self._ended_for_cancel or caller.cancelled:

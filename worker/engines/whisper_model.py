@@ -16,7 +16,7 @@ from worker.engines.contract import LoadParams
 _NEEDED_FILES: Final = ("config.json", "model.bin", "tokenizer.json")
 # The last three are said by cuBLAS and by thrust where the device has no memory for them.
 _NO_MEMORY: Final = (
-    *("out of memory", "bad_alloc"),
+    *("out of memory", "bad_alloc", "failed to allocate memory"),
     *("cublas_status_alloc_failed", "cublas_status_not_initialized", "cudaerrorinvaliddevice"),
 )
 _VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")

@@ -41,11 +41,12 @@ class Downloads:
         with self._lock:
             download = self._open.get(key)
             if not download or not download.join(caller):
-                download = self._open[key] = _Download(source)
+                download = _Download(source)
                 download.join(caller)
                 threading.Thread(
                     target=self._run, args=(key, download), name="download", daemon=True
                 ).start()
+                self._open[key] = download
         return download.outcome(caller)
 
     def fetching(self, repository: str) -> bool:

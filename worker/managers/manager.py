@@ -192,11 +192,12 @@ class ModelManager:
         """Let work wait for its turn; interactive work also interrupts that of a batch."""
         turn.priority = priority
         with self.changed:
+            if self._thread is None:
+                thread = threading.Thread(target=self._work, name="manager", daemon=True)
+                thread.start()
+                self._thread = thread
             self._turns.put(turn, priority)  # type: ignore[arg-type]
             overtaken = self.engine if self._overtakes(priority) else None
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="manager", daemon=True)
-                self._thread.start()
             self.changed.notify_all()
         if overtaken:
             overtaken.pause()

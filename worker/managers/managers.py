@@ -418,8 +418,9 @@ class Managers:
     def _watch(self) -> None:
         with self._changed:
             if self._janitor is None:
-                self._janitor = threading.Thread(target=self._keep_order, daemon=True)
-                self._janitor.start()
+                janitor = threading.Thread(target=self._keep_order, daemon=True)
+                janitor.start()
+                self._janitor = janitor
 
     def _keep_order(self) -> None:
         """Unload what has expired, and note what those at work take."""

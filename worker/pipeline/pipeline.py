@@ -150,9 +150,14 @@ class Pipeline:
             threading.Thread(target=self._guard, args=stage, name=stage[0], daemon=True)
             for stage in stages
         ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
+        started = []
+        try:
+            for thread in threads:
+                thread.start()
+                started.append(thread)
+        except RuntimeError as error:  # the system has no more of them, and all are needed
+            self._end(failure(error, self._job.method, self._log))
+        for thread in started:
             thread.join()
         self._raise_if_over()
         return Json([msgspec.json.encode(self._assemble())])

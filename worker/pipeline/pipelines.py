@@ -40,13 +40,13 @@ class Pipelines:
     def start(self, job: Job, params: TranscribeParams) -> Later:
         """Answer `job` when its turn has come and its work is done."""
         with self._lock:
-            self._waiting.put((job, params), params.priority)
             if self._free:
-                self._free -= 1
                 self._thread(self._work)
+                self._free -= 1
             elif params.priority == "interactive" and not self._overtaking:
-                self._overtaking = True
                 self._thread(self._overtake)
+                self._overtaking = True
+            self._waiting.put((job, params), params.priority)
         return LATER
 
     def _work(self) -> None:

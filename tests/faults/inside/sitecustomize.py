@@ -60,7 +60,28 @@ def clock(seconds: str) -> None:
     time.time_ns = lambda: real_ns() + int(shift * 1e9)
 
 
-_COMMANDS = {each.__name__: each for each in (segfault, abort, hang, write, say, fork, clock)}
+def threads(count: str) -> None:
+    """Let no more than so many threads be started, and the next ones fail as the system's do."""
+    left = int(count)
+
+    def start(*arguments: object, **named: object) -> object:
+        nonlocal left
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left -= 1
+        return _start_thread(*arguments, **named)
+
+    setattr(threading, _STARTER, start)
+
+
+_STARTER = "_start_joinable_thread"  # from Python 3.13 on
+if not hasattr(threading, _STARTER):
+    _STARTER = "_start_new_thread"
+_start_thread = getattr(threading, _STARTER)
+
+_COMMANDS = {
+    each.__name__: each for each in (segfault, abort, hang, write, say, fork, clock, threads)
+}
 
 
 def _listen(fifo: Path) -> None:
