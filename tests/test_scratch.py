@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import resource
 import stat
 import subprocess
@@ -46,6 +49,36 @@ def test_sweeping_removes_what_a_killed_process_left(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script], check=False)
     assert len(list(tmp_path.iterdir())) == 1
     sweep()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sweeping_spares_what_is_just_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def sweep_before(file: int, how: int) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(fcntl, "flock", flock)
+            sweep()
+        flock(file, how)
+        sweep()
+
+    monkeypatch.setattr(fcntl, "flock", sweep_before)
+    with Scratch("job") as scratch:
+        assert [path.name for path in scratch.path.iterdir()] == ["lock"]
+
+
+def test_a_place_that_knows_no_locks_is_a_typed_error_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(file: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(RpcError) as caught:
+        Scratch("job")
+    assert caught.value.kind == "storage_failed"
     assert list(tmp_path.iterdir()) == []
 
 

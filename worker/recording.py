@@ -202,6 +202,15 @@ def _told_about(path: str) -> float | None:
         return None
 
 
+def _open_raw(path: Path, check: Callable[[], None]) -> IO[bytes]:
+    while True:
+        try:
+            return path.open("rb", buffering=0)
+        except FileNotFoundError:  # the first samples have yet to be decoded
+            check()
+            time.sleep(_POLL)
+
+
 def open_recording(stack: ExitStack, source: Source, check: Callable[[], None]) -> Recording:
     """The recording of a source, decoded now or before; `stack` closes it.
 
@@ -220,10 +229,7 @@ def open_recording(stack: ExitStack, source: Source, check: Callable[[], None]) 
                     path=str(path.parent),
                 )
 
-        while not path.exists():  # the first samples have yet to be decoded
-            check_place()
-            time.sleep(_POLL)
-        file = stack.enter_context(path.open("rb", buffering=0))
+        file = stack.enter_context(_open_raw(path, check_place))
         complete = Path(source.path + END_SUFFIX).exists
         return _OnDisk(file, threading.Lock(), complete, check_place, _told_about(source.path))
     blocks = audio.stream(

@@ -119,18 +119,17 @@ def _place() -> str:
 
 def _locked(path: Path) -> IO[bytes]:
     try:
-        lock = (path / _LOCK).open("wb")
+        return _made_and_held(path / _LOCK)
     except OSError:
         path.rmdir()
         raise
-    _hold(lock)
-    return lock
 
 
 if sys.platform == "win32":
 
-    def _hold(lock: IO[bytes]) -> None:
+    def _made_and_held(lock: Path) -> IO[bytes]:
         """An open file cannot be deleted there: that is lock enough."""
+        return lock.open("wb")
 
     def _abandoned(path: Path) -> bool:
         try:
@@ -142,8 +141,18 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _hold(lock: IO[bytes]) -> None:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _made_and_held(lock: Path) -> IO[bytes]:
+        """The file gets its name when it is held: others may sweep at any moment."""
+        nameless = lock.with_suffix(".new")
+        file = nameless.open("wb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            nameless.rename(lock)
+        except OSError:
+            file.close()
+            nameless.unlink()
+            raise
+        return file
 
     def _abandoned(path: Path) -> bool:
         try:

@@ -14,11 +14,11 @@ from tests.support import alive
 
 
 def an_engine_that_segfaults_is_one_typed_error(run: Run) -> None:
-    _strike(run, lambda engine: run.command(engine, "segfault"), "engine_crashed")
+    _strike(run, _deadly(run, "segfault"), "engine_crashed")
 
 
 def an_engine_that_aborts_is_one_typed_error(run: Run) -> None:
-    _strike(run, lambda engine: run.command(engine, "abort"), "engine_crashed")
+    _strike(run, _deadly(run, "abort"), "engine_crashed")
 
 
 def an_engine_killed_for_its_memory_is_one_typed_error(run: Run) -> None:
@@ -106,6 +106,14 @@ def the_front_goes_on_when_every_engine_dies_again_and_again(run: Run) -> None:
     assert set(kinds_of(replies)) <= {"result", "engine_crashed"}
     assert kind_of(worker.wait(worker.transcribe())[0]) == "result"
     assert worker.finish() == 0
+
+
+def _deadly(run: Run, command: str) -> Callable[[int], None]:
+    def strike(engine: int) -> None:
+        run.command(engine, command)
+        wait_for(lambda: not alive(engine))
+
+    return strike
 
 
 def _kin(run: Run, engine: int) -> list[int]:

@@ -264,10 +264,19 @@ class Run:
     def command(self, pid: int, line: str) -> None:
         """Have a process do a fault of `inside/sitecustomize.py`, unless it is gone."""
         (fifo,) = self.controls.glob(f"*-{pid}")
-        with suppress(OSError):  # nobody listens any more
-            fd = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-            os.write(fd, line.encode() + b"\n")
-            os.close(fd)
+        done = fifo.with_name(f"{pid}.done")
+        done.unlink(missing_ok=True)
+
+        def sent() -> bool:
+            with suppress(OSError):  # it does not listen yet, or not any more
+                fd = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+                os.write(fd, line.encode() + b"\n")
+                os.close(fd)
+                return True
+            return not alive(pid)
+
+        wait_for(sent)
+        wait_for(lambda: done.exists() or not alive(pid))
 
     def kill(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal, unless the process is gone."""

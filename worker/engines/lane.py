@@ -40,7 +40,10 @@ class EngineLane(HandlerLane):
         self._asked.clear()
         began = time.monotonic()
         resumed = threading.Event()
-        self.hand_over()
+        try:
+            self.hand_over()
+        except RuntimeError:  # there is no thread for others: they wait
+            return 0.0
         self._paused.append((job, resumed))
         job.pause()
         resumed.wait()

@@ -1,7 +1,8 @@
 """Faults from within: Python imports this into a worker whose PYTHONPATH holds its directory.
 
 Every process of the worker listens on a FIFO `NAME-PID` in the directory FAULT_CONTROLS, NAME
-being `front` or the engine's kind, and does at once what a line there says. SIGUSR1 has it tell on
+being `front` or the engine's kind, does at once what a line there says, and makes the file
+`PID.done`: before it, if it does not come back from it. SIGUSR1 has it tell on
 stderr what its threads do.
 """
 
@@ -84,11 +85,18 @@ _COMMANDS = {
 }
 
 
+_WITHOUT_RETURN = ("segfault", "abort", "hang")
+
+
 def _listen(fifo: Path) -> None:
+    done = fifo.with_name(f"{os.getpid()}.done")
     while True:
         for line in fifo.read_text().splitlines():
             name, *arguments = line.split()
+            if name in _WITHOUT_RETURN:
+                done.touch()
             _COMMANDS[name](*arguments)
+            done.touch()
 
 
 def _name() -> str:
