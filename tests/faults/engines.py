@@ -14,15 +14,15 @@ from tests.support import alive
 
 
 def an_engine_that_segfaults_is_one_typed_error(run: Run) -> None:
-    _strike(run, _deadly(run, "segfault"), "engine_crashed")
+    _strike(run, _deadly(lambda engine: run.command(engine, "segfault")), "engine_crashed")
 
 
 def an_engine_that_aborts_is_one_typed_error(run: Run) -> None:
-    _strike(run, _deadly(run, "abort"), "engine_crashed")
+    _strike(run, _deadly(lambda engine: run.command(engine, "abort")), "engine_crashed")
 
 
 def an_engine_killed_for_its_memory_is_one_typed_error(run: Run) -> None:
-    _strike(run, run.kill, "engine_crashed")
+    _strike(run, _deadly(run.kill), "engine_crashed")
 
 
 def an_engine_whose_memory_is_limited_is_one_typed_error(run: Run) -> None:
@@ -89,7 +89,7 @@ def an_engine_that_forks_and_dies_is_noticed_though_its_child_holds_the_pipes(ru
         wait_for(lambda: not alive(engine) or len(_kin(run, engine)) > 0, 10)
         run.kill(engine, run.rng.choice([signal.SIGKILL, signal.SIGSEGV]))
 
-    worker = _strike(run, fork_and_die, "engine_crashed", finish=False)
+    worker = _strike(run, _deadly(fork_and_die), "engine_crashed", finish=False)
     wait_for(lambda: len(run.processes()) <= 3, 5)  # front, engine, and maybe audio's
     assert worker.finish() == 0
 
@@ -108,12 +108,14 @@ def the_front_goes_on_when_every_engine_dies_again_and_again(run: Run) -> None:
     assert worker.finish() == 0
 
 
-def _deadly(run: Run, command: str) -> Callable[[int], None]:
-    def strike(engine: int) -> None:
-        run.command(engine, command)
+def _deadly(strike: Callable[[int], None]) -> Callable[[int], None]:
+    """A strike that is over when the engine is dead: until then it may take up the next request."""
+
+    def until_dead(engine: int) -> None:
+        strike(engine)
         wait_for(lambda: not alive(engine))
 
-    return strike
+    return until_dead
 
 
 def _kin(run: Run, engine: int) -> list[int]:
