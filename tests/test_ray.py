@@ -249,7 +249,7 @@ def test_files_report_and_exit_code_are_those_of_one_machine(
     assert done.stdout.startswith("5 done, 3 failed, 0 skipped; 0:00:")
 
     again = spread(one, *FORMATS, "--resume", manifest=manifest).end()
-    assert again.of("skipped") == [*(f"en-0{n}.flac" for n in range(1, 5)), "de-01.flac"]
+    assert sorted(again.of("skipped")) == ["de-01.flac", *(f"en-0{n}.flac" for n in range(1, 5))]
     assert {line["reason"] for line in again.lines if line["outputs"]} == {"done"}
 
 
