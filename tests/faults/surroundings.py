@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.faults.rig import Run, kind_of, kinds_of
+from tests.faults.rig import Run, Worker, kind_of, kinds_of
 
 
 def a_clock_that_jumps_changes_no_reply_and_unloads_nothing(run: Run) -> None:
@@ -47,44 +47,28 @@ def a_machine_that_sleeps_in_between_loses_nothing(run: Run) -> None:
 
 
 def a_front_without_descriptors_refuses_and_recovers(run: Run) -> None:
-    worker = run.worker()
-    worker.ask("ping")
-    if run.rng.random() < 0.5:
-        worker.wait(worker.transcribe())
-    ids = [worker.transcribe(formats=["srt"]), worker.transcribe()]
-    run.moment(0.3)
+    worker, ids = _front_at_work(run)
     # At any number between none that is free and just too few.
     _limit(worker.pid, run.rng.randrange(_open(worker.pid), _open(worker.pid) + 12))
-    ids += [worker.transcribe(formats=["srt"]), worker.transcribe(vadFilter=True)]
-    assert kind_of(worker.ask("ping", timeout=5)) == "result"
+    ids += _more_work(worker)
     replies = worker.wait(*ids)
     refusals = {"engine_start_failed", "storage_failed", "audio_not_readable", "engine_crashed"}
     refusals |= {"internal_error"}  # what it had not imported yet, it cannot
     assert set(kinds_of(replies)) <= {"result", *refusals}, replies
     _limit(worker.pid, 1024)
-    for _ in range(2):
-        assert kind_of(worker.wait(worker.transcribe(formats=["srt"]))[0]) == "result"
-    assert worker.finish() == 0
+    _recovered(worker)
 
 
 def a_front_that_gets_no_more_threads_refuses_and_recovers(run: Run) -> None:
-    worker = run.worker()
-    worker.ask("ping")
-    if run.rng.random() < 0.5:
-        worker.wait(worker.transcribe())
-    ids = [worker.transcribe(formats=["srt"]), worker.transcribe()]
-    run.moment(0.3)
+    worker, ids = _front_at_work(run)
     run.command(worker.pid, f"threads {run.rng.randrange(20)}")
-    ids += [worker.transcribe(formats=["srt"]), worker.transcribe(vadFilter=True)]
-    assert kind_of(worker.ask("ping", timeout=5)) == "result"
+    ids += _more_work(worker)
     worker.cancel(run.rng.choice(ids))
     replies = worker.wait(*ids)
     refusals = {"out_of_memory", "engine_start_failed", "cancelled"}
     assert set(kinds_of(replies)) <= {"result", *refusals}, replies
     run.command(worker.pid, "threads -1")
-    for _ in range(2):
-        assert kind_of(worker.wait(worker.transcribe(formats=["srt"]))[0]) == "result"
-    assert worker.finish() == 0
+    _recovered(worker)
 
 
 def an_engine_without_descriptors_answers_and_recovers(run: Run) -> None:
@@ -105,6 +89,31 @@ def an_engine_without_descriptors_answers_and_recovers(run: Run) -> None:
     with suppress(OSError):
         _limit(engine, 1024)
     assert kind_of(worker.wait(worker.transcribe(**formats))[0]) == "result"
+    assert worker.finish() == 0
+
+
+def _front_at_work(run: Run) -> tuple[Worker, list[int]]:
+    """A worker at some moment of its first work, or of its second, and what it was asked."""
+    worker = run.worker()
+    worker.ask("ping")
+    if run.rng.random() < 0.5:
+        worker.wait(worker.transcribe())
+    ids = [worker.transcribe(formats=["srt"]), worker.transcribe()]
+    run.moment(0.3)
+    return worker, ids
+
+
+def _more_work(worker: Worker) -> list[int]:
+    """What is asked of a front that lacks something; it answers a ping all the same."""
+    ids = [worker.transcribe(formats=["srt"]), worker.transcribe(vadFilter=True)]
+    assert kind_of(worker.ask("ping", timeout=5)) == "result"
+    return ids
+
+
+def _recovered(worker: Worker) -> None:
+    """It lacks nothing any more, and works."""
+    for _ in range(2):
+        assert kind_of(worker.wait(worker.transcribe(formats=["srt"]))[0]) == "result"
     assert worker.finish() == 0
 
 

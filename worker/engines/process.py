@@ -145,7 +145,7 @@ class EngineProcess:
         result = self._call(method, params, caller, patience)
         while result == PAUSED:
             while_paused()
-            result = self._call("resume", b"{}", caller, patience)
+            result = self._call("resume", b"{}", caller)
         return result
 
     def pause(self) -> None:
@@ -154,7 +154,9 @@ class EngineProcess:
         with suppress(RuntimeError):  # no thread is left for it: then others wait longer
             self._thread(lambda: self._send(envelope.notification("$/pause", b"{}")))
 
-    def _call(self, method: str, params: bytes, caller: Caller, patience: float | None) -> Json:
+    def _call(
+        self, method: str, params: bytes, caller: Caller, patience: float | None = None
+    ) -> Json:
         self._calls += 1
         pending = self._pending = _Pending(b"%d" % self._calls, caller)
         try:

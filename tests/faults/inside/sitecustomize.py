@@ -2,8 +2,8 @@
 
 Every process of the worker listens on a FIFO `NAME-PID` in the directory FAULT_CONTROLS, NAME
 being `front` or the engine's kind, does at once what a line there says, and makes the file
-`PID.done`: before it, if it does not come back from it. SIGUSR1 has it tell on
-stderr what its threads do.
+`PID.done`: before it, if it does not come back from it. SIGUSR1 has it tell on stderr what its
+threads do.
 """
 
 from __future__ import annotations
@@ -83,8 +83,6 @@ _start_thread = getattr(threading, _STARTER)
 _COMMANDS = {
     each.__name__: each for each in (segfault, abort, hang, write, say, fork, clock, threads)
 }
-
-
 _WITHOUT_RETURN = ("segfault", "abort", "hang")
 
 
