@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -16,6 +16,11 @@ METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 REQUEST_CANCELLED: Final = -32800
+
+CancelledBy = Literal["client", "signal", "shutdown", "stage"]
+"""Who cancelled: the `client`, by `$/cancelRequest`; a `signal` to the worker, SIGTERM or SIGINT;
+its `shutdown`, as by `exit`; or a failed `stage` of the same job. The last never leaves the worker:
+the answer is what was wrong with that stage."""
 
 
 class ErrorKind(msgspec.Struct, frozen=True):
@@ -181,7 +186,7 @@ KINDS: Final = _table(
         "compute_type_unsupported",
         -32025,
         "The device does not support this compute type.",
-        'Use computeType "default" or "int8".',
+        'Use computeType "auto".',
     ),
     ErrorKind("language_unsupported", -32026, "The model does not know this language."),
     ErrorKind(
@@ -299,3 +304,15 @@ class RpcError(Exception):
     def to_object(self) -> ErrorObject:
         """The `error` member of the reply."""
         return ErrorObject(self.code, self.message, self.data)
+
+
+class CancelledData(msgspec.Struct):
+    """The `data` of an error of the kind `cancelled`."""
+
+    kind: Literal["cancelled"]
+    by: CancelledBy
+
+
+def cancelled(by: CancelledBy, message: str | None = None) -> RpcError:
+    """The error that answers a cancelled request: the only way to make one."""
+    return RpcError("cancelled", message, by=by)

@@ -51,7 +51,7 @@ class LoadModelParams(ModelChoice, kw_only=True):
     engine: Engine | None = None
     """Of a recognition model; faster-whisper without it."""
     compute_type: ComputeType | None = None
-    """Of a recognition model; `default` without it."""
+    """Of a recognition model; `auto` without it."""
     threads: NonNegativeInt = 0
     """CPU threads; 0 takes as many as this process may run on."""
     allow_pickle: bool = False

@@ -318,6 +318,7 @@ def _contract() -> list[type[msgspec.Struct]]:
     """The structs that stand on the wire by themselves."""
     from protocol.alignment import PartialAlignment
     from protocol.control import LogMessageParams
+    from protocol.errors import CancelledData
     from protocol.progress import ProgressBegin, ProgressEnd, ProgressReport
     from protocol.transcription import PartialTranscript
 
@@ -329,7 +330,7 @@ def _contract() -> list[type[msgspec.Struct]]:
         for each in (method.params_type, method.result_type)
         if each is not None and issubclass(each, msgspec.Struct)
     ]
-    return list(dict.fromkeys([*named, *types, LogMessageParams]))
+    return list(dict.fromkeys([*named, *types, LogMessageParams, CancelledData]))
 
 
 def _schemas(types: list[type[msgspec.Struct]]) -> Json:

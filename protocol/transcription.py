@@ -63,8 +63,10 @@ class ModelParams(Params, kw_only=True):
     """`auto` is a CUDA device where there is one that can be used, else the CPU."""
     device_index: NonNegativeInt = 0
     """Which of several devices, from 0."""
-    compute_type: ComputeType = "default"
-    """CTranslate2's: how weights are kept and computed with."""
+    compute_type: ComputeType = "auto"
+    """How CTranslate2 keeps weights and computes with them. `auto` is float16 on a CUDA device and
+    int8 on a CPU; `default` is the type that the model is stored in, or float32 where the device
+    lacks it."""
     threads: NonNegativeInt = 0
     """CPU threads of the model; 0 takes as many as this process may run on."""
 
@@ -121,7 +123,7 @@ class TranscribeParams(ModelParams, kw_only=True):
     beam_size: Count = 5
     """Hypotheses that are followed at temperature 0."""
     best_of: Count = 5
-    """Samples to choose from at other temperatures."""
+    """Random samples to choose from in the packages; ignored, as nothing is drawn at random."""
     patience: Annotated[float, Meta(gt=0)] = 1.0
     """How long a beam search goes on, as a factor."""
     length_penalty: float = 1.0
@@ -134,7 +136,9 @@ class TranscribeParams(ModelParams, kw_only=True):
         Annotated[float, Meta(ge=0)]
         | Annotated[list[Annotated[float, Meta(ge=0)]], Meta(min_length=1)]
     ) = field(default_factory=lambda: [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    """One temperature, or several tried in turn when a threshold is missed."""
+    """One temperature, or several tried in turn when a threshold is missed. Nothing is drawn at
+    random: the higher the temperature, the stricter a rule against repetition, so that the same
+    request gives the same words."""
     compression_ratio_threshold: float | None = 2.4
     """Text that compresses better than this is repetitive, and decoded again."""
     log_prob_threshold: float | None = -1.0

@@ -16,7 +16,8 @@ Start = Callable[..., Session]
 def cancelled(session: Session, id_: int) -> None:
     with pytest.raises(RpcError) as caught:
         session.result(id_, session._keep)
-    assert (caught.value.kind, caught.value.code) == ("cancelled", -32800)
+    assert caught.value.code == -32800
+    assert caught.value.data == {"kind": "cancelled", "by": "client"}
 
 
 def test_a_running_job_stops_and_its_engine_serves_the_next(start: Start, long_file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -12,17 +13,17 @@ from typing import Any
 import pytest
 
 from protocol.envelope import Call
-from protocol.errors import RpcError
+from protocol.errors import CancelledBy, RpcError
 from tests.support import RECORDINGS, Session, alive, wait_until_gone
 from worker.channel import Writer
 from worker.engines.process import EngineProcess
-from worker.jobs import Job
+from worker.jobs import CancelHook, Job
 from worker.log import Log
 
 Start = Callable[..., Session]
 
 
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS"])
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGABRT", "SIGBUS", "SIGTERM", "SIGINT"])
 def test_an_engine_killed_during_a_job_is_one_error_and_the_next_request_works(
     start: Start, long_file: Path, name: str
 ) -> None:
@@ -87,6 +88,30 @@ def reply(result: str) -> str:
         'sys.stdout.write(\'{"jsonrpc":"2.0","id":%d,"result":%s}\\n\''
         f" % (ask['id'], {result!r})); sys.stdout.flush()\n"
     )
+
+
+def refusal(kind: str) -> str:
+    """Script that answers the call with an error."""
+    error = {"code": -32800, "message": "No.", "data": {"kind": kind}}
+    return (
+        'sys.stdout.write(\'{"jsonrpc":"2.0","id":%d,"error":%s}\\n\''
+        f" % (ask['id'], {json.dumps(error)!r})); sys.stdout.flush()\n"
+    )
+
+
+def no_thread_is_left(target: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def cancel_when_called(job: Job, by: CancelledBy) -> None:
+    """Cancel the job as soon as an engine works on it."""
+    on_cancel = job.on_cancel
+
+    def cancel(hook: CancelHook | None) -> None:
+        on_cancel(hook)
+        job.stop(by)
+
+    job.on_cancel = cancel  # type: ignore[method-assign]
 
 
 class Rig:
@@ -230,11 +255,42 @@ def test_an_engine_that_does_not_stop_is_ended_after_the_grace_time(rig: Any) ->
     made.job.on_cancel(None)
     import threading
 
-    threading.Timer(0.05, lambda: made.job.cancel(answer=True)).start()
+    threading.Timer(0.05, lambda: made.job.cancel("client", answer=True)).start()
     with pytest.raises(RpcError) as caught:
         made.call()
-    assert caught.value.kind == "cancelled"
+    assert caught.value.data == {"kind": "cancelled", "by": "client"}
     assert not made.engine.alive
+
+
+@pytest.mark.parametrize("kind", ["cancelled", "shutting_down"])
+@pytest.mark.parametrize("end", ["sys.exit(3)", "time.sleep(60)"], ids=["ends", "hangs"])
+def test_an_engine_that_gives_up_unasked_has_crashed(rig: Any, kind: str, end: str) -> None:
+    with pytest.raises(RpcError) as caught:
+        rig(refusal(kind) + end).call()
+    assert caught.value.kind == "engine_crashed"
+
+
+def test_a_cancelled_job_says_who_cancelled_it_and_not_what_its_engine_says(rig: Any) -> None:
+    made = rig("sys.stdin.readline()\n" + refusal("cancelled") + "time.sleep(60)", grace=30)
+    cancel_when_called(made.job, "signal")
+    with pytest.raises(RpcError) as caught:
+        made.call()
+    assert caught.value.data == {"kind": "cancelled", "by": "signal"}
+    assert made.engine.alive
+
+
+def test_a_cancel_that_comes_late_does_nothing_to_the_next_call(
+    rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = rig(reply("1") + "sys.stdin.readline(); ask['id'] = 2\n" + reply("2"), grace=0)
+    hooks: list[Any] = []
+    monkeypatch.setattr(made.job, "on_cancel", hooks.append)
+    assert b"".join(made.call()) == b"1"
+    with monkeypatch.context() as patch:
+        patch.setattr(made.engine, "_send", lambda line: None)
+        patch.setattr(made.engine, "_thread", no_thread_is_left)
+        hooks[0]("client")
+    assert b"".join(made.call()) == b"2"
 
 
 def test_a_command_that_cannot_be_started_is_a_typed_error() -> None:

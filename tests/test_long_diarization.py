@@ -203,7 +203,7 @@ class Watched(Job):
         if report.percentage is not None:
             self.told.append(report.percentage)
         if self._cancel_at(report):
-            self.stop()
+            self.stop("client")
 
 
 @pytest.fixture(scope="module")

@@ -246,7 +246,7 @@ def test_cancelling_one_who_waits_for_a_load_leaves_it_to_the_others(rig: Rig) -
     deadline = time.monotonic() + 5
     while not rig.started and time.monotonic() < deadline:
         time.sleep(0.01)
-    first.stop()
+    first.stop("client")
     with pytest.raises(RpcError, match="cancelled"):
         outcomes[0]()
     assert outcomes[1]()["pid"] == rig.started[0].pid
@@ -260,10 +260,11 @@ def test_a_load_that_nobody_waits_for_any_more_is_stopped(rig: Rig) -> None:
     while not rig.started and time.monotonic() < deadline:
         time.sleep(0.01)
     for job in jobs:
-        job.stop()
+        job.stop("shutdown")
     for outcome in outcomes:
-        with pytest.raises(RpcError, match="cancelled"):
+        with pytest.raises(RpcError) as caught:
             outcome()
+        assert caught.value.data == {"kind": "cancelled", "by": "shutdown"}
     assert wait_until_gone([rig.started[0].pid], 5) == []
 
 
@@ -356,7 +357,7 @@ def test_a_wait_for_the_next_start_is_ended_by_cancel(rig: Rig) -> None:
             rig.use("fragile")
     job = rig.job()
     outcome = aside(lambda: rig.use("fragile", job=job))
-    job.stop()
+    job.stop("client")
     with pytest.raises(RpcError, match="cancelled"):
         outcome()
     assert len(rig.started) == 4
@@ -619,11 +620,11 @@ def test_work_is_done_one_after_another(rig: Rig) -> None:
 def test_work_that_waits_is_taken_back_by_cancel_and_never_done(rig: Rig) -> None:
     hold = Hold(rig, "a")
     job = rig.job()
-    threading.Timer(0.05, job.stop).start()
+    threading.Timer(0.05, job.stop, ["signal"]).start()
     done: list[bool] = []
     with rig.lease("a") as lease, pytest.raises(RpcError) as caught:
         lease.run(job, lambda: done.append(True))
-    assert caught.value.kind == "cancelled"
+    assert caught.value.data == {"kind": "cancelled", "by": "signal"}
     hold.let_go()
     rig.use("a")
     assert done == []
@@ -632,11 +633,50 @@ def test_work_that_waits_is_taken_back_by_cancel_and_never_done(rig: Rig) -> Non
 def test_a_call_that_runs_is_ended_by_cancel(rig: Rig) -> None:
     job = rig.job()
     rig.use("a")
-    threading.Timer(0.1, job.stop).start()
+    threading.Timer(0.1, job.stop, ["signal"]).start()
     with pytest.raises(RpcError) as caught:
         rig.use("a", "wait", job)
-    assert caught.value.kind == "cancelled"
+    assert caught.value.data == {"kind": "cancelled", "by": "signal"}
     assert rig.use("a")["params"] == "1"
+
+
+def test_whoever_waits_behind_a_cancelled_call_is_served(rig: Rig) -> None:
+    job = rig.job()
+    calling = threading.Event()
+    rig.use("a")
+    call = rig.started[0].call
+
+    def told(method: str, *args: Any) -> Any:
+        if method == "work":
+            calling.set()
+        return call(method, *args)
+
+    rig.started[0].call = told  # type: ignore[method-assign]
+    outcome = aside(lambda: rig.use("a", "wait", job))
+    assert calling.wait(10)
+    following = aside(lambda: rig.use("a"))
+    job.stop("client")  # its engine does not stop, and is ended
+    with pytest.raises(RpcError, match="cancelled"):
+        outcome()
+    assert following()["pid"] == rig.started[1].pid
+
+
+def test_a_model_at_work_is_not_unloaded(rig: Rig) -> None:
+    hold = Hold(rig, "a")
+    with pytest.raises(RpcError) as caught:
+        rig.unload("a")
+    assert caught.value.kind == "model_busy"
+    hold.let_go()
+
+
+def test_an_engine_that_is_ended_under_a_call_has_crashed(rig: Rig) -> None:
+    rig.use("a")
+    ended = threading.Timer(0.1, rig.managers.close)
+    ended.start()
+    with pytest.raises(RpcError) as caught:
+        rig.use("a", "wait")
+    assert caught.value.kind == "engine_crashed"
+    ended.join()
 
 
 def test_a_job_is_answered_with_what_its_work_raises(rig: Rig) -> None:

@@ -129,6 +129,17 @@ def test_a_batch_that_stands_back_can_be_cancelled(start: Start, long_file: Path
     assert session.engine_pid() == engine
 
 
+def test_a_batch_is_not_cancelled_with_what_has_overtaken_it(start: Start, long_file: Path) -> None:
+    session = start("serve", "--cancel-grace", "0.2")
+    batch, interactive = overtaken(session, long_file)
+    os.kill(session.engine_pid(), signal.SIGSTOP)  # it does not stop by itself, and is ended
+    session.cancel(interactive)
+    for id_, kind in ((interactive, "cancelled"), (batch, "engine_crashed")):
+        with pytest.raises(RpcError) as caught:
+            session.result(id_, session._keep)
+        assert caught.value.kind == kind
+
+
 def test_an_engine_that_dies_meanwhile_is_an_error_for_both_and_the_next_request_works(
     start: Start, long_file: Path
 ) -> None:

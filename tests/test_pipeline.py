@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from protocol.errors import RpcError
+from protocol.envelope import Call
+from protocol.errors import CancelledBy, RpcError
+from protocol.params import decode_params
+from protocol.transcription import TranscribeParams
 from tests.measures import diarization_error, word_errors
 from tests.support import (
     ALIGNMENT_MODEL,
@@ -27,6 +33,12 @@ from tests.support import (
     load_truth,
     wait_until_gone,
 )
+from worker.channel import Writer
+from worker.jobs import Job, Json
+from worker.log import Log
+from worker.managers.model import Model
+from worker.managers.part import Part
+from worker.pipeline.pipeline import Pipeline
 
 Start = Callable[..., Session]
 TRUTH = load_truth(MIXTURES)
@@ -425,7 +437,7 @@ def test_cancel_reaches_every_stage(
     session.cancel(id_)
     with pytest.raises(RpcError) as caught:
         session.result(id_, session._keep)
-    assert caught.value.kind == "cancelled"
+    assert caught.value.data == {"kind": "cancelled", "by": "client"}
     assert time.monotonic() - asked < 2
     assert session.notifications[-1]["params"]["value"] == {"kind": "end"}
     deadline = time.monotonic() + 10
@@ -436,8 +448,84 @@ def test_cancel_reaches_every_stage(
     assert words_of(result)
 
 
+class Stalled:
+    """In the place of managers: a model of `failing` kind is an error, others wait for the end."""
+
+    def __init__(self, failing: str = "", error: RpcError | None = None) -> None:
+        self._failing = failing
+        self._error = error
+        self.waiting = threading.Event()
+
+    def lease(self, model: Model, **wishes: Any) -> StalledLease:
+        return StalledLease(self, self._error if model.kind == self._failing else None)
+
+
+class StalledLease(AbstractContextManager["StalledLease"]):
+    loaded = False
+
+    def __init__(self, managers: Stalled, error: RpcError | None) -> None:
+        self._managers = managers
+        self._error = error
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, part: Part, work: object) -> None:
+        if self._error:
+            raise self._error
+        over = threading.Event()
+        part.on_cancel(lambda by: over.set())
+        self._managers.waiting.set()
+        assert over.wait(30)
+        part.raise_if_cancelled()
+
+
+def stalled(managers: Stalled) -> tuple[Job, Callable[[], Json]]:
+    """A whole job with such managers, and what runs it."""
+    params = {
+        "audio": str(MIXTURES / "mixture-01.flac"),
+        "model": str(MODEL),
+        "language": "en",
+        "align": ALIGN,
+        "diarize": DIARIZE,
+        "onStageError": "fail",
+    }
+    call = Call("transcribe", b"1", json.dumps(params).encode())
+    job = Job(call, Writer(os.open(os.devnull, os.O_WRONLY), lambda: None), lambda reply: None)
+    asked = decode_params(call.params, TranscribeParams)
+    pipeline = Pipeline(job, asked, managers, Log("test", "error"))  # type: ignore[arg-type]
+    return job, pipeline.run
+
+
+@pytest.mark.parametrize("kind", ["engine_crashed", "out_of_memory", "internal_error"])
+@pytest.mark.parametrize("failing", ["audio", "whisper", "alignment", "diarization"])
+def test_the_answer_is_the_first_error_and_not_the_end_of_other_stages(
+    failing: str, kind: str
+) -> None:
+    _, run = stalled(Stalled(failing, RpcError(kind)))
+    with pytest.raises(RpcError) as caught:
+        run()
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize("by", ["client", "signal", "shutdown"])
+def test_a_job_cancelled_in_all_its_stages_says_by_whom(by: CancelledBy) -> None:
+    managers = Stalled()
+    job, run = stalled(managers)
+
+    def cancel() -> None:
+        managers.waiting.wait(30)
+        job.stop(by)
+
+    threading.Thread(target=cancel).start()
+    with pytest.raises(RpcError) as caught:
+        run()
+    assert caught.value.data == {"kind": "cancelled", "by": by}
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
 def test_an_engine_killed_in_its_stage_is_a_warning_and_the_rest_goes_on(
-    start: Start, long_file: Path
+    start: Start, long_file: Path, name: str
 ) -> None:
     session = start()
     id_ = session.send_transcribe(long_file, language="en", diarize=DIARIZE, progressToken=1)
@@ -447,13 +535,13 @@ def test_an_engine_killed_in_its_stage_is_a_warning_and_the_rest_goes_on(
     for pid in children(session.process.pid):
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         if b"diarization" in command.split(b"\0"):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, getattr(signal, name))
     result = session.result(id_, session._keep)
     assert result["segments"]
     (warning,) = result["warnings"]
     assert warning["option"] == "diarize"
     assert warning["error"]["data"]["kind"] == "engine_crashed"
-    assert warning["error"]["data"]["signal"] == "SIGKILL"
+    assert warning["error"]["data"]["signal"] == name
 
 
 def test_a_killed_client_leaves_no_process_and_a_later_worker_sweeps_up(
@@ -487,7 +575,7 @@ def test_shutdown_during_a_job_answers_it_and_leaves_nothing(
     session.process.send_signal(signal.SIGTERM)
     with pytest.raises(RpcError) as caught:
         session.result(id_)
-    assert caught.value.kind == "cancelled"
+    assert caught.value.data == {"kind": "cancelled", "by": "signal"}
     assert session.process.wait(10) == 128 + signal.SIGTERM
     assert wait_until_gone(engines, 2) == []
     assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ from protocol.environment import (
     ProbeParams,
     ProbeResult,
 )
-from protocol.errors import RpcError
+from protocol.errors import RpcError, cancelled
 from tests.hub import serving
 from tests.support import TOKEN, WORKER, wait_until_gone
 from worker.probe import packages, probe, signatures, surroundings
@@ -649,7 +649,7 @@ def test_a_cancelled_probe_ends_at_once_and_leaves_no_process(
 
     def raise_if_cancelled() -> None:
         if mark.exists() and mark.read_text():
-            raise RpcError("cancelled")
+            raise cancelled("client")
 
     caught: list[RpcError] = []
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocol.errors import RpcError
+from protocol.errors import RpcError, cancelled
 from tests.support import MIXTURES, SAMPLE_RATE, Session, alive, encode, samples_of, write_wav
 from worker import audio, recording
 from worker.engines.contract import Source
@@ -140,12 +140,12 @@ def open_recording_in_time(stack: ExitStack, path: Path) -> Recording:
 
 
 def test_waiting_for_samples_ends_with_a_cancel(stack: ExitStack, tmp_path: Path) -> None:
-    def cancelled() -> None:
-        raise RpcError("cancelled")
+    def give_up() -> None:
+        raise cancelled("client")
 
     path = tmp_path / "0.f32"
     path.touch()
-    growing = open_recording(stack, Source(path=str(path), raw=True), cancelled)
+    growing = open_recording(stack, Source(path=str(path), raw=True), give_up)
     with pytest.raises(RpcError, match="cancelled"):
         len(growing)
 

@@ -118,6 +118,18 @@ def test_exit_without_shutdown_ends_with_1(start: Start) -> None:
     assert session.process.wait(10) == 1
 
 
+def test_exit_cancels_what_still_runs(start: Start, long_file: Path) -> None:
+    session = start()
+    id_ = session.send_transcribe(long_file, partialResultToken=1)
+    session.wait_for_partial()
+    session.call("shutdown")
+    session.notify("exit")
+    with pytest.raises(RpcError) as caught:
+        session.result(id_)
+    assert caught.value.data == {"kind": "cancelled", "by": "shutdown"}
+    assert session.process.wait(10) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_cancels_answers_and_exits(
     start: Start, long_file: Path, number: signal.Signals
@@ -131,7 +143,7 @@ def test_a_signal_cancels_answers_and_exits(
     for id_ in (running, queued):
         with pytest.raises(RpcError) as caught:
             session.result(id_)
-        assert caught.value.kind == "cancelled"
+        assert caught.value.data == {"kind": "cancelled", "by": "signal"}
     assert session.process.wait(10) == 128 + number
     assert wait_until_gone(processes, 2) == []
 
@@ -242,8 +254,16 @@ def test_log_messages_come_to_who_asked_for_them(start: Start) -> None:
     session.call("initialize", {"logLevel": "info"})
     session.transcribe(SPEECH)
     messages = [n["params"] for n in session.notifications if n["method"] == "$/logMessage"]
-    assert {"front", "whisper"} <= {message["logger"] for message in messages}
+    assert "front" in {message["logger"] for message in messages}
     assert {message["level"] for message in messages} <= {"info", "warning", "error"}
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_what_libraries_log_is_shown_at_debug_alone(start: Start, level: str) -> None:
+    session = start("--log-level", level)
+    session.transcribe(SPEECH)
+    session.close()
+    assert (b"faster_whisper: Processing audio" in session.stderr) == (level == "debug")
 
 
 def test_logs_go_to_stderr_at_the_level_asked_for(start: Start) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from protocol import envelope
 from protocol.control import CancelParams
 from protocol.envelope import Batch, Call, Fault, Response
-from protocol.errors import RpcError
+from protocol.errors import CancelledBy, RpcError
 from protocol.framing import Oversize
 from protocol.params import decode_params
 from worker.channel import Writer
@@ -84,10 +84,10 @@ class Dispatcher:
         with self._lock:
             return list(self._open)
 
-    def cancel_all(self) -> None:
+    def cancel_all(self, by: CancelledBy) -> None:
         """Cancel every open job."""
         for job in self.open_jobs():
-            job.cancel(answer=self._answer_cancelled)
+            job.cancel(by, answer=self._answer_cancelled)
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until every job has had its reply; False when `timeout` seconds passed first."""
@@ -194,7 +194,7 @@ class Dispatcher:
         with self._lock:
             jobs = [job for job in self._open if _id_value(job.id) == id_]
         for job in jobs:
-            job.cancel(answer=self._answer_cancelled)
+            job.cancel("client", answer=self._answer_cancelled)
         return b"null"
 
     def _ignore_notification(self, call: Call) -> bytes:

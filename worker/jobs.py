@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from protocol.envelope import Call, error_reply
-from protocol.errors import RpcError
+from protocol.errors import CancelledBy, RpcError, cancelled
 from protocol.progress import (
     REPORT_MARK,
     ProgressBegin,
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Answer = Callable[[tuple[bytes, ...]], None]
 """Takes the chunks of one reply line, or none for a notification."""
+
+CancelHook = Callable[[CancelledBy], None]
+"""Is told that somebody asked to stop, and who."""
 
 
 class Json(tuple[bytes, ...]):
@@ -57,7 +60,7 @@ class Caller(Protocol):
     def raise_if_cancelled(self) -> None:
         """Raise the error that answers a cancelled request."""
 
-    def on_cancel(self, hook: Callable[[], None] | None) -> None:
+    def on_cancel(self, hook: CancelHook | None) -> None:
         """Have `hook` called on cancel; at once when that was already asked for."""
 
     def forward(self, lines: bytes) -> None:
@@ -76,36 +79,36 @@ class Cancellable:
     def __init__(self) -> None:
         # Re-entrant: a hook may ask about, or end, the very work.
         self._lock = threading.RLock()
-        self._cancelled = False
-        self._on_cancel: Callable[[], None] | None = None
+        self._cancelled_by: CancelledBy | None = None
+        self._on_cancel: CancelHook | None = None
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked to stop."""
-        return self._cancelled
+        return self._cancelled_by is not None
 
     def raise_if_cancelled(self) -> None:
         """Raise the error that answers a cancelled request."""
-        if self._cancelled:
-            raise RpcError("cancelled")
+        if self._cancelled_by:
+            raise cancelled(self._cancelled_by)
 
-    def on_cancel(self, hook: Callable[[], None] | None) -> None:
+    def on_cancel(self, hook: CancelHook | None) -> None:
         """Have `hook` called on cancel; at once when that was already asked for."""
         with self._lock:
             self._on_cancel = hook
-            late = self._cancelled
-        if late and hook:
-            hook()
+            by = self._cancelled_by
+        if by and hook:
+            hook(by)
 
-    def stop(self) -> None:
-        """Ask to stop."""
+    def stop(self, by: CancelledBy) -> None:
+        """Ask to stop; who asks first is the one who cancelled."""
         with self._lock:
-            if self._cancelled:
+            if self._cancelled_by:
                 return
-            self._cancelled = True
+            self._cancelled_by = by
             hook = self._on_cancel
         if hook:
-            hook()
+            hook(by)
 
 
 class _Common(msgspec.Struct, rename="camel"):
@@ -149,14 +152,14 @@ class Job(Cancellable):
         """Whether the reply is out."""
         return self._finished
 
-    def cancel(self, *, answer: bool) -> None:
+    def cancel(self, by: CancelledBy, *, answer: bool) -> None:
         """Ask the job to stop; with `answer`, reply now and let the work end by itself."""
         if self._finished:
             return
         with self._lock:
-            self.stop()
+            self.stop(by)
             if answer:
-                self.fail(RpcError("cancelled"))
+                self.fail(cancelled(by))
 
     def begin(self, title: str) -> None:
         """Tell that the job was taken up."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from protocol.errors import RpcError
+from protocol.errors import CancelledBy, RpcError
 from protocol.framing import LineFramer
 from worker.channel import READ_SIZE, Writer
 from worker.dispatcher import Dispatcher
@@ -36,11 +36,23 @@ _CLIENT_GONE_CODE: Final = 1
 
 
 class Stop:
-    """Why and how to stop: `graceful` finishes what is running; `gone` has nobody to answer."""
+    """Why and how to stop: `graceful` finishes what is running; `gone` has nobody to answer.
 
-    def __init__(self, reason: str, code: int, *, graceful: bool = False, gone: bool = False):
+    What runs otherwise is cancelled `by` a signal, or the shutdown.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        code: int,
+        *,
+        by: CancelledBy = "shutdown",
+        graceful: bool = False,
+        gone: bool = False,
+    ) -> None:
         self.reason = reason
         self.code = code
+        self.by = by
         self.graceful = graceful
         self.gone = gone
 
@@ -95,7 +107,7 @@ class Server:
         self.log.info(f"stopping: {stop.reason}")
         if not stop.gone:
             # On a thread of its own, with a limit: a client that does not read can hold it up.
-            drain = threading.Thread(target=self._drain, daemon=True)
+            drain = threading.Thread(target=self._drain, args=(stop.by,), daemon=True)
             drain.start()
             drain.join(DRAIN_SECONDS)
         self.on_stop()
@@ -115,9 +127,9 @@ class Server:
         """How long nothing was asked for, and nothing ran."""
         return min(time.monotonic() - self._heard_at, self.dispatcher.idle_seconds())
 
-    def _drain(self) -> None:
+    def _drain(self, by: CancelledBy) -> None:
         self.dispatcher.refusal = RpcError("shutting_down")
-        self.dispatcher.cancel_all()
+        self.dispatcher.cancel_all(by)
         self.dispatcher.wait_idle()
         self.writer.flush()
 
@@ -168,4 +180,4 @@ class Server:
         self.client_gone("the output cannot be written any more")
 
     def _on_signal(self, number: signal.Signals) -> None:
-        self.stop(Stop(number.name, 128 + number))
+        self.stop(Stop(number.name, 128 + number, by="signal"))

@@ -10,7 +10,7 @@ import msgspec
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from protocol.errors import RpcError
+from protocol.errors import RpcError, cancelled
 from worker.batch.inputs import Task
 from worker.batch.progress import Progress
 from worker.batch.report import Line, Report, failure
@@ -178,7 +178,7 @@ class Pool:
 
     def _cancel(self) -> None:
         for _, job in self._running.values():
-            self._fail(job, RpcError("cancelled", "The batch was interrupted."))
+            self._fail(job, cancelled("signal", "The batch was interrupted."))
 
     def _end(self) -> None:
         """End all actors: the idle ones in peace, the others at once; no worker outlives its."""

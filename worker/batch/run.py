@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from protocol.errors import ErrorObject, RpcError
+from protocol.errors import ErrorObject, RpcError, cancelled
 from worker.batch.done import Marker, Markers, fingerprint
 from worker.batch.inputs import Task
 from worker.batch.progress import Progress
@@ -290,4 +290,4 @@ class Batch:
 
 
 def _interrupted() -> RpcError:
-    return RpcError("cancelled", "The batch was interrupted.")
+    return cancelled("signal", "The batch was interrupted.")

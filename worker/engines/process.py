@@ -42,6 +42,9 @@ _PROGRESS: Final = b'{"jsonrpc":"2.0","method":"$/progress","params":{"token":'
 _RESULT: Final = b',"result":'
 _ERROR: Final = b',"error":'
 
+_ENDING: Final = ("cancelled", "shutting_down")
+"""What an engine answers that was told to stop its work, or to end."""
+
 
 class _Pending:
     """A call that waits for its reply."""
@@ -78,8 +81,9 @@ class EngineProcess:
         self._calls = 0
         self._pending: _Pending | None = None
         self._sending = threading.Lock()
+        self._settling = threading.Lock()
+        """Held while a call is answered, or its engine is ended because it was not."""
         self._tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
-        self._ended_for_cancel = False
         # Libraries leave files behind in a process that is ended: these go with it.
         self._scratch = Scratch("engine")
         place = str(self._scratch.path)
@@ -138,8 +142,8 @@ class EngineProcess:
 
         Notifications that the engine sends meanwhile go to the caller. Where the call pauses,
         `while_paused` may make other calls before it goes on. An engine that does not answer within
-        `patience` seconds is ended. Raises `RpcError`: what the engine answered, cancelled, or
-        engine_crashed.
+        `patience` seconds is ended. Raises `RpcError`: what the engine answered, engine_crashed, or
+        cancelled where the caller was.
         """
         caller.raise_if_cancelled()
         result = self._call(method, params, caller, patience)
@@ -163,7 +167,7 @@ class EngineProcess:
             if self._ended.is_set():  # before `_finish` could see this call
                 raise self._obituary(caller)
             self._send(envelope.request(pending.id, method, params))
-            caller.on_cancel(lambda: self._cancel(pending))
+            caller.on_cancel(lambda by: self._cancel(pending))
             if not pending.replied.wait(patience):
                 self._log.error(f"{self.name} does not answer {method}: ending it")
                 self.kill()
@@ -173,7 +177,16 @@ class EngineProcess:
             self._pending = None
         if not pending.reply:
             raise self._obituary(caller)
-        return _result_of(pending.reply)
+        try:
+            return _result_of(pending.reply)
+        except RpcError as error:
+            if error.kind not in _ENDING:
+                raise
+        caller.raise_if_cancelled()
+        # We did not ask for that: whoever told the engine to end did, and the job is not to blame.
+        if not self._ended.wait(self._cancel_grace):
+            self.stop()
+        raise self._obituary(caller)
 
     def kill(self) -> None:
         """End the process, and what it may have started, now."""
@@ -196,17 +209,17 @@ class EngineProcess:
     def _cancel(self, pending: _Pending) -> None:
         """Ask the engine to stop, and end it when it has not done so after the grace time."""
 
-        def insist() -> None:
-            if not pending.replied.wait(self._cancel_grace):
-                self._log.info(f"{self.name} did not stop in {self._cancel_grace} s: ending it")
-                self._ended_for_cancel = True
-                self.kill()
+        def insist(grace: float = self._cancel_grace) -> None:
+            pending.replied.wait(grace)
+            with self._settling:  # so that it is never ended while it works for the next
+                if not pending.replied.is_set():
+                    self._log.info(f"{self.name} did not stop in {grace} s: ending it")
+                    self.kill()
 
         try:
             self._thread(insist)
         except RuntimeError:  # nobody could see to it later
-            self._ended_for_cancel = True
-            self.kill()
+            insist(0)
         self._send(envelope.notification("$/cancelRequest", b'{"id":%b}' % pending.id))
 
     def _read_stdout(self) -> None:
@@ -292,8 +305,9 @@ class EngineProcess:
             self._log.error(f"{self.name} answered what nobody asked: id {id_[:40]!r}")
             return False
         chunks[0] = chunks[0][len(_ID) + len(id_) :]
-        pending.reply = tuple(chunks)
-        pending.replied.set()
+        with self._settling:
+            pending.reply = tuple(chunks)
+            pending.replied.set()
         return True
 
     def _read_stderr(self) -> None:
@@ -333,8 +347,8 @@ class EngineProcess:
         self._scratch.remove()
 
     def _obituary(self, caller: Caller) -> RpcError:
-        if self._ended_for_cancel or caller.cancelled:
-            return RpcError("cancelled")
+        """Why there is no answer: the caller was cancelled, or else how the engine ended."""
+        caller.raise_if_cancelled()
         sentence, details = _cause_of_death(self._process.returncode)
         return RpcError(
             "engine_crashed",
@@ -399,8 +413,14 @@ else:
         process.wait()
 
 
+_HEEDED: Final = (128 + signal.SIGTERM, 128 + signal.SIGINT)
+"""How an engine exits that was told to end by a signal; see worker.server."""
+
+
 def _cause_of_death(returncode: int) -> tuple[str, dict[str, Any]]:
     """How a process ended: as a sentence's middle, and as members of `error.data`."""
+    if returncode in _HEEDED:
+        returncode = 128 - returncode
     if returncode < 0:
         try:
             name = signal.Signals(-returncode).name

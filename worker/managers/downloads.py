@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from protocol.errors import RpcError
+from protocol.errors import CancelledBy, RpcError
 from worker.jobs import Caller, Json
 from worker.managers import memory
 from worker.managers.part import TOKENS, Shared
@@ -152,9 +152,9 @@ class _Download:
         with self._changed:
             return [caller for caller in self._callers if not caller.cancelled]
 
-    def _reconsider(self) -> None:
+    def _reconsider(self, by: CancelledBy) -> None:
         """Somebody was cancelled: stop when nobody is left."""
         with self._changed:
             if not self._waiting():
-                self.shared.stop()
+                self.shared.stop(by)
             self._changed.notify_all()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from protocol.errors import ErrorObject, RpcError
+from protocol.errors import CancelledBy, ErrorObject, RpcError
 from protocol.progress import ProgressReport
 from worker import heap
 from worker.handler import failure
@@ -151,7 +151,7 @@ class ModelManager:
         shared = Shared(lambda: self._told(caller), preliminary=True)
         with self.changed:
             self._sharing = (caller, shared)
-        caller.on_cancel(self._reconsider)
+        caller.on_cancel(self.withdrawn)
         try:
             if self.host.admit(self, shared, polite=polite):
                 self._backoff(shared)
@@ -202,9 +202,12 @@ class ModelManager:
         if overtaken:
             overtaken.pause()
 
-    def withdrawn(self) -> None:
-        """Somebody who waited does so no more."""
-        self._reconsider()
+    def withdrawn(self, by: CancelledBy) -> None:
+        """Somebody who waited does so no more: stop a load that nobody waits for."""
+        with self.changed:
+            sharing = self._sharing
+        if sharing and not self._interested(sharing[0]):
+            sharing[1].stop(by)
 
     def leave(self) -> None:
         """Take no turn any more, and no other claim: `end` follows. With the lock held."""
@@ -296,13 +299,6 @@ class ModelManager:
         with self.changed:
             callers = [first, *(turn.caller for turn in self._turns if turn.told)]
         return [caller for caller in callers if not caller.cancelled]
-
-    def _reconsider(self) -> None:
-        """Stop a load that nobody waits for any more."""
-        with self.changed:
-            sharing = self._sharing
-        if sharing and not self._interested(sharing[0]):
-            sharing[1].stop()
 
     def _work(self) -> None:
         while True:
@@ -398,9 +394,9 @@ class Lease:
         """Do `work` when its turn comes, and wait for it; from any thread but the manager's."""
         turn = Turn(caller, work, download=self.download)
 
-        def withdraw() -> None:
-            turn.withdraw()
-            self._manager.withdrawn()
+        def withdraw(by: CancelledBy) -> None:
+            turn.withdraw(by)
+            self._manager.withdrawn(by)
 
         caller.on_cancel(withdraw)
         self._manager.submit(turn, self._priority)

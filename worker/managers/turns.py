@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from protocol.errors import RpcError
+from protocol.errors import CancelledBy, cancelled
 
 if TYPE_CHECKING:
     from protocol.values import Priority
@@ -55,11 +55,11 @@ class Turn(Generic[T]):
         """Tell whoever waits that it is over."""
         self._done.set()
 
-    def withdraw(self) -> None:
+    def withdraw(self, by: CancelledBy) -> None:
         """Take it back: whoever waits is told that it was cancelled."""
         with self._lock:
             if not self._begun:
-                self.error = RpcError("cancelled")
+                self.error = cancelled(by)
                 self._done.set()
 
     def outcome(self) -> T:

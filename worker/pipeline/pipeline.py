@@ -28,7 +28,7 @@ import msgspec
 
 from protocol.alignment import AlignmentOptions, AlignResult, SegmentText
 from protocol.diarization import DiarizationOptions, DiarizeResult, SpeakerOptions
-from protocol.errors import RpcError
+from protocol.errors import CancelledBy, RpcError, cancelled
 from protocol.params import given_names
 from protocol.progress import ProgressReport, Stage
 from protocol.transcription import PartialTranscript, Segment, TranscribeResult
@@ -128,7 +128,7 @@ class Pipeline:
 
     def run(self) -> Json:
         """Do it all; return the result. Raises `RpcError`."""
-        self._job.on_cancel(self._stop)
+        self._job.on_cancel(self._cancel)
         self._job.begin(f"Transcribing {os.path.basename(self._params.audio)}")
         try:
             files.refuse_taken(self._params)
@@ -420,19 +420,17 @@ class Pipeline:
         if stage:
             self._progress.finish(stage)
 
-    def _end(self, error: RpcError) -> None:
-        """The job fails: the first error is its answer."""
+    def _cancel(self, by: CancelledBy) -> None:
+        """The job is cancelled, and so are its stages."""
+        self._end(cancelled(by), by)
+
+    def _end(self, error: RpcError, by: CancelledBy = "stage") -> None:
+        """End all stages: the first error is the job's answer, and none that follows from it."""
         with self._lock:
             self._error = self._error or error
-        self._stop()
-
-    def _stop(self) -> None:
-        """End all stages."""
-        with self._lock:
-            self._error = self._error or RpcError("cancelled")
             parts = list(self._parts)
         for part in parts:
-            part.stop()
+            part.stop(by)
 
     def _raise_if_over(self) -> None:
         if self._error:
@@ -448,7 +446,7 @@ class Pipeline:
             self._parts.append(part)
             over = self._error is not None
         if over:
-            part.stop()
+            part.stop("stage")
         return part
 
     def _set_tracks(self, tracks: list[_Track]) -> None:
@@ -459,7 +457,7 @@ class Pipeline:
         with self._clock.waiting(stage, "decode"):
             self._tracks_known.wait()
         if not self._tracks:
-            raise RpcError("cancelled")  # what was wrong with it is the job's answer by now
+            raise cancelled("stage")  # what was wrong with it is the job's answer by now
         return self._tracks
 
     def _take_segments(self, track: _Track, value: bytes) -> None:

@@ -17,6 +17,8 @@ import { asFormat, asJobOptions, asText, Refusal } from "./checks.js";
 /** The most that an html page takes of a recording into itself. */
 const EMBEDDED_BYTES = 32 * 2 ** 20;
 
+const RESTART = "Try again: the worker is started anew. The health report says what it lacks.";
+
 /** What the session needs of the application around it. */
 export interface Surroundings {
   worker: Pick<SpawnOptions, "command" | "args" | "cwd" | "env" | "onStderr">;
@@ -179,6 +181,15 @@ function describe(error: unknown): Failure {
   if (error instanceof AbortError) {
     return { ...told, kind: "cancelled", message: "The transcription was cancelled." };
   }
+  if (error instanceof RpcError && error.kind === "cancelled") {
+    // Not by the user, who aborts: the worker was told to end, as it is when the application quits.
+    return {
+      ...told,
+      kind: "worker_ended",
+      message: "The worker was told to end.",
+      remedy: RESTART,
+    };
+  }
   if (error instanceof RpcError) {
     const { kind = "unexpected", message, remedy = null, data } = error;
     const tail = data["stderrTail"];
@@ -186,8 +197,7 @@ function describe(error: unknown): Failure {
   }
   if (error instanceof WorkerEndedError) {
     const [message = error.message] = error.message.split(" Its stderr ends with:", 1);
-    const remedy = "Try again: the worker is started anew. The health report says what it lacks.";
-    return { kind: "worker_ended", message, remedy, detail: error.stderrTail || null };
+    return { kind: "worker_ended", message, remedy: RESTART, detail: error.stderrTail || null };
   }
   return { ...told, kind: "unexpected", message: String(error) };
 }

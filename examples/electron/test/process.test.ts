@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { runInNewContext } from "node:vm";
 import { CHANNELS } from "../src/api.js";
 import { Session, type Surroundings } from "../src/session.js";
-import { MIXTURE, PLAIN } from "./support.js";
+import { DEMO, MIXTURE, PLAIN, worker } from "./support.js";
 
 function session(surroundings: Partial<Surroundings> = {}): Session {
   return new Session({
@@ -70,4 +70,18 @@ test("a worker that cannot be started is told, with a remedy", async () => {
   assert.equal(outcome.failure.kind, "worker_ended");
   assert.match(outcome.failure.message, /could not be started/);
   assert.ok(outcome.failure.remedy);
+});
+
+test("the end of the application is not told as a cancelled job", async () => {
+  const mine = session({
+    worker,
+    chooseRecording: async () => DEMO,
+    tell: ({ kind }) => void (kind === "segments" && mine.close()),
+  });
+  const opened = await mine.handle("open", []);
+  assert.ok(opened.ok);
+  const outcome = await mine.handle("transcribe", [(opened.value as { id: string }).id, PLAIN]);
+  assert.ok(!outcome.ok);
+  assert.equal(outcome.failure.kind, "worker_ended");
+  assert.equal(outcome.failure.message, "The worker was told to end.");
 });

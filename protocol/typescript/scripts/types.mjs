@@ -75,6 +75,10 @@ const contract = {
       description: "The `kind` of an error that the worker answers with.",
       enum: Object.keys(document.components.errors),
     },
+    cancelledBy: {
+      ...adapt(document.components.schemas.CancelledData.properties.by),
+      title: "CancelledBy",
+    },
   }),
   definitions: Object.fromEntries(
     Object.entries(document.components.schemas).map(([name, schema]) => [name, adapt(schema)]),

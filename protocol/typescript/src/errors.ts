@@ -1,10 +1,10 @@
-import type { ErrorKind } from "./types.js";
+import type { CancelledBy, ErrorKind } from "./types.js";
 
 /** The `error` member of a reply. */
 export interface ErrorObject {
   code: number;
   message: string;
-  data?: { kind?: ErrorKind; remedy?: string; [member: string]: unknown };
+  data?: { kind?: ErrorKind; remedy?: string; by?: CancelledBy; [member: string]: unknown };
 }
 
 /** The worker answered a request with an error. */
@@ -15,6 +15,8 @@ export class RpcError extends Error {
   readonly kind: ErrorKind | undefined;
   /** What to do about it. */
   readonly remedy: string | undefined;
+  /** Who cancelled, where the kind is `cancelled`. */
+  readonly by: CancelledBy | undefined;
   /** All that the worker told, the kind's own members too. */
   readonly data: Readonly<Record<string, unknown>>;
 
@@ -27,6 +29,7 @@ export class RpcError extends Error {
     this.code = code;
     this.kind = data.kind;
     this.remedy = data.remedy;
+    this.by = data.by;
     this.data = data;
   }
 }

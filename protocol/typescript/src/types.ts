@@ -47,6 +47,10 @@ export type ErrorKind =
   | "storage_failed"
   | "export_failed"
   | "export_exists";
+/**
+ * Who cancelled: the `client`, by `$/cancelRequest`; a `signal` to the worker, SIGTERM or SIGINT; its `shutdown`, as by `exit`; or a failed `stage` of the same job. The last never leaves the worker: the answer is what was wrong with that stage.
+ */
+export type CancelledBy = "client" | "shutdown" | "signal" | "stage";
 
 /**
  * Version 1.0 of the protocol.
@@ -55,6 +59,7 @@ export interface Contract {
   methods: Methods;
   notifications: Notifications;
   errorKind: ErrorKind;
+  cancelledBy: CancelledBy;
 }
 /**
  * Each method, with its params and result.
@@ -357,8 +362,8 @@ export interface TranscribeParams {
    */
   deviceIndex?: number;
   /**
-   * CTranslate2's: how weights are kept and computed with.
-   * @default "default"
+   * How CTranslate2 keeps weights and computes with them. `auto` is float16 on a CUDA device and int8 on a CPU; `default` is the type that the model is stored in, or float32 where the device lacks it.
+   * @default "auto"
    */
   computeType?:
     | "auto"
@@ -476,7 +481,7 @@ export interface TranscribeParams {
    */
   beamSize?: number;
   /**
-   * Samples to choose from at other temperatures.
+   * Random samples to choose from in the packages; ignored, as nothing is drawn at random.
    * @default 5
    */
   bestOf?: number;
@@ -501,7 +506,7 @@ export interface TranscribeParams {
    */
   noRepeatNgramSize?: number;
   /**
-   * One temperature, or several tried in turn when a threshold is missed.
+   * One temperature, or several tried in turn when a threshold is missed. Nothing is drawn at random: the higher the temperature, the stricter a rule against repetition, so that the same request gives the same words.
    */
   temperature?: number | number[];
   /**
@@ -1559,7 +1564,7 @@ export interface LoadModelParams {
    */
   engine?: ("faster-whisper" | "whisperx") | null;
   /**
-   * Of a recognition model; `default` without it.
+   * Of a recognition model; `auto` without it.
    */
   computeType?:
     | (
