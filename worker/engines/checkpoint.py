@@ -22,7 +22,7 @@ import msgspec
 from protocol.values import Notice
 from worker.paths import local
 
-_VERSION: Final = b"1"
+_VERSION: Final = b"2"
 """Of what is kept; results of another are not found."""
 
 

@@ -12,6 +12,7 @@ from protocol.values import Notice
 from worker import audio
 from worker.engines import whisper_model, whisper_options
 from worker.engines.recognition import Recognition, Recognizer, Work
+from worker.engines.repeatable import RepeatableModel
 from worker.engines.stretches import Piece
 
 if TYPE_CHECKING:
@@ -23,11 +24,9 @@ class WhisperEngine(Recognizer):
     """Methods of the engine's process."""
 
     def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:
-        import ctranslate2
-
-        # Read by a thread of the model when it samples first: a new engine samples as the last did.
-        ctranslate2.set_random_seed(0)
-        return whisper_model.load(params)
+        model, notices = whisper_model.load(params)
+        model.model = RepeatableModel(model.model)
+        return model, notices
 
     def _ignored(
         self, request: TranscribeParams, given: Collection[str], language: str | None

@@ -1,0 +1,69 @@
+"""The same request gives the same bytes, whatever came before, in whatever process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import RECORDINGS, Session
+
+FILES = [RECORDINGS / name for name in ("en-01.flac", "de-01.flac", "en-05.flac")]
+FALLBACKS = {"temperature": [0.4, 0.8], "logProbThreshold": 0.0, "noSpeechThreshold": None}
+"""No window passes: each is decoded at every temperature."""
+
+
+def told(result: dict[str, Any]) -> list[dict[str, Any]]:
+    segments: list[dict[str, Any]] = result["segments"]
+    return segments
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        FALLBACKS,
+        {**FALLBACKS, "batchSize": 2},
+        {"temperature": 0.8},
+        {"temperature": 0.8, "batchSize": 2, "wordTimestamps": True},
+        {"engine": "whisperx", "language": "en"},
+    ],
+    ids=str,
+)
+def test_the_same_request_gives_the_same_words_in_any_order_and_process(
+    start: Callable[..., Session], mode: dict[str, Any]
+) -> None:
+    forth, back = start(), start()
+    wanted = [told(forth.transcribe(file, **mode)) for file in FILES]
+    assert all(wanted)
+    back.transcribe(FILES[0], temperature=1.0)
+    found = [told(back.transcribe(file, **mode)) for file in reversed(FILES)]
+    assert found[::-1] == wanted
+    assert [told(forth.transcribe(file, **mode)) for file in FILES] == wanted
+
+
+def test_windows_that_fall_back_are_those_of_the_checkpoint(
+    start: Callable[..., Session], tmp_path: Path
+) -> None:
+    session = start()
+    options = {**FALLBACKS, "checkpoint": str(tmp_path / "kept")}
+    plain = told(session.transcribe(FILES[0], **FALLBACKS))
+    assert told(session.transcribe(FILES[0], **options)) == plain
+    resumed = start().transcribe(FILES[0], **options)
+    assert {warning["kind"] for warning in resumed["warnings"]} == {"resumed"}
+    assert told(resumed) == plain
+
+
+def test_what_overtakes_a_batch_changes_none_of_its_words(
+    start: Callable[..., Session], long_file: Path
+) -> None:
+    session = start()
+    wanted = told(session.transcribe(long_file, **FALLBACKS))
+    batch = session.send_transcribe(
+        long_file, **FALLBACKS, priority="batch", partialResultToken="parts"
+    )
+    session.wait_for_partial()
+    for file in FILES:
+        session.transcribe(file, **FALLBACKS)
+    assert told(session.result(batch)) == wanted
