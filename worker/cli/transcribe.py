@@ -44,7 +44,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", help="code such as en; detected without it")
     parser.add_argument("--task", choices=["transcribe", "translate"], default="transcribe")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--compute-type", default="default", metavar="TYPE")
+    parser.add_argument("--compute-type", default="auto", metavar="TYPE")
     parser.add_argument("--batch-size", type=int, metavar="N", help="use the batched mode")
     parser.add_argument("--engine", choices=["faster-whisper", "whisperx"])
     parser.add_argument("--word-timestamps", action="store_true")

@@ -24,7 +24,7 @@ _BASE: Final = {
     "alignment": 800 * _MB,
     "diarization": 1150 * _MB,
 }
-_FACTOR: Final = {"int8": 1.0, "int8_float32": 1.0, "float32": 3.0, "default": 2.5}
+_FACTOR: Final = {"auto": 1.0, "int8": 1.0, "int8_float32": 1.0, "float32": 3.0, "default": 2.5}
 _USUAL_FACTOR: Final = 1.5
 _UNKNOWN_WEIGHTS: Final = 500 * _MB
 _CUDA_CONTEXT: Final = 500 * _MB

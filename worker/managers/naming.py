@@ -82,7 +82,7 @@ def model_to_load(params: LoadModelParams) -> Model:
             raise RpcError("invalid_params", "Recognition does not run on MPS.", path="$.device")
         wanted = ModelParams(
             model=params.model or ModelParams().model,
-            compute_type=params.compute_type or "default",
+            compute_type=params.compute_type or "auto",
             threads=params.threads,
             **where,  # type: ignore[arg-type]
         )
