@@ -74,11 +74,14 @@ class Log:
             self._listener(level, self.name, message)
 
     def relay(self, line: str) -> None:
-        """Pass on a line of an engine's stderr, which is in this format or is free text."""
+        """Pass on a line of an engine's stderr: in this format, or what a library printed.
+
+        Libraries print for developers; what concerns a user is in the result.
+        """
         fields = line.split(None, 3)
         ours = len(fields) == 4 and fields[1].lower() in LEVELS
-        level = fields[1].lower() if ours else "info"
-        if not ours or _at_least(level, self.level):
+        level = fields[1].lower() if ours else "debug"
+        if _at_least(level, self.level):
             _write_stderr(line + "\n")
         if self._listener and _at_least(level, self._listener_level):
             name = fields[2].partition("[")[0] if ours else "engine"
@@ -92,21 +95,21 @@ def timestamp(at: float | None = None) -> str:
 
 
 def adopt_logging(log: Log) -> None:
-    """Lead the standard library's `logging` and `warnings` into `log`."""
+    """Lead the standard library's `logging` and `warnings` into `log`.
+
+    Only libraries use them. Their errors stay errors; all else is for developers, and `debug`.
+    """
     import logging
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            level = next(
-                (name for name in LEVELS if record.levelno >= getattr(logging, name.upper())),
-                "debug",
-            )
+            level = "error" if record.levelno >= logging.ERROR else "debug"
             log.write(level, f"{record.name}: {record.getMessage()}")
 
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers[:] = [Handler()]
-    root.setLevel(log.level.upper())
+    root.setLevel(logging.DEBUG if log.level == "debug" else logging.ERROR)
 
 
 def _at_least(level: str, threshold: str) -> bool:
