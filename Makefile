@@ -15,7 +15,7 @@ BUNDLE_TESTS += alignment diarization whisperx pipeline
 endif
 SOURCES := $(shell find worker protocol -name '*.py')
 
-.PHONY: help setup run audit test test-cuda test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-clean benchmark clean
+.PHONY: help setup models run audit test test-cuda test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-clean benchmark clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,7 +28,10 @@ $(VENV)/.stamp: $(LOCK) pyproject.toml
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: setup ## transcribe a recording of the repo through the worker, shown step by step
+models: setup ## fetch real models and samples (290 MB) into build/models, hash-checked
+	$(BIN)/python -m examples.models
+
+run: setup ## transcribe a telephone call through the worker, shown step by step
 	@$(BIN)/python -m examples.quickstart
 
 test: setup ## the whole test suite, without a network where the system can do that
@@ -83,13 +86,14 @@ bundle-test: bundle ## the frozen program against the tests of the source, which
 	  $(BIN)/python -m pytest $(BUNDLE_TESTS:%=tests/test_%.py)
 
 bundle-clean: ## remove what freezing made
-	rm -rf build dist
+	rm -rf build/lite build/full build/quickstart dist
 
-benchmark: setup ## the front, recognition, alignment and the whole job against peers and floors
+benchmark: setup ## the front, recognition, alignment, the whole job and real speech against peers
 	$(BIN)/python -m benchmarks.protocol
 	$(BIN)/python -m benchmarks.recognition
 	$(BIN)/python -m benchmarks.alignment
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.real
 
 lock: ## resolve the locks anew (needs uv)
 	@for name in full benchmark; do \
@@ -100,7 +104,8 @@ lock: ## resolve the locks anew (needs uv)
 	    pyproject.toml --output-file requirements/$$name.txt $(UPGRADE) >/dev/null; \
 	done
 
-clean: bundle-clean ## remove the environment and every cache
+clean: bundle-clean ## remove the environment, the models and every cache
+	rm -rf build
 	rm -rf protocol/typescript/node_modules protocol/typescript/dist protocol/typescript/dist-test
 	rm -rf $(addprefix examples/electron/,node_modules dist dist-test release)
 	rm -rf $(VENV) .venv-benchmark .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,8 +2,10 @@
 
     python -m examples.quickstart [FILE] [--model NAME] [--align] [--diarize]
 
-Without arguments: a recording of three voices and the small test models of this repository, which
-know some forty words. Real models (`--model small`) are fetched from the hub once.
+Without arguments: a telephone call of two people, by real models that are fetched once, see
+examples/models. Where they cannot be had: a recording of three voices, and the small test models of
+this repository, which know some forty words. A FILE is for the real models if they are there; other
+ones (`--model small`) are fetched from the hub once.
 """
 
 from __future__ import annotations
@@ -15,18 +17,17 @@ from typing import Any
 
 import orjson
 
+from examples.models import MODELS, call
+from examples.models.laying import is_laid, lay
 from protocol.errors import RpcError
 from worker.client import Client
 
 ROOT = Path(__file__).parent.parent
-MODELS = ROOT / "tests" / "models"
-DEMO = ROOT / "tests" / "mixtures" / "mixture-15.flac"
 OUTPUT = ROOT / "build" / "quickstart"
-TEST_MODELS = {
-    "model": str(MODELS / "whisper"),
-    "align": {"model": str(MODELS / "alignment")},
-    "diarize": {"model": str(MODELS / "diarization")},
-}
+TEST_MODELS = ROOT / "tests" / "models"
+TEST_RECORDING = ROOT / "tests" / "mixtures" / "mixture-15.flac"
+RECOGNITION = "base"
+DIARIZATION = "diarization"
 MAX_WIDTH = 200
 
 
@@ -63,13 +64,14 @@ class Screen:
 def main() -> int:
     """Run the example; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("audio", nargs="?", default=str(DEMO), metavar="FILE")
-    parser.add_argument("--model", metavar="NAME", help="the test models without it")
-    parser.add_argument("--align", action="store_true", help="exact times of words")
-    parser.add_argument("--diarize", action="store_true", help="who speaks; wants a hub token")
+    parser.add_argument("audio", nargs="?", metavar="FILE")
+    parser.add_argument("--model", metavar="NAME", help="of the hub, instead of those here")
+    parser.add_argument("--align", action="store_true", help="exact times of words, by a model")
+    parser.add_argument("--diarize", action="store_true", help="with --model; wants a hub token")
     options = parser.parse_args()
     screen = Screen()
     shown: list[bytes] = []
+    job, real = _choose(options, screen)
 
     def on_line(direction: str, line: bytes) -> None:
         # Messages come on the client's reading thread; those from the worker are printed below.
@@ -88,8 +90,7 @@ def main() -> int:
         client.call("initialize", {"clientInfo": {"name": "quickstart"}})
         screen.line("<", shown[-1])
         params = {
-            "audio": options.audio,
-            **_models(options),
+            **job,
             "formats": ["srt"],
             "outputDir": str(OUTPUT),
             "progressToken": "progress",
@@ -105,23 +106,46 @@ def main() -> int:
         client.call("shutdown")
         screen.line("<", shown[-1])
         client.notify("exit")
-    _summarize(screen, result, test=options.model is None)
+    _summarize(screen, result)
+    _hint(screen, real=real)
     return 0
 
 
-def _models(options: argparse.Namespace) -> dict[str, Any]:
-    """The models to use, and what for."""
-    if options.model is None:
-        return TEST_MODELS
+def _choose(options: argparse.Namespace, screen: Screen) -> tuple[dict[str, Any], bool]:
+    """The recording, the models and what for; whether they know real speech."""
+    if options.model is not None:
+        hub = {"align": options.align, "diarize": options.diarize, "download": True}
+        return {"audio": options.audio or str(TEST_RECORDING), "model": options.model, **hub}, True
+    try:
+        audio = options.audio or str(call() / "sample.wav")
+        reasons = [] if options.audio else lay([RECOGNITION, DIARIZATION], screen.say)
+    except FileNotFoundError as error:
+        audio, reasons = str(TEST_RECORDING), [str(error)]
+    if not reasons and is_laid(RECOGNITION):
+        real: dict[str, Any] = {
+            "audio": audio,
+            "model": str(MODELS / RECOGNITION),
+            "computeType": "int8",
+            "wordTimestamps": True,
+        }
+        if options.align:
+            real |= {"align": True, "download": True}
+        if is_laid(DIARIZATION):
+            real["diarize"] = {"model": str(MODELS / DIARIZATION)}
+        return real, True
+    for reason in reasons:
+        screen.say(reason)
+    if reasons:
+        screen.say("So a recording of three voices and the small test models are shown instead.\n")
     return {
-        "model": options.model,
-        "align": options.align,
-        "diarize": options.diarize,
-        "download": True,
-    }
+        "audio": options.audio or str(TEST_RECORDING),
+        "model": str(TEST_MODELS / "whisper"),
+        "align": {"model": str(TEST_MODELS / "alignment")},
+        "diarize": {"model": str(TEST_MODELS / "diarization")},
+    }, False
 
 
-def _summarize(screen: Screen, result: dict[str, Any], *, test: bool) -> None:
+def _summarize(screen: Screen, result: dict[str, Any]) -> None:
     """What came of it."""
     timings = result["timings"]
     screen.say()
@@ -138,12 +162,22 @@ def _summarize(screen: Screen, result: dict[str, Any], *, test: bool) -> None:
     (written,) = result["files"]
     screen.say(f"\n{written['path']}:\n")
     screen.say(Path(written["path"]).read_text("utf-8").rstrip())
-    if test:
-        screen.say()
-        screen.say("Those were the test models, which know some forty words. For real speech:")
-        screen.say("  .venv/bin/transcription-worker transcribe FILE --model small --align")
-        screen.say("  .venv/bin/python -m examples.quickstart FILE --model small --align")
-        screen.say("The first use fetches the models from the hub; after that no network is used.")
+
+
+def _hint(screen: Screen, *, real: bool) -> None:
+    """What to try next."""
+    screen.say()
+    if not real:
+        screen.say("Those were the test models, which know some forty words. `make models` fetches")
+        screen.say(
+            "models for real speech; others come from the hub, the first time they are used:"
+        )
+    else:
+        screen.say("A recording of yours, with these models, or larger ones of the hub, which are")
+        screen.say("fetched the first time they are used (after that no network is needed):")
+        screen.say("  .venv/bin/python -m examples.quickstart FILE")
+    screen.say("  .venv/bin/python -m examples.quickstart FILE --model small --align")
+    screen.say("  .venv/bin/transcription-worker transcribe FILE --model small --align")
 
 
 if __name__ == "__main__":

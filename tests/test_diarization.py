@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from examples.models import campplus
 from protocol.errors import RpcError
 from tests.measures import diarization_error
 from tests.support import (
@@ -263,3 +266,102 @@ def test_no_code_runs_out_of_a_pipelines_weights(loader: Engine, tmp_path: Path)
     assert not (tmp_path / "sprung").exists()
     assert refusal(loader, model=str(copy), allowPickle=True).kind == "model_invalid"
     assert (tmp_path / "sprung").exists()
+
+
+# An embedding in an ONNX file, and no PLDA
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An embedding as ONNX: how much each band of the features goes up and down."""
+    import torch
+
+    class Voice(torch.nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return features.std(1)
+
+    file = tmp_path_factory.mktemp("elsewhere") / "voice.onnx"
+    campplus.export(Voice(), file)
+    return file
+
+
+def pipeline_with(voice: Path, directory: Path, name: str) -> Path:
+    """A pipeline that names its embedding so; the file lies in its directory, too."""
+    shutil.copytree(DIARIZATION_MODEL / "segmentation", directory / "segmentation")
+    (directory / "embedding").mkdir()
+    shutil.copy(voice, directory / "embedding" / "voice.onnx")
+    config = (DIARIZATION_MODEL / "config.yaml").read_text("utf-8")
+    config = config.replace("    plda: $model/plda\n", "").replace("$model/embedding", name)
+    (directory / "config.yaml").write_text(config, "utf-8")
+    return directory
+
+
+LOADING = """
+import json, sys
+from worker.engines import diarization_model
+from worker.engines.contract import LoadDiarizationParams
+
+for directory in sys.argv[1:]:
+    params = LoadDiarizationParams(model=directory)
+    pipeline = diarization_model.load(params)
+    from pyannote.audio.pipelines import speaker_diarization
+    shared = len(diarization_model.batch_threads(pipeline))
+    restored = speaker_diarization.get_plda.__module__.startswith("pyannote.")
+    sources = diarization_model.sources(params)
+    print(json.dumps([str(pipeline._embedding.embedding), shared, restored, sources]))
+"""
+
+
+def test_an_onnx_embedding_is_found_wherever_it_is_named(voice: Path, tmp_path: Path) -> None:
+    inside = ["embedding/voice.onnx", "$model/embedding", "$model/embedding/voice.onnx"]
+    names = [*inside, str(voice)]
+    directories = [
+        str(pipeline_with(voice, tmp_path / str(number), name)) for number, name in enumerate(names)
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING, *directories], stdout=subprocess.PIPE, check=True
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found[:3] == [
+        [f"{each}/embedding/voice.onnx", 2, True, [each]] for each in directories[:3]
+    ]
+    # What lies outside of the directory tells one pipeline from another as well.
+    assert found[3] == [str(voice), 2, True, [directories[3], str(voice)]]
+
+
+def test_a_pipeline_with_an_onnx_embedding_diarizes(voice: Path, tmp_path: Path) -> None:
+    directory = pipeline_with(voice, tmp_path / "pipeline", "embedding/voice.onnx")
+    with Engine("diarization") as session:
+        session.ask("load", model=str(directory))
+        path = MIXTURES / "mixture-09.flac"
+        results = [diarize(session, path, threads=n, numSpeakers=2) for n in (1, 2)]
+        vectors = diarize(session, path, embeddings=True, numSpeakers=2)["embeddings"]
+    assert results[0]["turns"] == results[1]["turns"]
+    assert results[0]["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
+    assert [len(vector) for vector in vectors.values()] == [80, 80]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"rubbish"])
+def test_an_onnx_embedding_that_lacks_or_is_damaged_is_told(
+    loader: Engine, voice: Path, tmp_path: Path, content: bytes | None
+) -> None:
+    directory = pipeline_with(voice, tmp_path / "pipeline", "embedding/voice.onnx")
+    file = directory / "embedding" / "voice.onnx"
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    error = refusal(loader, model=str(directory))
+    assert error.kind == "model_invalid"
+    assert error.data.get("missing", ["embedding/voice.onnx"]) == ["embedding/voice.onnx"]
+    assert ("missing" in error.data) == (content is None)
+
+
+def test_a_pipeline_whose_clustering_needs_a_plda_is_not_loaded_without_one(
+    loader: Engine, voice: Path, tmp_path: Path
+) -> None:
+    directory = pipeline_with(voice, tmp_path / "pipeline", "embedding/voice.onnx")
+    config = directory / "config.yaml"
+    text = config.read_text("utf-8")
+    config.write_text(text.replace("AgglomerativeClustering", "VBxClustering"), "utf-8")
+    assert refusal(loader, model=str(directory)).kind == "model_invalid"

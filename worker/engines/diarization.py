@@ -8,6 +8,7 @@ a recording at a time, and the voices of the stretches are linked by their embed
 from __future__ import annotations
 
 import math
+import sys
 from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 # What share of the work each counted step of pyannote's is done at: begin and end.
 _STEPS: Final = {"segmentation": (0.0, 0.5), "embeddings": (0.5, 0.98)}
 
+_PACKAGES: Final = ("torch", "pyannote.audio", "onnxruntime")
+"""What results depend on; the last is not everywhere, and pyannote's to import."""
+
 
 class DiarizationEngine:
     """Methods of the engine's process, called one at a time."""
@@ -53,19 +57,16 @@ class DiarizationEngine:
         if self._pipeline is not None:
             raise RpcError("invalid_request", "This engine has its model already.")
         self._pipeline = diarization_model.load(params)
-        import pyannote.audio  # as the pipeline has, with care
-        import torch
-
         self._name = params.model
-        path = diarization_model.resolve(params)
-        self._fingerprint = fingerprint(path, torch, pyannote.audio)
+        packages = [sys.modules[name] for name in _PACKAGES if name in sys.modules]
+        sources = diarization_model.sources(params)
+        self._fingerprint = "|".join(fingerprint(path, *packages) for path in sources)
         self._batch_sizes = {
             name: getattr(self._pipeline, name)
             for name in ("segmentation_batch_size", "embedding_batch_size")
             if hasattr(self._pipeline, name)
         }
-        if self._pipeline.device.type == "cpu":
-            self._threads = diarization_model.batch_threads(self._pipeline)
+        self._threads = diarization_model.batch_threads(self._pipeline)
         return LoadResult(device=str(self._pipeline.device), compute_type="float32")
 
     def diarize(self, job: Job, params: EngineDiarizeParams) -> DiarizeResult:
@@ -116,7 +117,8 @@ class DiarizationEngine:
     def _use_threads(self, threads: int) -> None:
         for each in self._threads:
             each.use(threads)
-        torch_device.use_threads(1 if self._threads else threads)
+        # What shares no batches out has torch's own threads.
+        torch_device.use_threads(1 if len(self._threads) > 1 else threads)
 
     def _set_batch_size(self, options: DiarizationOptions) -> list[Notice]:
         for name, usual in self._batch_sizes.items():

