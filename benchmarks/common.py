@@ -1,4 +1,4 @@
-"""What both benchmarks need: processes under measurement, medians, tables, conditions."""
+"""What the benchmarks share: processes under measurement, medians, tables, conditions."""
 
 from __future__ import annotations
 
@@ -26,6 +26,54 @@ def clean_environment() -> dict[str, str]:
     """The environment for what is measured: byte code is cached, output as buffered as usual."""
     unwanted = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONDEVMODE", "PYTHONPATH")
     return {name: value for name, value in os.environ.items() if name not in unwanted}
+
+
+def offline_environment() -> dict[str, str]:
+    """The same for what must not look for models on the net."""
+    return {**clean_environment(), "HF_HUB_OFFLINE": "1"}
+
+
+class Lines:
+    """A script of ours, in any Python, that is asked a line and answers with lines.
+
+    It can import what is in this repository.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**offline_environment(), "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            bufsize=1,
+        )
+        self._command = command
+        self.pid = self._process.pid
+
+    def ask(self, question: dict[str, Any]) -> None:
+        """Write a line of JSON."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(question) + "\n")
+
+    def answer(self) -> str:
+        """The next line; raises when there are none any more."""
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            code = self._process.wait()
+            raise RuntimeError(f"{' '.join(self._command)} ended early, with code {code}")
+        return line
+
+    def close(self) -> None:
+        """End it by the end of its input."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
 
 
 class Process:

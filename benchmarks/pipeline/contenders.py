@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from benchmarks.common import ROOT, clean_environment
+from benchmarks.common import ROOT, Lines, offline_environment
 from benchmarks.pipeline.tree import Tree
 from worker.client import Client
 
@@ -82,7 +81,7 @@ class Worker:
             "align": {"model": str(models.alignment), "device": models.device},
             "diarize": {"model": str(models.diarization), "device": models.device},
         }
-        self.client = Client(env=_offline())
+        self.client = Client(env=offline_environment())
         self.results: list[dict[str, Any]] = []
         """Of the last run."""
         self.tree = Tree(self.client.process.pid, models.device)
@@ -114,48 +113,31 @@ class Script:
 
     def __init__(self, name: str, script: str, models: Models, *arguments: str) -> None:
         self.name = name
-        self._process = subprocess.Popen(
+        self._lines = Lines(
             [
                 *(sys.executable, str(_HERE / script)),
                 *(models.device, models.compute_type, *arguments),
-            ],
-            cwd=ROOT,
-            env={**_offline(), "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            bufsize=1,
+            ]
         )
-        self._tree = Tree(self._process.pid, models.device)
-        self._read()
+        self._tree = Tree(self._lines.pid, models.device)
+        self._lines.answer()
 
     def run(self, files: Sequence[Path], *, whole: bool) -> Round:
         self._tree.forget_peaks()
         cpu, started = self._tree.cpu_seconds, time.perf_counter()
         first = None
         for file in files:
-            assert self._process.stdin
-            asked = {"audio": str(file), "batch": BATCH, "whole": whole}
-            self._process.stdin.write(json.dumps(asked) + "\n")
-            self._read()
+            self._lines.ask({"audio": str(file), "batch": BATCH, "whole": whole})
+            self._lines.answer()
             first = first or time.perf_counter() - started
-            self._read()
+            self._lines.answer()
         wall = time.perf_counter() - started
         cpu = self._tree.cpu_seconds - cpu
         return Round(wall, cpu, first, self._tree.peak, self._tree.device_peak)
 
     def close(self) -> None:
         self._tree.stop()
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-    def _read(self) -> None:
-        assert self._process.stdout
-        if not self._process.stdout.readline():
-            raise RuntimeError(f"{self.name} ended early, with code {self._process.wait()}")
+        self._lines.close()
 
 
 def faster_whisper(models: Models, threads: int) -> Script:
@@ -192,7 +174,7 @@ class Command:
             *("--output_format", "json", "--verbose", "False"),
             "--temperature_increment_on_fallback=0.2",
         ]
-        self._environment = _offline() | _stand_ins(Path(self._scratch.name))
+        self._environment = offline_environment() | _stand_ins(Path(self._scratch.name))
 
     def run(self, files: Sequence[Path], *, whole: bool) -> Round:
         stages = ["--diarize"] if whole else ["--no_align"]
@@ -222,10 +204,6 @@ class Command:
 
     def close(self) -> None:
         self._scratch.cleanup()
-
-
-def _offline() -> dict[str, str]:
-    return {**clean_environment(), "HF_HUB_OFFLINE": "1"}
 
 
 def _stand_ins(folder: Path) -> dict[str, str]:

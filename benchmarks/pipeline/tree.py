@@ -24,6 +24,8 @@ class Tree:
         """Megabytes of private memory at most, by what the process is."""
         self.peak = 0.0
         """Megabytes of private memory of all at a time."""
+        self.resident_peak = 0.0
+        """The same with pages that a file backs; those that processes share count for each."""
         self.device_peak = 0.0
         """The same of the device, as its driver tells."""
         self._stopped = threading.Event()
@@ -38,7 +40,7 @@ class Tree:
 
     def forget_peaks(self) -> None:
         """Measure peaks from now on."""
-        self.peak = self.device_peak = 0.0
+        self.peak = self.resident_peak = self.device_peak = 0.0
         self.peaks = {}
 
     def stop(self) -> None:
@@ -51,18 +53,20 @@ class Tree:
             self._look()
 
     def _look(self) -> None:
-        total = 0.0
+        total = resident = 0.0
         pids = _tree(self._pid)
         if self._device == "cuda":
             self.device_peak = max(self.device_peak, _device_megabytes(pids))
         for pid in pids:
             with suppress(OSError, ValueError, LookupError):  # it has just ended
                 self._cpu[pid] = _cpu_seconds(pid)
-                private = _private_megabytes(pid)
+                private, mapped = _megabytes(pid)
                 name = _name(pid)
                 self.peaks[name] = max(self.peaks.get(name, 0.0), private)
                 total += private
+                resident += private + mapped
         self.peak = max(self.peak, total)
+        self.resident_peak = max(self.resident_peak, resident)
 
 
 def device_name() -> str:
@@ -96,12 +100,15 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def _private_megabytes(pid: int) -> float:
-    """What no file backs: pages of mapped files are the kernel's to take back."""
+def _megabytes(pid: int) -> tuple[float, float]:
+    """What no file backs, and what one does: those pages are the kernel's to take back."""
     status = Path(f"/proc/{pid}/status").read_text()
     lines = dict(line.split(":", 1) for line in status.splitlines())
-    kilobytes = int(lines["RssAnon"].split()[0]) + int(lines["RssShmem"].split()[0])
-    return kilobytes * 1024 / _MEGABYTE
+    anonymous, shared, mapped = (
+        int(lines[name].split()[0]) * 1024 / _MEGABYTE
+        for name in ("RssAnon", "RssShmem", "RssFile")
+    )
+    return anonymous + shared, mapped
 
 
 def _name(pid: int) -> str:

@@ -17,6 +17,9 @@ _LOCK: Final = ROOT / "requirements" / "benchmark.txt"
 _ENVIRONMENT: Final = ROOT / ".venv-benchmark"
 _CONTENDERS: Final = Path(__file__).parent / "contenders"
 
+PYTHON: Final = _ENVIRONMENT / "bin" / "python"
+"""The interpreter that has them, once `prepare` has been called."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -42,7 +45,7 @@ class Contender:
 
 def contenders() -> list[Contender]:
     """The floor first, then our front, then the peers."""
-    peer = str(_peer_python())
+    peer = str(PYTHON)
 
     def script(python: str, name: str) -> tuple[str, ...]:
         return (python, str(_CONTENDERS / f"{name}.py"))
@@ -59,11 +62,11 @@ def contenders() -> list[Contender]:
     ]
 
 
-def peer_versions() -> dict[str, str]:
+def peer_versions(packages: tuple[str, ...] = PEER_PACKAGES) -> dict[str, str]:
     """The versions of the peers, as installed in their environment."""
-    code = f"from importlib.metadata import version as v; print(*map(v, {PEER_PACKAGES!r}))"
-    done = subprocess.run([_peer_python(), "-c", code], check=True, capture_output=True, text=True)
-    return dict(zip(PEER_PACKAGES, done.stdout.split(), strict=True))
+    code = f"from importlib.metadata import version as v; print(*map(v, {packages!r}))"
+    done = subprocess.run([PYTHON, "-c", code], check=True, capture_output=True, text=True)
+    return dict(zip(packages, done.stdout.split(), strict=True))
 
 
 def prepare() -> None:
@@ -74,7 +77,7 @@ def prepare() -> None:
         return
     say(f"installing the peers into {_ENVIRONMENT.name} …")
     subprocess.run([sys.executable, "-m", "venv", "--clear", _ENVIRONMENT], check=True)
-    pip = (_peer_python(), "-m", "pip", "--disable-pip-version-check", "--quiet")
+    pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet")
     subprocess.run(
         [*pip, "install", "--require-hashes", "--no-deps", "--requirement", _LOCK],
         check=True,
@@ -82,7 +85,3 @@ def prepare() -> None:
         stdout=sys.stderr,
     )
     stamp.write_text(digest)
-
-
-def _peer_python() -> Path:
-    return _ENVIRONMENT / "bin" / "python"
