@@ -123,7 +123,7 @@ class TranscribeParams(ModelParams, kw_only=True):
     beam_size: Count = 5
     """Hypotheses that are followed at temperature 0."""
     best_of: Count = 5
-    """Random samples to choose from in the packages; ignored, as nothing is drawn at random."""
+    """Samples to choose from at other temperatures."""
     patience: Annotated[float, Meta(gt=0)] = 1.0
     """How long a beam search goes on, as a factor."""
     length_penalty: float = 1.0
@@ -136,9 +136,8 @@ class TranscribeParams(ModelParams, kw_only=True):
         Annotated[float, Meta(ge=0)]
         | Annotated[list[Annotated[float, Meta(ge=0)]], Meta(min_length=1)]
     ) = field(default_factory=lambda: [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    """One temperature, or several tried in turn when a threshold is missed. Nothing is drawn at
-    random: the higher the temperature, the stricter a rule against repetition, so that the same
-    request gives the same words."""
+    """One temperature, or several tried in turn when a threshold is missed. What is drawn at random
+    is drawn alike each time: the same request gives the same words."""
     compression_ratio_threshold: float | None = 2.4
     """Text that compresses better than this is repetitive, and decoded again."""
     log_prob_threshold: float | None = -1.0

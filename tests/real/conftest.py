@@ -1,7 +1,13 @@
-"""What the tests of real models share: where `make models` laid them."""
+"""What the tests of real models share: where `make models` laid them, and recordings.
+
+The samples that `make models` lays and the telephone call that pyannote.audio ships are there
+always. REAL_RECORDINGS names a directory of more, in the form of `benchmarks/real` (manifest.jsonl
+and what it names); tests of these are skipped without it.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +16,8 @@ from examples.models import MODELS
 from examples.models.laying import is_laid
 from examples.models.things import THINGS
 
+RECORDINGS = os.environ.get("REAL_RECORDINGS")
+
 
 @pytest.fixture(scope="session")
 def models() -> Path:
@@ -17,3 +25,15 @@ def models() -> Path:
     if not all(is_laid(thing.name) for thing in THINGS):
         pytest.fail("Run `make models` first.", pytrace=False)
     return MODELS
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The directory of more recordings."""
+    if not RECORDINGS:
+        pytest.skip("REAL_RECORDINGS names no directory of recordings")
+    return Path(RECORDINGS)
+
+
+def pytest_report_header() -> str:
+    return f"more recordings: {RECORDINGS or 'none'}"

@@ -12,7 +12,6 @@ from protocol.values import Notice
 from worker import audio
 from worker.engines import whisper_model, whisper_options
 from worker.engines.recognition import Recognition, Recognizer, Work
-from worker.engines.repeatable import RepeatableModel
 from worker.engines.stretches import Piece
 
 if TYPE_CHECKING:
@@ -24,9 +23,9 @@ class WhisperEngine(Recognizer):
     """Methods of the engine's process."""
 
     def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:
-        model, notices = whisper_model.load(params)
-        model.model = RepeatableModel(model.model)
-        return model, notices
+        from worker.engines.repeatable import make_repeatable
+
+        return whisper_model.load(params, make_repeatable)
 
     def _ignored(
         self, request: TranscribeParams, given: Collection[str], language: str | None

@@ -80,7 +80,7 @@ def ignored(
 ) -> Iterator[Notice]:
     """A warning for each option that the client wrote and that changes nothing."""
     batched = request.batch_size is not None
-    reasons = {"bestOf": "nothing is drawn at random"}
+    reasons: dict[str, str] = {}
     if batched:
         reasons |= _BATCHED_IGNORES
         if request.vad_parameters and request.vad_parameters.max_speech_duration is not None:
@@ -89,6 +89,7 @@ def ignored(
     if not isinstance(temperatures, list):
         temperatures = [temperatures]
     if not any(temperatures):
+        reasons["bestOf"] = "it applies at temperatures above 0"
         reasons["promptResetOnTemperature"] = "it applies at temperatures above 0"
     if request.beam_size == 1:
         reasons["patience"] = "it applies to a beam search"

@@ -1,0 +1,99 @@
+"""The engines give what the packages that they wrap give, on real speech.
+
+Where no window misses a threshold. Where one does, faster-whisper draws tokens at random and gives
+other words each time it runs, and the worker does not; its batched mode, unlike the package's, then
+decodes the window again at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.speech import CALL, sample
+from tests.support import Session
+from worker.audio import decode
+
+THREADS = 2
+Timed = tuple[float, float, str]
+
+
+@pytest.fixture(scope="module")
+def files(models: Path) -> list[Path]:
+    """The call, and two samples of other languages."""
+    return [CALL, sample(models, "fr/pangrama"), sample(models, "pt/pangrama")]
+
+
+@pytest.fixture(scope="module")
+def package(models: Path) -> Any:
+    """faster-whisper's model."""
+    from faster_whisper import WhisperModel
+
+    return WhisperModel(
+        str(models / "base"), device="cpu", compute_type="int8", cpu_threads=THREADS
+    )
+
+
+def by_worker(worker: Session, models: Path, file: Path, **options: Any) -> list[Timed]:
+    result = worker.transcribe(
+        file,
+        model=str(models / "base"),
+        computeType="int8",
+        device="cpu",
+        threads=THREADS,
+        **options,
+    )
+    return [(each["start"], each["end"], each["text"]) for each in result["segments"]]
+
+
+def timed(segments: Iterator[Any]) -> list[Timed]:
+    return [(round(each.start, 3), round(each.end, 3), each.text.strip()) for each in segments]
+
+
+@pytest.mark.parametrize("options", [{}, {"vad_filter": True, "word_timestamps": True}], ids=str)
+def test_sequential_is_faster_whispers(
+    models: Path, worker: Session, package: Any, files: list[Path], options: dict[str, bool]
+) -> None:
+    wire = {"vadFilter": "vad_filter" in options, "wordTimestamps": "word_timestamps" in options}
+    for file in files:
+        segments, _ = package.transcribe(decode(str(file)), temperature=0, **options)
+        found = by_worker(worker, models, file, temperature=0, **wire)
+        assert found == timed(segments)
+
+
+@pytest.mark.parametrize("without_timestamps", [True, False])
+def test_batched_is_faster_whispers(
+    models: Path, worker: Session, package: Any, files: list[Path], without_timestamps: bool
+) -> None:
+    # The package's own default is without timestamps; the worker's is with, as in its other mode.
+    from faster_whisper import BatchedInferencePipeline
+
+    for file in files:
+        segments, _ = BatchedInferencePipeline(package).transcribe(
+            decode(str(file)), batch_size=4, without_timestamps=without_timestamps, temperature=0
+        )
+        options = {"batchSize": 4, "withoutTimestamps": without_timestamps, "temperature": 0}
+        found = by_worker(worker, models, file, **options)
+        assert found == [each for each in timed(segments) if each[2]]
+
+
+def test_whisperx_is_whisperx(models: Path, worker: Session, files: list[Path]) -> None:
+    import whisperx
+
+    pipeline = whisperx.load_model(
+        str(models / "base"),
+        "cpu",
+        compute_type="int8",
+        threads=THREADS,
+        vad_method="pyannote",
+        local_files_only=True,
+    )
+    for file in files:
+        result = pipeline.transcribe(decode(str(file)), batch_size=4)
+        found = by_worker(worker, models, file, engine="whisperx", batchSize=4)
+        assert found == [
+            (each["start"], each["end"], each["text"].strip()) for each in result["segments"]
+        ]

@@ -1,0 +1,47 @@
+"""Short samples in nine languages: the language, and what is said."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.real.score import character_errors
+from tests.real.speech import samples, text_of
+from tests.support import Session
+
+Heard = list[tuple[str, str, str, str]]
+"""Language and text, as they are and as they were heard."""
+
+
+@pytest.fixture(scope="module")
+def heard(models: Path, worker: Session) -> Heard:
+    """All samples by Whisper base, by default."""
+    found: Heard = []
+    for path, language in samples(models):
+        result = worker.transcribe(path, model=str(models / "base"))
+        found.append((language, text_of(path), result["language"], result["text"]))
+    assert len(found) == 27
+    return found
+
+
+def test_the_language_is_right(heard: Heard) -> None:
+    assert sum(language == found for language, _, found, _ in heard) >= 22
+
+
+def test_what_is_said_without_numbers_is_written_down(heard: Heard) -> None:
+    # Numbers are written as digits, which people wrote as words.
+    pairs = [
+        character_errors(said, written, language)
+        for language, said, _, written in heard
+        if not re.search(r"\d", said + written)
+    ]
+    assert sum(count for _, count in pairs) > 300
+    assert sum(errors for errors, _ in pairs) / sum(count for _, count in pairs) <= 0.38
+
+
+def test_english_is_written_down_without_a_fault(heard: Heard) -> None:
+    english = [(said, written) for language, said, _, written in heard if language == "en"]
+    assert len(english) == 3
+    assert all(character_errors(said, written, "en")[0] == 0 for said, written in english)
