@@ -13,9 +13,12 @@ BUNDLE_TESTS := bundle transcribe bad_input session engine cancel cli models
 ifeq ($(FLAVOR),full)
 BUNDLE_TESTS += alignment diarization whisperx pipeline
 endif
+REAL_BUNDLE_TESTS := samples call options
+# More recordings for test-real, in the form of benchmarks/real: a directory, or none.
+REAL_RECORDINGS ?= $(wildcard ../shared/real)
 SOURCES := $(shell find worker protocol -name '*.py')
 
-.PHONY: help setup models run audit test test-cuda test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-clean benchmark clean
+.PHONY: help setup models run audit test test-real test-cuda test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-test-real bundle-clean benchmark clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +40,10 @@ run: setup ## transcribe a telephone call through the worker, shown step by step
 test: setup ## the whole test suite, without a network where the system can do that
 	@command -v jq >/dev/null || { apt-get update -qq && apt-get install -y -qq jq; }
 	$(BIN)/python -m tests.offline $(BIN)/python -m pytest
+
+test-real: models ## real models on real speech: errors, parity with the packages, options
+	REAL_RECORDINGS=$(abspath $(REAL_RECORDINGS)) \
+	  $(BIN)/python -m tests.offline $(BIN)/python -m pytest tests/real
 
 test-cuda: setup ## what only a machine with a CUDA device can show
 	$(BIN)/python -m pytest tests/cuda_device
@@ -84,6 +91,11 @@ bundle-test: bundle ## the frozen program against the tests of the source, which
 	env -i $(BIN)/python -m protocol.conformance --profile worker -- $(CURDIR)/$(SEALED)
 	env -i FLAVOR=$(FLAVOR) TEST_WORKER=$(CURDIR)/$(SEALED) TEST_BUNDLE=$(CURDIR)/$(dir $(BUNDLE)) \
 	  $(BIN)/python -m pytest $(BUNDLE_TESTS:%=tests/test_%.py)
+
+bundle-test-real: bundle models ## the frozen program on real models and speech
+	$(BIN)/python -m tests.sealed $(BUNDLE) $(SEALED)
+	env -i TEST_WORKER=$(CURDIR)/$(SEALED) \
+	  $(BIN)/python -m pytest $(REAL_BUNDLE_TESTS:%=tests/real/test_%.py)
 
 bundle-clean: ## remove what freezing made
 	rm -rf build/lite build/full build/quickstart dist

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from examples.models import MODELS, call
-from examples.models.laying import is_laid, lay
+from examples.models.install import install, is_installed
 from protocol.errors import RpcError
 from worker.client import Client
 
@@ -118,19 +118,18 @@ def _choose(options: argparse.Namespace, screen: Screen) -> tuple[dict[str, Any]
         return {"audio": options.audio or str(TEST_RECORDING), "model": options.model, **hub}, True
     try:
         audio = options.audio or str(call() / "sample.wav")
-        reasons = [] if options.audio else lay([RECOGNITION, DIARIZATION], screen.say)
+        reasons = [] if options.audio else install([RECOGNITION, DIARIZATION], screen.say)
     except FileNotFoundError as error:
         audio, reasons = str(TEST_RECORDING), [str(error)]
-    if not reasons and is_laid(RECOGNITION):
+    if not reasons and is_installed(RECOGNITION):
         real: dict[str, Any] = {
             "audio": audio,
             "model": str(MODELS / RECOGNITION),
-            "computeType": "int8",
             "wordTimestamps": True,
         }
         if options.align:
             real |= {"align": True, "download": True}
-        if is_laid(DIARIZATION):
+        if is_installed(DIARIZATION):
             real["diarize"] = {"model": str(MODELS / DIARIZATION)}
         return real, True
     for reason in reasons:

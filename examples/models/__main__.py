@@ -1,4 +1,4 @@
-"""Lay real models and real speech under build/models: all of them, or those named.
+"""Install real models and real speech under build/models: all of them, or those named.
 
 python -m examples.models [NAME …]
 """
@@ -9,24 +9,24 @@ import argparse
 import sys
 
 from examples.models import MODELS
-from examples.models.laying import lay
-from examples.models.things import THINGS
+from examples.models.assets import ASSETS
+from examples.models.install import install
 
 
 def main() -> int:
-    """Lay; return 1 when something could not be laid."""
+    """Install; return 1 when an asset could not be installed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "names",
         nargs="*",
         metavar="NAME",
-        help="; ".join(f"{thing.name}: {thing.what}" for thing in THINGS),
+        help="; ".join(f"{asset.name}: {asset.what}" for asset in ASSETS),
     )
     names = parser.parse_args().names
-    known = [thing.name for thing in THINGS]
+    known = [asset.name for asset in ASSETS]
     if unknown := [name for name in names if name not in known]:
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(known)}")
-    failures = lay(names)
+    failures = install(names)
     for failure in failures:
         print(failure, file=sys.stderr)
     if not failures:

@@ -1,6 +1,6 @@
-"""What the tests of real models share: where `make models` laid them, and recordings.
+"""What the tests of real models share: where `make models` put them, and recordings.
 
-The samples that `make models` lays and the telephone call that pyannote.audio ships are there
+The samples that `make models` installs and the telephone call that pyannote.audio ships are there
 always. REAL_RECORDINGS names a directory of more, in the form of `benchmarks/real` (manifest.jsonl
 and what it names); tests of these are skipped without it.
 """
@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from examples.models import MODELS
-from examples.models.laying import is_laid
-from examples.models.things import THINGS
+from examples.models.assets import ASSETS
+from examples.models.install import is_installed
 
 RECORDINGS = os.environ.get("REAL_RECORDINGS")
 
 
 @pytest.fixture(scope="session")
 def models() -> Path:
-    """The directory of the real models and samples; it is an error when one of them lacks."""
-    if not all(is_laid(thing.name) for thing in THINGS):
+    """The directory of real models and samples; fails when one is missing."""
+    if not all(is_installed(asset.name) for asset in ASSETS):
         pytest.fail("Run `make models` first.", pytrace=False)
     return MODELS
 

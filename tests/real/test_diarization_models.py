@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from examples.models import call, campplus
-from examples.models.things import EMBEDDING, WEIGHTS
+from examples.models.assets import EMBEDDING, WEIGHTS
 from tests.measures import diarization_error
+from tests.real.speech import CALL, call_lines
 from tests.support import Session
 
 
@@ -43,3 +45,37 @@ def test_the_two_people_of_a_telephone_call_are_told_apart(models: Path, worker:
         truth.append({"start": float(start), "end": end, "speaker": speaker})
     wrong, spoken = diarization_error(truth, result["turns"])
     assert wrong / spoken < 0.15
+
+
+def test_the_words_of_the_call_have_their_speakers(models: Path, worker: Session) -> None:
+    result = worker.transcribe(
+        CALL,
+        model=str(models / "base"),
+        diarize={"model": str(models / "diarization")},
+        wordTimestamps=True,
+    )
+    assert result["warnings"] == []
+    lines = call_lines()
+    pairs: Counter[tuple[str, str]] = Counter()
+    for segment in result["segments"]:
+        for word in segment["words"]:
+            middle = (word["start"] + word["end"]) / 2
+            pairs.update(
+                (line.speaker, word["speaker"]) for line in lines if line.start <= middle < line.end
+            )
+    spoken = sum(pairs.values())
+    assert spoken >= 60
+    names = {
+        speaker: max((n, heard) for (who, heard), n in pairs.items() if who == speaker)[1]
+        for speaker in ("Diane", "Sheila")
+    }
+    assert len(set(names.values())) == 2
+    assert sum(pairs[who, heard] for who, heard in names.items()) / spoken >= 0.9
+
+
+@pytest.mark.parametrize("engine", ["faster-whisper", "whisperx"])
+def test_what_libraries_print_stays_off_the_terminal(models: Path, engine: str) -> None:
+    options = {"model": str(models / "base"), "engine": engine, "end": 12}
+    with Session() as session:
+        session.transcribe(CALL, diarize={"model": str(models / "diarization")}, **options)
+    assert session.stderr == b""

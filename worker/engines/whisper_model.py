@@ -152,4 +152,6 @@ def native_error(error: Exception, kind: str, what: str) -> RpcError:
         kind = "out_of_memory"
     elif "cuda" in folded or "cublas" in folded or "cudnn" in folded:
         kind = "device_unavailable"
+    elif "unable to open file" in folded:  # it was there when it was loaded first
+        kind = "model_invalid"
     return RpcError(kind, f"{what}: {text or type(error).__name__}.")

