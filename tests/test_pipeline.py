@@ -255,6 +255,19 @@ def test_files_are_written_with_speakers(warm: Session, tmp_path: Path) -> None:
     assert rttm.count("SPEAKER mixture-02 1") == len(result["turns"])
 
 
+def test_jobs_for_devices_that_do_not_exist_share_the_places_of_the_cpu(start: Any) -> None:
+    session = start()
+    ids = [
+        session.send_transcribe(RECORDINGS / "demo.flac", formats=["srt"], deviceIndex=99 + number)
+        for number in range(8)
+    ]
+    running = 0
+    while jobs := session.call("jobs/list")["jobs"]:
+        running = max(running, sum(job["state"] == "running" for job in jobs))
+    assert all(session.result(id_)["contents"]["srt"] for id_ in ids)
+    assert running <= 4  # three, and one that could overtake a batch
+
+
 def test_a_file_that_is_there_is_refused_before_any_work(warm: Session, tmp_path: Path) -> None:
     (tmp_path / "talk.srt").write_text("mine")
     with pytest.raises(RpcError) as caught:

@@ -40,8 +40,8 @@ class Work:
     def __init__(self, managers: Managers, log: Log) -> None:
         self._managers = managers
         self._log = log
-        self._pipelines: dict[int, Pipelines] = {}
-        """By the CUDA device that they are for: each has places of its own."""
+        self._pipelines: dict[int | None, Pipelines] = {}
+        """By CUDA device, or None for the CPU: each runs a few jobs side by side."""
         self._lock = threading.Lock()
 
     def engine_methods(self) -> dict[str, Method]:
@@ -141,10 +141,9 @@ class Work:
     def _start_pipeline(self, job: Job, params: TranscribeParams) -> Later:
         from worker.pipeline.pipelines import Pipelines
 
+        device = self._managers.cuda_device(params.device, params.device_index)
         with self._lock:
-            pipelines = self._pipelines.setdefault(
-                params.device_index, Pipelines(self._managers, self._log)
-            )
+            pipelines = self._pipelines.setdefault(device, Pipelines(self._managers, self._log))
         return pipelines.start(job, params)
 
 

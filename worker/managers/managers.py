@@ -355,18 +355,19 @@ class Managers:
         """Those beside `manager` that take memory."""
         return [each for each in self._managers.values() if each is not manager and each.present]
 
+    def cuda_device(self, device: str, index: int) -> int | None:
+        """The index of the CUDA device that a model would run on; None where that is the CPU."""
+        present = device in ("auto", "cuda") and index < len(self._devices.memory())
+        return index if present else None
+
     def _expected(self, model: Model) -> memory.Estimate:
         measure = self._measure_of(model)
-        on_device = (
-            model.device in ("auto", "cuda")
-            and bool(model.params)
-            and model.device_index < len(self._devices.memory())
-        )
+        device = self.cuda_device(model.device, model.device_index) if model.params else None
         guess = memory.estimate(
             model.kind,
             measure.weights,
             model.compute_type,
-            on_device,
+            device is not None,
             self._bases.get(model.kind),
         )
         return memory.Estimate(measure.peak or guess.system, measure.device or guess.device)
