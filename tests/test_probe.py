@@ -169,12 +169,23 @@ def test_every_required_package_tells_its_version_its_place_and_its_import_time(
         assert Path(package.location).is_dir()
 
 
-def test_that_torchcodec_does_not_load_is_no_fault_and_says_why_ffmpeg_is_not_needed(
+def test_torchcodec_that_finds_no_ffmpeg_says_that_none_is_needed(faults: Faults) -> None:
+    faults.package("torchcodec", "raise RuntimeError('Could not load libtorchcodec.')")
+    (finding,) = probe.check(["torchcodec"], TIMEOUT).findings
+    assert finding.id == "torchcodec_not_loadable"
+    assert "no ffmpeg is needed" in finding.remedy
+
+
+def test_the_worker_is_whole_whether_torchcodec_finds_ffmpeg_or_not(
     whole: tuple[int, ProbeResult, list[str]],
 ) -> None:
-    finding = ids(whole[1].findings)["torchcodec_not_loadable"]
-    assert (finding.severity, finding.package) == ("info", "torchcodec")
-    assert "no ffmpeg is needed" in finding.remedy
+    finding = ids(whole[1].findings).get("torchcodec_not_loadable")
+    assert finding is None or (finding.severity, finding.package) == ("info", "torchcodec")
+
+
+def test_torchcodec_that_finds_ffmpeg_is_not_told_of(faults: Faults) -> None:
+    faults.package("torchcodec", "")
+    assert probe.check(["torchcodec"], TIMEOUT).findings == []
 
 
 def test_nothing_is_asked_of_the_network_unless_wanted(
