@@ -8,11 +8,12 @@ and what it names); tests of these are skipped without it.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from examples.models import MODELS
+from examples.models import MODELS, call
 from examples.models.assets import ASSETS
 from examples.models.install import is_installed
 
@@ -25,6 +26,16 @@ def models() -> Path:
     if not all(is_installed(asset.name) for asset in ASSETS):
         pytest.fail("Run `make models` first.", pytrace=False)
     return MODELS
+
+
+@pytest.fixture(scope="session")
+def telephone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A telephone call of two people, 30 s; the first says something after 6.7 s.
+
+    It is a copy, because the frozen program cannot see the environment that it is installed in.
+    """
+    source = call() / "sample.wav"
+    return Path(shutil.copy(source, tmp_path_factory.mktemp("telephone")))
 
 
 @pytest.fixture(scope="session")

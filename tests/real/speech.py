@@ -1,4 +1,4 @@
-"""The real speech that every machine has: samples in nine languages, and a telephone call."""
+"""What is said in the real speech that every machine has: samples, and a telephone call."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from benchmarks.real.score import word_errors
 from examples.models import call
 from tests.support import SAMPLE_RATE, write_wav
 from worker.audio import decode
-
-CALL = call() / "sample.wav"
-"""Two people for 30 s; the first says something after 6.7 s."""
 
 
 class Line(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.real.score import words
-from tests.real.speech import CALL, call_errors, call_lines
+from tests.real.speech import call_errors, call_lines
 from tests.support import Session
 
 
@@ -24,21 +24,26 @@ from tests.support import Session
     ids=str,
 )
 def test_the_words_are_heard(
-    models: Path, worker: Session, model: str, options: dict[str, Any], errors: float
+    models: Path,
+    telephone: Path,
+    worker: Session,
+    model: str,
+    options: dict[str, Any],
+    errors: float,
 ) -> None:
-    result = worker.transcribe(CALL, model=str(models / model), **options)
+    result = worker.transcribe(telephone, model=str(models / model), **options)
     assert result["language"] == "en"
     assert call_errors(result) <= errors
 
 
-def test_auto_computes_in_int8_on_a_cpu(models: Path, worker: Session) -> None:
-    result = worker.transcribe(CALL, model=str(models / "base"), device="cpu", end=10)
+def test_auto_computes_in_int8_on_a_cpu(models: Path, telephone: Path, worker: Session) -> None:
+    result = worker.transcribe(telephone, model=str(models / "base"), device="cpu", end=10)
     assert result["computeType"].startswith("int8")
     assert result["warnings"] == []
 
 
-def test_words_are_where_they_are_said(models: Path, worker: Session) -> None:
-    result = worker.transcribe(CALL, model=str(models / "base"), wordTimestamps=True)
+def test_words_are_where_they_are_said(models: Path, telephone: Path, worker: Session) -> None:
+    result = worker.transcribe(telephone, model=str(models / "base"), wordTimestamps=True)
     found = [word for segment in result["segments"] for word in segment["words"]]
     assert all(0 <= word["start"] <= word["end"] <= 30 for word in found)
     placed = 0
@@ -54,21 +59,23 @@ def test_words_are_where_they_are_said(models: Path, worker: Session) -> None:
     assert placed / total >= 0.8
 
 
-def test_a_part_is_heard_with_the_times_of_the_whole(models: Path, worker: Session) -> None:
-    result = worker.transcribe(CALL, model=str(models / "base"), start=17.7, end=21.5)
+def test_a_part_is_heard_with_the_times_of_the_whole(
+    models: Path, telephone: Path, worker: Session
+) -> None:
+    result = worker.transcribe(telephone, model=str(models / "base"), start=17.7, end=21.5)
     assert words(result["text"], "en")[-7:] == words("I'm in New Jersey now though.", "en")
     assert all(17.7 <= segment["start"] <= 21.5 for segment in result["segments"])
 
 
-def test_clips_alone_are_heard(models: Path, worker: Session) -> None:
+def test_clips_alone_are_heard(models: Path, telephone: Path, worker: Session) -> None:
     result = worker.transcribe(
-        CALL, model=str(models / "base"), clipTimestamps=[12.5, 14.2, 20.1, 21.5]
+        telephone, model=str(models / "base"), clipTimestamps=[12.5, 14.2, 20.1, 21.5]
     )
     wanted = "This is Diane in New Jersey. I'm in New Jersey now though."
     assert words(result["text"], "en") == words(wanted, "en")
 
 
-def test_what_libraries_print_stays_off_the_terminal(models: Path) -> None:
+def test_what_libraries_print_stays_off_the_terminal(models: Path, telephone: Path) -> None:
     with Session() as session:
-        session.transcribe(CALL, model=str(models / "base"), computeType="default", end=10)
+        session.transcribe(telephone, model=str(models / "base"), computeType="default", end=10)
     assert session.stderr == b""

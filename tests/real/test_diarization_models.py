@@ -10,7 +10,7 @@ import pytest
 from examples.models import call, campplus
 from examples.models.assets import EMBEDDING, WEIGHTS
 from tests.measures import diarization_error
-from tests.real.speech import CALL, call_lines
+from tests.real.speech import call_lines
 from tests.support import Session
 
 
@@ -34,8 +34,10 @@ def test_the_embedding_in_onnx_gives_what_torch_does(models: Path, frames: int, 
     assert float((torch.from_numpy(found) - expected).abs().max()) < 1e-3
 
 
-def test_the_two_people_of_a_telephone_call_are_told_apart(models: Path, worker: Session) -> None:
-    job = {"audio": str(call() / "sample.wav"), "model": str(models / "diarization")}
+def test_the_two_people_of_a_telephone_call_are_told_apart(
+    models: Path, telephone: Path, worker: Session
+) -> None:
+    job = {"audio": str(telephone), "model": str(models / "diarization")}
     result = worker.result(worker.send("diarize", {**job, "embeddings": True}))
     assert [len(vector) for vector in result["embeddings"].values()] == [campplus.DIMENSION] * 2
     truth = []
@@ -47,9 +49,11 @@ def test_the_two_people_of_a_telephone_call_are_told_apart(models: Path, worker:
     assert wrong / spoken < 0.15
 
 
-def test_the_words_of_the_call_have_their_speakers(models: Path, worker: Session) -> None:
+def test_the_words_of_the_call_have_their_speakers(
+    models: Path, telephone: Path, worker: Session
+) -> None:
     result = worker.transcribe(
-        CALL,
+        telephone,
         model=str(models / "base"),
         diarize={"model": str(models / "diarization")},
         wordTimestamps=True,
@@ -74,8 +78,10 @@ def test_the_words_of_the_call_have_their_speakers(models: Path, worker: Session
 
 
 @pytest.mark.parametrize("engine", ["faster-whisper", "whisperx"])
-def test_what_libraries_print_stays_off_the_terminal(models: Path, engine: str) -> None:
+def test_what_libraries_print_stays_off_the_terminal(
+    models: Path, telephone: Path, engine: str
+) -> None:
     options = {"model": str(models / "base"), "engine": engine, "end": 12}
     with Session() as session:
-        session.transcribe(CALL, diarize={"model": str(models / "diarization")}, **options)
+        session.transcribe(telephone, diarize={"model": str(models / "diarization")}, **options)
     assert session.stderr == b""

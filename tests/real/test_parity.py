@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.real.speech import CALL, sample
+from tests.real.speech import sample
 from tests.support import Session
 from worker.audio import decode
 from worker.quiet import QUIET
@@ -27,9 +27,9 @@ Timed = tuple[float, float, str]
 
 
 @pytest.fixture(scope="module")
-def files(models: Path) -> list[Path]:
+def files(models: Path, telephone: Path) -> list[Path]:
     """The call, and two samples of other languages."""
-    return [CALL, sample(models, "fr/pangrama"), sample(models, "pt/pangrama")]
+    return [telephone, sample(models, "fr/pangrama"), sample(models, "pt/pangrama")]
 
 
 @pytest.fixture(scope="module")
