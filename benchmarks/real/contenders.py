@@ -149,18 +149,16 @@ def entries(model: Path, threads: int) -> dict[str, Entry]:
 
         return Entry(f"whisper.cpp, {kind}{', its VAD' if vad else ''}", start)
 
-    int8 = {"computeType": "int8"}
     whisperx = (model, "int8", threads, BATCH)
     return {
         "worker": worker("defaults"),
-        "worker-int8": worker("int8", **int8),
         "worker-float32": worker("float32", computeType="float32"),
-        "worker-vad": worker("vadFilter", **int8, vadFilter=True),
+        "worker-vad": worker("vadFilter", vadFilter=True),
         "worker-vad-words": worker(
-            "vadFilter, wordTimestamps", **int8, vadFilter=True, wordTimestamps=True
+            "vadFilter, wordTimestamps", vadFilter=True, wordTimestamps=True
         ),
-        "worker-batch": worker(f"batchSize {BATCH}", **int8, batchSize=BATCH),
-        "worker-whisperx": worker("engine whisperx", **int8, engine="whisperx", batchSize=BATCH),
+        "worker-batch": worker(f"batchSize {BATCH}", batchSize=BATCH),
+        "worker-whisperx": worker("engine whisperx", engine="whisperx", batchSize=BATCH),
         REFERENCE: faster_whisper("faster-whisper"),
         "faster-whisper-vad": faster_whisper("faster-whisper, VAD", vad_filter=True),
         "faster-whisper-batch": faster_whisper(

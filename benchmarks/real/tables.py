@@ -87,15 +87,15 @@ def _short_wer(runs: Mapping[str, Run], material: Material, english: bool) -> fl
 
 def precisions(results: Results, material: Material) -> str:
     """How far int8 changes what is written."""
-    if not {"worker-int8", "worker-float32"} <= set(results):
-        return "int8 against float32: not measured (it takes worker-int8 and worker-float32)."
+    if not {"worker", "worker-float32"} <= set(results):
+        return "int8 against float32: not measured (it takes worker and worker-float32)."
     languages = {truth.id: truth.language for truth in material.truths if truth.utterances}
     short = {recording.id: recording.text_language for recording in material.short}
 
     def differ(among: Mapping[str, str]) -> str:
         counts = [
             word_errors(
-                _text(results["worker-float32"][id_]), _text(results["worker-int8"][id_]), language
+                _text(results["worker-float32"][id_]), _text(results["worker"][id_]), language
             )
             for id_, language in among.items()
         ]
