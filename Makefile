@@ -21,7 +21,7 @@ SOURCES := $(shell find worker protocol -name '*.py')
 .PHONY: help setup models run audit test test-real test-cuda test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-test-real bundle-clean benchmark clean
 
 help:
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: $(VENV)/.stamp ## make .venv with the pinned install, editable
 
