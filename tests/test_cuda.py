@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import ctranslate2
 import pytest
@@ -50,13 +51,14 @@ def test_auto_takes_the_cpu_where_a_library_of_cuda_lacks(monkeypatch: pytest.Mo
 
 
 @pytest.mark.filterwarnings("ignore")  # of what whisperx imports
+@pytest.mark.parametrize(("asked", "taken"), [("auto", "int8_float32"), ("default", "float32")])
 def test_whisperx_takes_there_what_the_cpu_can_compute_with(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, asked: Any, taken: str
 ) -> None:
     monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
     monkeypatch.setattr(cuda, "_BY_NAME", ("libcublas.so.0",))
-    model, warnings = WhisperxEngine()._load(LoadParams(model=str(MODEL)))
-    assert (model.model.device, model.model.compute_type) == ("cpu", "float32")
+    model, warnings = WhisperxEngine()._load(LoadParams(model=str(MODEL), compute_type=asked))
+    assert (model.model.device, model.model.compute_type) == ("cpu", taken)
     assert [each.kind for each in warnings] == ["device_fallback"]
 
 

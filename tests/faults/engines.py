@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.faults.rig import Reply, Run, Worker, kind_of, kinds_of, wait_for
 from tests.support import alive
+from worker.log import LEVEL_VARIABLE
 
 
 def an_engine_that_segfaults_is_one_typed_error(run: Run) -> None:
@@ -74,7 +75,9 @@ def rubbish_from_an_engine_reaches_nobody_and_costs_no_reply(run: Run) -> None:
 
 
 def what_an_engine_prints_from_c_is_not_in_the_stream(run: Run) -> None:
-    worker = _strike(run, lambda engine: run.command(engine, "say overheard"))
+    worker = _strike(
+        run, lambda engine: run.command(engine, "say overheard"), **{LEVEL_VARIABLE: "debug"}
+    )
     assert worker.messages == []
     assert "overheard" in worker.stderr.read_text()
 
@@ -129,9 +132,10 @@ def _strike(
     *allowed: str,
     relieve: Callable[[], None] = lambda: None,
     finish: bool = True,
+    **environment: str,
 ) -> Worker:
     """Have a fault in an engine at some moment of its life, and work that it may hit."""
-    worker = run.worker()
+    worker = run.worker(**environment)
     kind = run.rng.choice(["whisper", "whisper", "whisper", "audio"])
     formats: dict[str, Any] = {"formats": ["srt"]} if kind == "audio" else {}
     ids = [worker.transcribe(**formats) for _ in range(2)]
