@@ -97,7 +97,8 @@ def timestamp(at: float | None = None) -> str:
 def adopt_logging(log: Log) -> None:
     """Lead the standard library's `logging` and `warnings` into `log`.
 
-    Only libraries use them. Their errors stay errors; all else is for developers, and `debug`.
+    Libraries use them, and our own code for its retries at the hub. Errors stay errors; all else is
+    for developers, and `debug`.
     """
     import logging
 

@@ -22,8 +22,8 @@ _NO_MEMORY: Final = (
 _VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")
 
 _AUTO: Final = {"cpu": "int8_float32", "cuda": "float16"}
-"""What `auto` computes with where the device supports it. On CPUs int8 takes about two thirds of
-float32's time, for the same words but one in a hundred (benchmarks/real)."""
+"""What `auto` computes with where the device supports it. On CPUs int8 takes three quarters of
+float32's time and makes no more errors; 3 % of the words differ (benchmarks/real)."""
 
 
 def load(params: LoadParams, make: Callable[..., Any] | None = None) -> tuple[Any, list[Notice]]:
