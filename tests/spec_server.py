@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sys
 
-from worker.channel import claim_stdio
-from worker.dispatcher import Dispatcher
-from worker.handler import HandlerLane
-from worker.jobs import Job
-from worker.log import Log
-from worker.server import Server
+from worker.session.dispatcher import Dispatcher
+from worker.session.job import Job
+from worker.session.lane import Lane
+from worker.session.server import Server
+from worker.system.log import Log
+from worker.system.stdio import claim_stdio
 
 
 def subtract(job: Job, minuend: int, subtrahend: int) -> int:
@@ -60,7 +60,7 @@ METHODS = {
 def main() -> int:
     log = Log("spec")
     server = Server(*claim_stdio(), log, finish_at_end_of_input=True)
-    lane = HandlerLane(METHODS, log)
+    lane = Lane(METHODS, log)
     dispatcher = Dispatcher(
         server.writer,
         log,

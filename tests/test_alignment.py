@@ -29,8 +29,8 @@ from tests.support import (
     samples_of,
     write_wav,
 )
-from worker.engines.alignment_placement import place
-from worker.engines.alignment_text import fill_times, split
+from worker.engines.alignment.placement import place
+from worker.engines.alignment.text import fill_times, split
 
 TRUTH = {name: said for name, said in load_truth().items() if name != "demo.flac"}
 

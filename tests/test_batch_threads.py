@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from worker.engines.batch_threads import BatchThreads
+from worker.engines.common.batch_threads import BatchThreads
 
 
 class Model(torch.nn.Module):

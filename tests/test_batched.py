@@ -14,8 +14,8 @@ from faster_whisper.tokenizer import Tokenizer
 
 from protocol.transcription import TranscribeParams
 from tests.support import MODEL, SAMPLE_RATE, samples_of
-from worker.engines import whisper_options
-from worker.engines.whisper_batched import BatchedPipeline
+from worker.engines.recognition import options as whisper_options
+from worker.engines.recognition.batched import BatchedPipeline
 
 Samples = npt.NDArray[np.float32]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker import bundle
+from worker.system import bundle
 
 
 @pytest.fixture

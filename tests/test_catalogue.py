@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protocol.errors import RpcError
-from worker import catalogue
+from worker.models import catalogue
 
 
 def entries(task: str) -> dict[str, catalogue.Entry]:

@@ -24,10 +24,10 @@ from tests.support import (
     Session,
     kill_hard,
 )
-from worker.engines.checkpoint import Checkpoint
+from worker.engines.common.checkpoint import Checkpoint
 from worker.engines.contract import EngineTranscribeParams, LoadParams
-from worker.engines.whisper import WhisperEngine
-from worker.jobs import Job
+from worker.engines.recognition.faster_whisper import WhisperEngine
+from worker.session.job import Job
 
 Start = Callable[..., Session]
 DEMO = RECORDINGS / "demo.flac"

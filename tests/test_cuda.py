@@ -11,14 +11,14 @@ import pytest
 
 from protocol.errors import RpcError
 from tests.support import MODEL, RECORDINGS, Session
-from worker import cuda
-from worker.engines import whisper_model
 from worker.engines.contract import LoadParams
-from worker.engines.whisperx_pipeline import WhisperxEngine
+from worker.engines.recognition import model as whisper_model
+from worker.engines.recognition.whisperx import WhisperxEngine
+from worker.system import cuda
 
 SCRIPT = """
 import ctypes
-from worker import cuda
+from worker.system import cuda
 try:
     ctypes.CDLL("libcublas.so.12")
 except OSError:

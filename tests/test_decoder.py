@@ -13,10 +13,10 @@ from protocol.envelope import Call
 from protocol.errors import RpcError
 from tests.support import RECORDINGS, samples_of, write_wav
 from worker import audio
+from worker.engines.common.recording import open_recording
 from worker.engines.contract import DecodeParams, DecodeResult, Source
-from worker.engines.decoder import AudioEngine
-from worker.jobs import Job
-from worker.recording import open_recording
+from worker.engines.decoding import AudioEngine
+from worker.session.job import Job
 
 
 class Reports(Job):

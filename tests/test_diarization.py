@@ -298,7 +298,7 @@ def pipeline_with(voice: Path, directory: Path, name: str) -> Path:
 
 LOADING = """
 import json, sys
-from worker.engines import diarization_model
+from worker.engines.diarization import model as diarization_model
 from worker.engines.contract import LoadDiarizationParams
 
 for directory in sys.argv[1:]:

@@ -15,10 +15,10 @@ import pytest
 from protocol.envelope import Call
 from protocol.errors import CancelledBy, RpcError
 from tests.support import RECORDINGS, Session, alive, wait_until_gone
-from worker.channel import Writer
-from worker.engines.process import EngineProcess
-from worker.jobs import CancelHook, Job
-from worker.log import Log
+from worker.managers.engine_process import EngineProcess
+from worker.session.job import CancelHook, Job
+from worker.session.writer import Writer
+from worker.system.log import Log
 
 Start = Callable[..., Session]
 

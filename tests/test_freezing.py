@@ -12,9 +12,9 @@ from hooks import gate, sizes, windows
 WARNINGS = """
 This file lists modules PyInstaller was not able to find.
 
-missing module named msvcrt - imported by subprocess (optional), worker.channel (delayed)
-missing module named 'faster_whisper.vad' - imported by worker.engines.whisper (delayed)
-missing module named 'whisperx.asr' - imported by worker.engines.whisperx_pipeline (delayed)
+missing module named msvcrt - imported by subprocess (optional), worker.session.writer (delayed)
+missing module named 'faster_whisper.vad' - imported by worker.engines.recognition.options (delayed)
+missing module named 'whisperx.asr' - imported by worker.engines.recognition.whisperx (delayed)
 missing module named 'numpy.linalg' - imported by somebody.else (top-level)
 missing module named orjson - imported by somebody.else (top-level)
 missing module named json.tool - imported by somebody.else (top-level)
@@ -36,7 +36,7 @@ def problems(warnings: str = "", *log: str, **changes: object) -> list[str]:
 def test_what_a_package_of_ours_asks_for_and_is_installed_must_be_collected() -> None:
     found = problems(WARNINGS)
     assert [each.split()[2] for each in found] == ["faster_whisper.vad", "numpy.linalg"]
-    assert "worker.engines.whisper" in found[0]
+    assert "worker.engines.recognition.options" in found[0]
 
 
 def test_what_is_not_installed_cannot_be_collected() -> None:

@@ -14,12 +14,12 @@ from protocol.conformance import Session as ConformanceSession
 from protocol.conformance import Vector, load_vectors
 from protocol.errors import RpcError
 from tests.support import Session
-from worker.channel import Writer
-from worker.dispatcher import Dispatcher
-from worker.handler import HandlerLane
-from worker.jobs import Job
-from worker.limits import SessionLimits
-from worker.log import Log
+from worker.session.dispatcher import Dispatcher
+from worker.session.job import Job
+from worker.session.lane import Lane
+from worker.session.writer import Writer
+from worker.system.limits import SessionLimits
+from worker.system.log import Log
 
 SPEC_SERVER = [sys.executable, "-m", "tests.spec_server"]
 EXAMPLES = load_vectors("core", "specification/")
@@ -76,7 +76,7 @@ def test_a_job_for_which_there_is_no_thread_is_refused_and_the_next_is_served(
         log,
         requests={},
         notifications={},
-        lanes={"work": HandlerLane({"work": lambda job: "done"}, log)},
+        lanes={"work": Lane({"work": lambda job: "done"}, log)},
         answer_cancelled=True,
     )
     request = b'{"jsonrpc":"2.0","id":1,"method":"work"}'
@@ -111,7 +111,7 @@ def test_more_jobs_than_the_limit_are_refused_as_busy_and_cancelled_ones_take_no
         log,
         requests={},
         notifications={},
-        lanes={"wait": HandlerLane({"wait": wait}, log)},
+        lanes={"wait": Lane({"wait": wait}, log)},
         answer_cancelled=True,
         limits=SessionLimits(max_open_jobs=3),
     )

@@ -21,9 +21,9 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from protocol.errors import RpcError
 from tests.hub import Hub, serving
 from tests.support import WORKER, Engine, Session, kill_hard
-from worker.engines.hub_client import CHUNK
-from worker.engines.process import DEFAULT_CANCEL_GRACE
-from worker.quiet import QUIET
+from worker.engines.hub.client import CHUNK
+from worker.managers.engine_process import DEFAULT_CANCEL_GRACE
+from worker.system.child_environment import QUIET
 
 SECRET = "hf_thisIsATokenThatNobodyMaySee"
 BUNDLE = "wav2vec2_fairseq_base_ls960_asr_ls960.pth"
@@ -31,7 +31,7 @@ MB = 1 << 20
 
 HASTY = """
 from huggingface_hub import constants
-from worker.engines import hub_client
+from worker.engines.hub import client as hub_client
 constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = 0.5
 hub_client._PAUSE_SECONDS = 0.001
 sleep = hub_client.time.sleep

@@ -13,7 +13,7 @@ import pytest
 from protocol.errors import KINDS, RpcError
 from tests.support import RECORDINGS, Session, encode, samples_of, write_wav
 from worker import audio
-from worker.limits import DURATION_VARIABLE, SIZE_VARIABLE, max_audio_duration
+from worker.system.limits import DURATION_VARIABLE, SIZE_VARIABLE, max_audio_duration
 
 Start = Callable[..., Session]
 

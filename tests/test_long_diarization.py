@@ -19,12 +19,12 @@ from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from tests.measures import diarization_error
 from tests.support import DIARIZATION_MODEL, MIXTURES, SAMPLE_RATE, load_truth, write_wav
-from worker import recording
+from worker.engines.common import recording
 from worker.engines.contract import EngineDiarizeParams, LoadDiarizationParams, Source
-from worker.engines.diarization import DiarizationEngine
-from worker.engines.diarization_linking import embeddings, joined, link, threshold_of
-from worker.engines.diarization_stretch import LocalTurn, StretchSpeakers, Voice
-from worker.jobs import Job
+from worker.engines.diarization.engine import DiarizationEngine
+from worker.engines.diarization.linking import embeddings, joined, link, threshold_of
+from worker.engines.diarization.stretch import LocalTurn, StretchSpeakers, Voice
+from worker.session.job import Job
 
 TRUTH = load_truth(MIXTURES)
 

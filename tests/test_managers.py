@@ -19,16 +19,16 @@ import pytest
 from protocol.envelope import Call
 from protocol.errors import RpcError
 from tests.support import wait_until_gone
-from worker.channel import Writer
-from worker.engines.process import EngineProcess
-from worker.jobs import Job
-from worker.log import Log
 from worker.managers import manager, memory
+from worker.managers.engine_process import EngineProcess
 from worker.managers.manager import Lease
-from worker.managers.managers import Managers, Policy
 from worker.managers.model import HUB, Model
-from worker.managers.naming import alignment_model, diarization_model, recognition_model
-from worker.managers.turns import Turns
+from worker.managers.pool import ModelPool, Policy
+from worker.managers.resolve import alignment_model, diarization_model, recognition_model
+from worker.managers.work_queue import WorkQueue
+from worker.session.job import Job
+from worker.session.writer import Writer
+from worker.system.log import Log
 
 # Loads a model as its name tells, and answers other requests with its process id and their params.
 ENGINE = """
@@ -60,8 +60,8 @@ for line in sys.stdin:
 LOG = Log("test", "error")
 
 
-class Scripted(Managers):
-    """Managers whose engines are scripts."""
+class Scripted(ModelPool):
+    """ModelPool whose engines are scripts."""
 
     def __init__(self, writer: Writer, policy: Policy) -> None:
         super().__init__(writer, LOG, policy)
@@ -79,7 +79,7 @@ class Scripted(Managers):
 
 
 class Rig:
-    """Managers, and a pipe in the place of a client."""
+    """ModelPool, and a pipe in the place of a client."""
 
     def __init__(self, **policy: Any) -> None:
         self.output, write_end = os.pipe()
@@ -565,11 +565,11 @@ def test_a_model_in_use_is_not_unloaded_and_none_is_with_it(rig: Rig) -> None:
     assert rig.loaded() == []
 
 
-# Turns
+# WorkQueue
 
 
 def test_interactive_turns_come_first_and_a_batch_gets_every_fifth() -> None:
-    turns: Turns[str] = Turns()
+    turns: WorkQueue[str] = WorkQueue()
     for number in range(6):
         turns.put(f"i{number}", "interactive")
     for number in range(3):
@@ -733,7 +733,7 @@ def test_what_a_request_does_with_a_model_does_not_make_it_another(
 
 
 def test_the_token_is_in_the_environment_of_the_hubs_engine_alone(rig: Rig) -> None:
-    managers = Managers(rig.writer, LOG)
+    managers = ModelPool(rig.writer, LOG)
     secret = "hf_thisIsSecretToo"
     managers.use_token(secret)
     for model_, given in ((HUB, True), (Model("audio", "audio"), False)):

@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from worker.managers import cgroups, memory
+from worker.managers import memory
+from worker.system import cgroups
 
 MB = 1_000_000
 

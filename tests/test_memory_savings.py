@@ -13,12 +13,12 @@ from protocol.envelope import Call
 from protocol.errors import RpcError
 from protocol.transcription import TranscribeParams
 from tests.support import MODEL, RECORDINGS
-from worker.channel import Writer
 from worker.engines.contract import EngineTranscribeParams, LoadParams
-from worker.engines.recognition import Recognition
-from worker.engines.whisper import WhisperEngine
-from worker.engines.whisper_model import native_error
-from worker.jobs import Job
+from worker.engines.recognition.base import Recognition
+from worker.engines.recognition.faster_whisper import WhisperEngine
+from worker.engines.recognition.model import native_error
+from worker.session.job import Job
+from worker.session.writer import Writer
 
 MESSAGE = "CUDA failed with error out of memory"
 
@@ -117,8 +117,8 @@ def test_alignment_goes_on_in_smaller_batches(monkeypatch: pytest.MonkeyPatch, j
 
     from protocol.alignment import AlignmentOptions, SegmentText
     from tests.support import ALIGNMENT_MODEL, load_truth
-    from worker.engines.alignment import AlignmentEngine
-    from worker.engines.alignment_model import AlignmentModel
+    from worker.engines.alignment.engine import AlignmentEngine
+    from worker.engines.alignment.model import AlignmentModel
     from worker.engines.contract import EngineAlignParams, LoadAlignmentParams, Source
 
     sizes: list[int] = []
@@ -156,7 +156,7 @@ def test_alignment_that_gets_no_memory_at_all_says_that(
 
     from protocol.alignment import AlignmentOptions, SegmentText
     from tests.support import ALIGNMENT_MODEL
-    from worker.engines.alignment import AlignmentEngine
+    from worker.engines.alignment.engine import AlignmentEngine
     from worker.engines.contract import EngineAlignParams, LoadAlignmentParams, Source
 
     engine = AlignmentEngine()
@@ -200,7 +200,7 @@ def test_what_ctranslate2_says_is_told_by_its_kind(said: str, kind: str) -> None
 
 def test_diarization_goes_on_in_smaller_batches(monkeypatch: pytest.MonkeyPatch, job: Job) -> None:
     from worker.engines.contract import EngineDiarizeParams, Source
-    from worker.engines.diarization import DiarizationEngine
+    from worker.engines.diarization.engine import DiarizationEngine
 
     engine = DiarizationEngine()
     pipeline = type("Pipeline", (), {"device": "cpu", "embedding_batch_size": 32})()

@@ -18,7 +18,8 @@ import pytest
 
 from protocol.errors import RpcError
 from tests.support import MODEL, RECORDINGS, Session, encode, samples_of
-from worker import audio, paths
+from worker import audio
+from worker.system import paths
 
 if TYPE_CHECKING:
     from worker.audio import Samples

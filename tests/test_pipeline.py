@@ -33,12 +33,12 @@ from tests.support import (
     load_truth,
     wait_until_gone,
 )
-from worker.channel import Writer
-from worker.jobs import Job, Json
-from worker.log import Log
+from worker.managers.callers import Part
 from worker.managers.model import Model
-from worker.managers.part import Part
 from worker.pipeline.pipeline import Pipeline
+from worker.session.job import Job, Json
+from worker.session.writer import Writer
+from worker.system.log import Log
 
 Start = Callable[..., Session]
 TRUTH = load_truth(MIXTURES)

@@ -224,7 +224,7 @@ def test_telemetry_is_off_in_the_environment_of_the_engines(
 
 
 def test_the_user_cannot_turn_telemetry_on_by_accident() -> None:
-    from worker.quiet import QUIET
+    from worker.system.child_environment import QUIET
 
     assert {
         "HF_HUB_DISABLE_TELEMETRY",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import errno
 import json
 import os
@@ -813,20 +812,6 @@ def test_the_score_is_what_its_docstring_says() -> None:
 
 
 # Its place in the code
-
-
-def test_the_probe_stands_apart() -> None:
-    forbidden = {"server", "front", "managers", "engines", "dispatcher", "work", "pipeline"}
-    for file in (ROOT / "worker" / "probe").glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
-            elif isinstance(node, ast.Import):
-                names = [each.name for each in node.names]
-            else:
-                continue
-            for name in names:
-                assert not (name.startswith("worker.") and name.split(".")[1] in forbidden), file
 
 
 def test_the_probe_itself_loads_nothing_heavy_and_the_child_only_the_standard_library() -> None:

@@ -14,9 +14,10 @@ import pytest
 
 from protocol.errors import RpcError, cancelled
 from tests.support import MIXTURES, SAMPLE_RATE, Session, alive, encode, samples_of, write_wav
-from worker import audio, recording
+from worker import audio
+from worker.engines.common import recording
+from worker.engines.common.recording import END_SUFFIX, InMemory, Recording, open_recording
 from worker.engines.contract import Source
-from worker.recording import END_SUFFIX, InMemory, Recording, open_recording
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from protocol.errors import RpcError
 from tests.support import MODEL, RECORDINGS, Session
 from tests.test_batch import batch
-from worker.engines.repeatable import RepeatableModel
+from worker.engines.recognition.repeatable import RepeatableModel
 
 FILES = [RECORDINGS / name for name in ("en-01.flac", "de-01.flac", "en-05.flac")]
 FALLBACKS = {"temperature": [0.4, 0.8], "logProbThreshold": 0.0, "noSpeechThreshold": None}

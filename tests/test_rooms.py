@@ -16,14 +16,51 @@ HEAVY = {
 }
 
 
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("protocol",),
+    ("worker.system",),
+    ("worker.models", "worker.session", "worker.stage_clock", "worker.client"),
+    ("worker.audio", "worker.formats", "worker.probe", "worker.engines.contract"),
+    ("worker.engines.common", "worker.managers", "worker.batch"),
+    ("worker.engines.hub", "worker.engines.decoding", "worker.engines.lane", "worker.pipeline"),
+    (
+        "worker.engines.recognition",
+        "worker.engines.alignment",
+        "worker.engines.diarization",
+        "worker.engines.host",
+        "worker.methods",
+    ),
+    ("worker.front",),
+    ("worker.cli",),
+    ("worker.__main__",),
+)
+"""From the ground up: a room imports itself and rooms on lower floors, never a neighbour."""
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+STRANGERS = {
+    "worker.probe": {"worker.session", "worker.audio", "worker.engines"},
+    "worker.batch": {"worker.session", "worker.engines"},
+    **{
+        room: {f"worker.engines.{each}" for each in ("common", "hub", "decoding", "lane")}
+        for room in ("worker.managers", "worker.pipeline", "worker.methods", "worker.front")
+    },
+}
+"""Lower floors that a room must not know all the same: the front is not an engine, for one."""
+
+
 def imports_of(file: Path) -> set[str]:
+    """What a file imports, wherever it does: modules, and names that may be modules."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module; None for one of no room of ours, such as a bare package."""
+    return next((room for room in FLOOR if f"{module}.".startswith(f"{room}.")), None)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +74,30 @@ def imports_of(file: Path) -> set[str]:
 def test_dependencies_point_one_way(room: str, unknown: set[str]) -> None:
     for file in (ROOT / room).rglob("*.py"):
         assert not {name.partition(".")[0] for name in imports_of(file)} & unknown, file
+
+
+def test_no_import_points_up_or_sideways() -> None:
+    for file in sorted((ROOT / "worker").rglob("*.py")):
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        own = room_of(module)
+        if own is None:
+            assert not any(name.startswith("worker") for name in imports_of(file)), file
+            continue
+        for name in imports_of(file):
+            other = room_of(name)
+            if other and other != own:
+                assert FLOOR[other] < FLOOR[own], f"{module} imports {name}"
+                strangers = STRANGERS.get(own, set())
+                assert not any(f"{name}.".startswith(f"{each}.") for each in strangers), (
+                    f"{module} imports {name}"
+                )
+
+
+def test_every_module_has_a_room() -> None:
+    for file in (ROOT / "worker").rglob("*.py"):
+        if file.name != "__init__.py":
+            module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+            assert room_of(module), module
 
 
 def test_the_front_imports_nothing_heavy_and_jsonrpcserver_only_for_work() -> None:
@@ -56,8 +117,8 @@ def test_the_front_imports_nothing_heavy_and_jsonrpcserver_only_for_work() -> No
 def test_the_whole_job_brings_nothing_heavy_into_the_front() -> None:
     script = (
         "import sys, json\n"
-        "import worker.front, worker.formats.export, worker.pipeline.pipelines\n"
-        "import worker.engines.process, worker.managers.inventory\n"
+        "import worker.front, worker.formats.export, worker.pipeline.queue\n"
+        "import worker.managers.engine_process, worker.managers.inventory\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
@@ -114,7 +175,7 @@ def test_what_the_package_ignores_in_batched_mode_is_honoured_or_said_to_be_igno
     from msgspec import structs
 
     from protocol.transcription import TranscribeParams
-    from worker.engines.whisper_options import _BATCHED_IGNORES
+    from worker.engines.recognition.options import _BATCHED_IGNORES
 
     text = BatchedInferencePipeline.transcribe.__doc__ or ""
     unused = text.partition("Unused Arguments")[2].partition("Returns:")[0]

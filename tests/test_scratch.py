@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from protocol.errors import RpcError
-from worker.scratch import Scratch, sweep
+from worker.system.scratch import Scratch, sweep
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_sweeping_spares_what_is_in_use_and_what_is_not_ours(tmp_path: Path) -> 
 
 def test_sweeping_removes_what_a_killed_process_left(tmp_path: Path) -> None:
     script = (
-        "import os; from worker.scratch import Scratch; s = Scratch('job');"
+        "import os; from worker.system.scratch import Scratch; s = Scratch('job');"
         "(s.path / 'samples').write_bytes(b'0' * 1000); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", script], check=False)
@@ -112,7 +112,7 @@ def test_nothing_is_left_where_it_cannot_be_held(tmp_path: Path) -> None:
 def test_what_cannot_be_removed_now_goes_at_the_end_of_the_process(tmp_path: Path) -> None:
     script = """
 import resource
-from worker.scratch import Scratch, close
+from worker.system.scratch import Scratch, close
 with Scratch("job") as scratch:
     (scratch.path / "samples").write_bytes(b"0")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -129,7 +129,7 @@ def test_at_the_end_of_the_process_all_goes_and_nothing_more_is_made(tmp_path: P
     script = """
 import pathlib, sys
 from protocol.errors import RpcError
-from worker.scratch import Passing, Scratch, close
+from worker.system.scratch import Passing, Scratch, close
 Scratch("job")
 Passing(pathlib.Path(sys.argv[1], "result")).write(b"half")
 assert len(list(pathlib.Path(sys.argv[1]).iterdir())) == 2

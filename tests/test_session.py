@@ -289,7 +289,7 @@ def test_whatever_prints_lands_on_stderr() -> None:
     noise = textwrap.dedent(
         """
         import ctypes, os, sys, warnings
-        from worker.channel import claim_stdio
+        from worker.system.stdio import claim_stdio
         input_fd, output_fd = claim_stdio()
         print("python")
         sys.stdout.write("sys.stdout\\n"); sys.stdout.flush()

@@ -16,7 +16,7 @@ from msgspec import UNSET
 from protocol.alignment import Word
 from protocol.diarization import Turn
 from protocol.transcription import Segment
-from worker.speakers import assign
+from worker.pipeline.speakers import assign
 
 
 def segment(start: float, end: float, *words: tuple[float, float]) -> Segment:

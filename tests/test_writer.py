@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from worker.channel import HIGH_WATER, Writer
+from worker.session.writer import HIGH_WATER, Writer
 
 
 class Pipe:

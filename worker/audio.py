@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from protocol.errors import RpcError
-from worker import limits, paths
+from worker.system import limits, paths
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from protocol.errors import ErrorObject, RpcError
-from worker.program import program
+from worker.system.program import program
 
 CLOSE_SECONDS: Final = 5.0
 """How long `close` waits for the worker to end by itself."""

@@ -30,17 +30,17 @@ from protocol.errors import RpcError
 from protocol.framing import DEFAULT_MAX_LINE_BYTES
 from protocol.params import decode_params
 from worker import __version__
-from worker.channel import claim_stdio
-from worker.dispatcher import Dispatcher
-from worker.handler import HandlerLane, Method
-from worker.limits import DEFAULT_LIMITS, SessionLimits, max_audio_duration, max_audio_size
-from worker.log import Log, timestamp
-from worker.managers.managers import Managers, Policy
-from worker.model_work import ModelWork
-from worker.probe_work import ProbeWork
-from worker.server import Server, Stop
-from worker.watch import watch_process, watch_reader
-from worker.work import Work
+from worker.managers.pool import ModelPool, Policy
+from worker.methods.environment import ProbeWork
+from worker.methods.models import ModelWork
+from worker.methods.recordings import Work
+from worker.session.dispatcher import Dispatcher
+from worker.session.lane import Lane, Method
+from worker.session.server import Server, Stop
+from worker.system.limits import DEFAULT_LIMITS, SessionLimits, max_audio_duration, max_audio_size
+from worker.system.log import Log, timestamp
+from worker.system.stdio import claim_stdio
+from worker.system.watch import watch_process, watch_reader
 
 _WHISPER = ("faster_whisper", "ctranslate2", "av", "onnxruntime")
 _TORCH = ("torch", "torchaudio")
@@ -60,7 +60,7 @@ class Front:
     def __init__(
         self,
         server: Server,
-        managers: Managers,
+        managers: ModelPool,
         lanes_of: Iterable[Mapping[str, Method]],
         limits: SessionLimits,
     ) -> None:
@@ -73,7 +73,7 @@ class Front:
         self._shut_down = False
         lanes = {}
         for group in lanes_of:
-            lanes.update(dict.fromkeys(group, HandlerLane(group, self._log)))
+            lanes.update(dict.fromkeys(group, Lane(group, self._log)))
         self.dispatcher = Dispatcher(
             server.writer,
             self._log,
@@ -174,7 +174,7 @@ def _ignore(raw: bytes) -> bytes:
 
 
 def _engines() -> dict[str, EngineInfo]:
-    from worker import bundle
+    from worker.system import bundle
 
     damaged = bundle.damaged()
     # What belongs to no package may be needed by any.
@@ -197,8 +197,8 @@ def _installed(package: str) -> bool:
 
 def _remove_temporary_files() -> None:
     """Those of work that was just being begun, too; on a disk that hangs they stay."""
-    if "worker.scratch" in sys.modules:  # which work alone imports
-        from worker import scratch
+    if "worker.system.scratch" in sys.modules:  # which work alone imports
+        from worker.system import scratch
 
         removal = threading.Thread(target=scratch.close, daemon=True)
         removal.start()
@@ -216,7 +216,7 @@ def main(
     server = Server(
         input_fd, output_fd, log, finish_at_end_of_input=True, idle_exit=limits.idle_exit
     )
-    managers = Managers(server.writer, log, policy)
+    managers = ModelPool(server.writer, log, policy)
     work = Work(managers, log)
     server.on_stop = work.close
     # Others do the work of the first group; export works on its lane itself.

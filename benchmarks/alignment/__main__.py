@@ -84,10 +84,10 @@ def sides(model: Any, samples: Any, segments: Sequence[dict[str, Any]], batch: i
     from nltk.tokenize.punkt import PunktSentenceTokenizer
     from whisperx import alignment
 
-    from worker.engines import alignment_batched
-    from worker.engines.alignment_batched import Stretch
-    from worker.engines.alignment_text import split
-    from worker.recording import InMemory
+    from worker.engines.alignment import batched as alignment_batched
+    from worker.engines.alignment.batched import Stretch
+    from worker.engines.alignment.text import split
+    from worker.engines.common.recording import InMemory
 
     alignment.nltk_load = lambda _: PunktSentenceTokenizer()
     metadata = {"language": "en", "dictionary": model.dictionary, "type": "huggingface"}
@@ -114,7 +114,7 @@ def sides(model: Any, samples: Any, segments: Sequence[dict[str, Any]], batch: i
 
 def small_model() -> Any:
     """The trained model of the tests."""
-    from worker.engines import alignment_model
+    from worker.engines.alignment import model as alignment_model
     from worker.engines.contract import LoadAlignmentParams
 
     path = ROOT / "tests" / "models" / "alignment"
@@ -144,7 +144,7 @@ def main() -> int:
     import numpy as np
 
     from worker import audio
-    from worker.engines import torch_device
+    from worker.engines.common import torch_device
 
     torch_device.use_threads(options.threads)
     truth = json.loads((_RECORDING.parent / "truth.json").read_text("utf-8"))[_RECORDING.name]

@@ -12,13 +12,13 @@ from typing import Any
 
 import orjson
 
-from worker.channel import claim_stdio
-from worker.dispatcher import Dispatcher
-from worker.engines.process import EngineProcess
-from worker.handler import HandlerLane, Json
-from worker.jobs import Job
-from worker.log import Log
-from worker.server import Server
+from worker.managers.engine_process import EngineProcess
+from worker.session.dispatcher import Dispatcher
+from worker.session.job import Job
+from worker.session.lane import Json, Lane
+from worker.session.server import Server
+from worker.system.log import Log
+from worker.system.stdio import claim_stdio
 
 ENGINE_COMMAND = (sys.executable, str(Path(__file__).with_name("engine.py")))
 
@@ -38,7 +38,7 @@ def main() -> int:
 
     methods = dict.fromkeys(("notify", "stream", "result"), forward)
     methods["reparse"] = reparse
-    lane = HandlerLane(methods, log)
+    lane = Lane(methods, log)
     dispatcher = Dispatcher(
         server.writer,
         log,

@@ -215,7 +215,7 @@ def _table(bare: Rounds, worker: Rounds) -> str:
         ("seconds", "bare script", "worker", "ratio"),
         [
             row("request to result, wall", worker.wall, bare.wall),
-            row("the same, CPU of all processes", worker.cpu, bare.cpu),
+            row("the same, CPU of all processes", worker.system.cpu, bare.cpu),
             row("request to first segment", worker.first, bare.first),
             row("spawn to model loaded, once", [worker.load], [bare.load]),
         ],

@@ -19,7 +19,7 @@ from worker.batch.done import Markers, fingerprint
 from worker.batch.inputs import Task
 from worker.batch.report import Line, done, failure
 from worker.client import Client, WorkerEndedError
-from worker.paths import told
+from worker.system.paths import told
 
 _ENDING: Final = ("cancelled", "shutting_down")
 """What a worker answers that somebody told to end."""

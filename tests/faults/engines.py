@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.faults.rig import Reply, Run, Worker, kind_of, kinds_of, wait_for
 from tests.support import alive
-from worker.log import LEVEL_VARIABLE
+from worker.system.log import LEVEL_VARIABLE
 
 
 def an_engine_that_segfaults_is_one_typed_error(run: Run) -> None:

@@ -23,11 +23,11 @@ from tests.fuzz.model import (
     takes_nothing,
 )
 from tests.fuzz.transcripts import write_and_read_back
-from worker.channel import Writer
-from worker.dispatcher import Dispatcher
-from worker.handler import HandlerLane, make_dispatch, typed
-from worker.jobs import Job
-from worker.log import Log
+from worker.session.dispatcher import Dispatcher
+from worker.session.job import Job
+from worker.session.lane import Lane, make_dispatch, typed
+from worker.session.writer import Writer
+from worker.system.log import Log
 
 PLAIN_DEPTH: Final = 100
 """Of nesting, to which the worker and the model must agree. Beyond, a line may be refused."""
@@ -122,7 +122,7 @@ class _Output(Writer):
         self.lines.append(b"".join(chunks))
 
 
-class _WaitingLane(HandlerLane):
+class _WaitingLane(Lane):
     """Takes jobs up when it is told to, on the caller's thread."""
 
     def submit(self, job: Job) -> None:

@@ -20,7 +20,7 @@ import pytest
 from tests.real.speech import sample
 from tests.support import Session
 from worker.audio import decode
-from worker.quiet import QUIET
+from worker.system.child_environment import QUIET
 
 THREADS = 2
 Timed = tuple[float, float, str]
@@ -88,7 +88,7 @@ def test_batched_is_faster_whispers(
 WHISPERX = """
 import json, sys, whisperx
 from worker.audio import decode
-from worker.quiet import QUIET
+from worker.system.child_environment import QUIET
 model, *files = sys.argv[1:]
 pipeline = whisperx.load_model(model, "cpu", compute_type="int8", vad_method="pyannote", threads=2)
 found = [pipeline.transcribe(decode(file), batch_size=4)["segments"] for file in files]

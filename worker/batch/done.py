@@ -15,7 +15,7 @@ import msgspec
 
 from worker.batch.inputs import Task
 from worker.formats.files import write_all
-from worker.paths import is_utf8, local, told
+from worker.system.paths import is_utf8, local, told
 
 _FOLDER: Final = ".batch"
 _NO_MATTER: Final = frozenset(

@@ -18,7 +18,7 @@ import msgspec
 import orjson
 
 from protocol.errors import RpcError
-from worker.paths import local, printable, told_name
+from worker.system.paths import local, printable, told_name
 
 MANIFEST: Final = "-"
 """The input that stands for a manifest on stdin."""

@@ -19,7 +19,7 @@ from worker.batch.inputs import Task
 from worker.batch.progress import Progress
 from worker.batch.report import Line, Report, done, failure
 from worker.client import Client, WorkerEndedError
-from worker.paths import told
+from worker.system.paths import told
 
 TICK: Final = 0.2
 """Seconds between two looks for Ctrl-C while the worker says nothing."""

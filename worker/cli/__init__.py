@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from worker import __version__
-from worker.log import LEVELS
+from worker.system.log import LEVELS
 
 _STDIN_HELP = """\
 transcription-worker: serving JSON-RPC 2.0 on stdin and stdout, one message a line. For example:

@@ -21,7 +21,7 @@ from worker.batch.progress import BatchBar, Progress, span
 from worker.batch.report import Line, Report
 from worker.batch.run import Batch, Interrupt
 from worker.cli.transcribe import add_job_options, job_params, page_plays
-from worker.paths import printable
+from worker.system.paths import printable
 
 _EPILOG = """\
 A line of the manifest is {"audio": PATH, "name": …} with any params of transcribe. Files are named

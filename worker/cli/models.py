@@ -135,7 +135,7 @@ def _remove(client: Client, options: argparse.Namespace) -> int:
 
 def _for_each(options: argparse.Namespace, do: Callable[[str, dict[str, Any]], str]) -> int:
     """Do something with each model that is named; those that fail do not stop the rest."""
-    from worker import catalogue
+    from worker.models import catalogue
 
     failures = 0
     for name in options.models:

@@ -8,14 +8,14 @@ import re
 from typing import Final, NoReturn
 
 from protocol.framing import DEFAULT_MAX_LINE_BYTES
-from worker.limits import (
+from worker.managers.pool import DEFAULT_KEEP_ALIVE, DEFAULT_MAX_LOADED, Policy
+from worker.system.limits import (
     DEFAULT_DURATION,
     DEFAULT_LIMITS,
     DEFAULT_SIZE,
     SessionLimits,
     set_audio_limits,
 )
-from worker.managers.managers import DEFAULT_KEEP_ALIVE, DEFAULT_MAX_LOADED, Policy
 
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", re.IGNORECASE)

@@ -14,7 +14,7 @@ from protocol.errors import RpcError
 from protocol.transcript import Format
 from worker.cli.bar import Bar
 from worker.client import Client, WorkerEndedError
-from worker.paths import is_utf8, printable, told
+from worker.system.paths import is_utf8, printable, told
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec import field
 
 from protocol.alignment import AlignmentOptions, SegmentText
@@ -16,7 +18,8 @@ class Source(Params, kw_only=True):
     """Where an engine finds its samples: a file to decode, or samples decoded before.
 
     With `raw`, the file holds nothing but mono float32 samples of 16 kHz in the machine's byte
-    order, those from `start` on. It may still be growing, or have to come: see `worker.recording`.
+    order, those from `start` on. It may still be growing, or have to come: see
+    `worker.engines.common.recording`.
     """
 
     path: str
@@ -154,3 +157,8 @@ class CacheResult(Result, kw_only=True):
     models: list[CachedModel]
     directory: str
     free_disk: int
+
+
+def raw_path(directory: str, number: int) -> Path:
+    """Where the samples of a channel are put; those of a mix are number 0."""
+    return Path(directory, f"{number}.f32")

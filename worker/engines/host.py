@@ -8,13 +8,13 @@ from functools import partial
 from importlib import import_module
 from typing import Final, NoReturn
 
-from worker.channel import claim_stdio
-from worker.dispatcher import Dispatcher
 from worker.engines.lane import EngineLane
-from worker.handler import Method, typed
-from worker.log import Log, adopt_logging
-from worker.server import Server
-from worker.watch import die_with_parent
+from worker.session.dispatcher import Dispatcher
+from worker.session.lane import Method, typed
+from worker.session.server import Server
+from worker.system.log import Log, adopt_logging
+from worker.system.stdio import claim_stdio
+from worker.system.watch import die_with_parent
 
 
 def main(kind: str, parent: int | None) -> NoReturn:
@@ -49,9 +49,9 @@ def main(kind: str, parent: int | None) -> NoReturn:
 # because what one engine imports is nothing that another's process should hold.
 _CONTRACT: Final = "worker.engines.contract"
 _ENGINES: Final = {
-    "audio": ("worker.engines.decoder:AudioEngine", {"decode": "DecodeParams"}),
+    "audio": ("worker.engines.decoding:AudioEngine", {"decode": "DecodeParams"}),
     "hub": (
-        "worker.engines.hub:HubEngine",
+        "worker.engines.hub.engine:HubEngine",
         {
             "download": "FetchParams",
             "cached": "NoEngineParams",
@@ -60,19 +60,19 @@ _ENGINES: Final = {
         },
     ),
     "whisper": (
-        "worker.engines.whisper:WhisperEngine",
+        "worker.engines.recognition.faster_whisper:WhisperEngine",
         {"load": "LoadParams", "transcribe": "EngineTranscribeParams"},
     ),
     "whisperx": (
-        "worker.engines.whisperx_pipeline:WhisperxEngine",
+        "worker.engines.recognition.whisperx:WhisperxEngine",
         {"load": "LoadParams", "transcribe": "EngineTranscribeParams"},
     ),
     "alignment": (
-        "worker.engines.alignment:AlignmentEngine",
+        "worker.engines.alignment.engine:AlignmentEngine",
         {"load": "LoadAlignmentParams", "align": "EngineAlignParams"},
     ),
     "diarization": (
-        "worker.engines.diarization:DiarizationEngine",
+        "worker.engines.diarization.engine:DiarizationEngine",
         {"load": "LoadDiarizationParams", "diarize": "EngineDiarizeParams"},
     ),
 }

@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
-from worker.handler import HandlerLane, Method
-from worker.jobs import LATER, Job, Later
-from worker.log import Log
+from worker.session.job import LATER, Job, Later
+from worker.session.lane import Lane, Method
+from worker.system.log import Log
 
 
-class EngineLane(HandlerLane):
+class EngineLane(Lane):
     """A lane whose job can be asked to pause, at the next point at which its engine allows that.
 
     It keeps its thread, and another serves those that come meanwhile; they may pause as well, and

@@ -9,11 +9,11 @@ from protocol.transcript import ExportedFile, ExportResult
 from worker.formats.files import write_all
 from worker.formats.registry import WRITERS, warnings
 from worker.formats.timeline import build_timeline
-from worker.paths import local, told
+from worker.system.paths import local, told
 
 if TYPE_CHECKING:
     from protocol.transcript import ExportParams, Format
-    from worker.jobs import Job
+    from worker.session.job import Job
 
 
 def export(job: Job, params: ExportParams) -> ExportResult:

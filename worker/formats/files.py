@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from protocol.errors import RpcError
-from worker.paths import told
-from worker.scratch import Passing
+from worker.system.paths import told
+from worker.system.scratch import Passing
 
 _REMEDIES: Final = {
     errno.ENOSPC: "Free some space on the disk, or give another outputDir.",

@@ -20,7 +20,7 @@ from protocol.errors import RpcError
 from protocol.transcript import ExportOptions
 from worker.formats.html_page import SCRIPT, STYLE
 from worker.formats.timeline import SpeakerTurn, TimedWord, Timeline, Utterance, clean
-from worker.paths import local, open_regular
+from worker.system.paths import local, open_regular
 
 MAX_EMBEDDED: Final = 32 * 1024 * 1024
 """Bytes of a recording that is put into the page; a larger one makes browsers stumble."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from protocol.errors import CancelledBy, RpcError
-from worker.jobs import Caller, Json
 from worker.managers import memory
-from worker.managers.part import TOKENS, Shared
+from worker.managers.callers import TOKENS, Shared
+from worker.session.job import Caller, Json
 
 if TYPE_CHECKING:
     from worker.engines.contract import FetchParams
-    from worker.engines.process import EngineProcess
+    from worker.managers.engine_process import EngineProcess
 
 _SIDE_BY_SIDE: Final = 2
 _POLL_SECONDS: Final = 0.1

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocol.models import ListModelsResult, ModelRow
-from worker import catalogue
 from worker.managers.model import TASKS, Model
-from worker.managers.naming import catalogued_model, weights
+from worker.managers.resolve import catalogued_model, weights
+from worker.models import catalogue
 
 if TYPE_CHECKING:
     from protocol.models import ListModelsParams
     from worker.engines.contract import CacheResult
-    from worker.managers.managers import Managers
+    from worker.managers.pool import ModelPool
 
 
-def inventory(params: ListModelsParams, cache: CacheResult, managers: Managers) -> ListModelsResult:
+def inventory(
+    params: ListModelsParams, cache: CacheResult, managers: ModelPool
+) -> ListModelsResult:
     """The answer to `models/list`: the catalogue, then what else is cached or loaded."""
     loaded = managers.loaded()
     cached = {each.repository: each for each in cache.models}

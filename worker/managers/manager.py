@@ -16,19 +16,19 @@ import msgspec
 
 from protocol.errors import CancelledBy, ErrorObject, RpcError
 from protocol.progress import ProgressReport
-from worker import heap
-from worker.handler import failure
-from worker.jobs import LATER, Caller, Job, Json, Later
-from worker.log import Log
+from worker.managers.callers import Shared
 from worker.managers.model import TASKS, Model
-from worker.managers.part import Shared
-from worker.managers.turns import OVERTAKING, Turn, Turns
+from worker.managers.work_queue import OVERTAKING, WorkItem, WorkQueue
+from worker.session.job import LATER, Caller, Job, Json, Later
+from worker.session.lane import failure
+from worker.system import heap
+from worker.system.log import Log
 
 if TYPE_CHECKING:
     from protocol.models import LoadedModel
     from protocol.values import Notice, Priority
     from worker.engines.contract import FetchParams, LoadResult
-    from worker.engines.process import EngineProcess
+    from worker.managers.engine_process import EngineProcess
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class _Failure(NamedTuple):
     """Not as it was raised: a traceback keeps all that took part, earlier failures too."""
     download: bool
 
-    def concerns(self, turn: Turn[object]) -> bool:
+    def concerns(self, turn: WorkItem[object]) -> bool:
         """Whether somebody waited for this load, and would have done nothing else."""
         return turn.asked_at < self.at and (self.download or not turn.download)
 
@@ -104,8 +104,8 @@ class ModelManager:
         self.host = host
         self.changed = changed
         self.log = log
-        self._turns: Turns[Turn[object]] = Turns()
-        self._turn: Turn[object] | None = None
+        self._turns: WorkQueue[WorkItem[object]] = WorkQueue()
+        self._turn: WorkItem[object] | None = None
         """The one that is being taken."""
         self._thread: threading.Thread | None = None
         self._sharing: tuple[Caller, Shared] | None = None
@@ -188,7 +188,7 @@ class ModelManager:
             self._crashes = 0
         return result
 
-    def submit(self, turn: Turn[T], priority: Priority) -> None:
+    def submit(self, turn: WorkItem[T], priority: Priority) -> None:
         """Let work wait for its turn; interactive work also interrupts that of a batch."""
         turn.priority = priority
         with self.changed:
@@ -317,7 +317,7 @@ class ModelManager:
             turn.settle()
             self.host.rested(self)
 
-    def _take(self, turn: Turn[object]) -> None:
+    def _take(self, turn: WorkItem[object]) -> None:
         """Give a turn, which may be within that of a batch."""
         outer, self._turn = self._turn, turn
         failed, self._failure = self._failure, None
@@ -385,14 +385,14 @@ class Lease:
         The lease ends with that.
         """
 
-        turn = _AnsweringTurn(job, work, self, self._manager.log)
+        turn = _AnsweringItem(job, work, self, self._manager.log)
         job.on_cancel(self._manager.withdrawn)
         self._manager.submit(turn, self._priority)
         return LATER
 
     def run(self, caller: Caller, work: Callable[[], T]) -> T:
         """Do `work` when its turn comes, and wait for it; from any thread but the manager's."""
-        turn = Turn(caller, work, download=self.download)
+        turn = WorkItem(caller, work, download=self.download)
 
         def withdraw(by: CancelledBy) -> None:
             turn.withdraw(by)
@@ -448,7 +448,7 @@ class Lease:
             return True
 
 
-class _AnsweringTurn(Turn[Json]):
+class _AnsweringItem(WorkItem[Json]):
     """A turn that nobody waits for: what comes of it answers a job, which begins with it."""
 
     told = False

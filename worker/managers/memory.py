@@ -78,7 +78,7 @@ def system() -> SystemMemory:
     """Memory of the machine or container."""
     import psutil
 
-    from worker.managers import cgroups
+    from worker.system import cgroups
 
     machine = psutil.virtual_memory()
     total, available = int(machine.total), int(machine.available)

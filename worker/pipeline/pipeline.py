@@ -33,32 +33,32 @@ from protocol.params import given_names
 from protocol.progress import ProgressReport, Stage
 from protocol.transcription import PartialTranscript, Segment, TranscribeResult
 from protocol.values import Notice, Timings
-from worker import speakers
 from worker.engines.contract import (
     DecodeParams,
     DecodeResult,
     EngineAlignParams,
     EngineDiarizeParams,
     Source,
+    raw_path,
 )
-from worker.engines.decoder import raw_path
-from worker.engines.stages import StageClock
-from worker.handler import failure
-from worker.jobs import Json
+from worker.managers.callers import TOKENS, Part
 from worker.managers.model import AUDIO, Model
-from worker.managers.naming import alignment_model, diarization_model, recognition_model
-from worker.managers.part import TOKENS, Part
-from worker.pipeline import files
+from worker.managers.resolve import alignment_model, diarization_model, recognition_model
+from worker.pipeline import exports as files
+from worker.pipeline import speakers
 from worker.pipeline.draft import Draft, order_of_appearance
 from worker.pipeline.progress import Progress
-from worker.scratch import Scratch
+from worker.session.job import Json
+from worker.session.lane import failure
+from worker.stage_clock import StageClock
+from worker.system.scratch import Scratch
 
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams
-    from worker.jobs import Job
-    from worker.log import Log
     from worker.managers.manager import Lease
-    from worker.managers.managers import Managers
+    from worker.managers.pool import ModelPool
+    from worker.session.job import Job
+    from worker.system.log import Log
 
 _SEGMENTS_A_CALL: Final = 64
 """How many segments alignment takes at once, when it has fallen behind that far."""
@@ -100,7 +100,7 @@ class _Track:
 class Pipeline:
     """A job under way. `run` may be called once."""
 
-    def __init__(self, job: Job, params: TranscribeParams, managers: Managers, log: Log) -> None:
+    def __init__(self, job: Job, params: TranscribeParams, managers: ModelPool, log: Log) -> None:
         self._job = job
         self._params = params
         self._managers = managers

@@ -17,9 +17,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from worker.channel import claim_stdio
 from worker.probe.packages import Package, find
-from worker.watch import die_with_parent
+from worker.system.stdio import claim_stdio
+from worker.system.watch import die_with_parent
 
 HUB: Final = "@hub"
 """The subject that is no package: the hub, asked over the network."""

@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import IO, Any, Final, NamedTuple
 
 from protocol.errors import RpcError
-from worker.cpu import available_threads
 from worker.probe.redaction import Redactor
 from worker.probe.surroundings import token_files
-from worker.quiet import QUIET
-from worker.scratch import Scratch
+from worker.system.child_environment import QUIET
+from worker.system.cpu import available_threads
+from worker.system.scratch import Scratch
 
 _SIDE_BY_SIDE: Final = 4
 """Imports at once, at most: several of them take a GB each."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from protocol.environment import Accelerator, Cpu, Devices, Finding, SystemMemory
-from worker.cpu import available_threads
 from worker.probe.children import Children
 from worker.probe.outcomes import Outcome
 from worker.probe.signatures import Place, explain
+from worker.system.cpu import available_threads
 
 QUICK: Final = ("numpy", "psutil", "ctranslate2")
 """Packages whose facts are asked in any case; torch's where there may be an accelerator."""

@@ -12,8 +12,8 @@ from worker.probe.child import HUB
 from worker.probe.children import Children, Ended
 from worker.probe.packages import Package
 from worker.probe.redaction import Redactor
-from worker.program import program
-from worker.quiet import OFFLINE
+from worker.system.child_environment import OFFLINE
+from worker.system.program import program
 
 _TAIL_LINES: Final = 40
 _LONGEST_DETAIL: Final = 8000

@@ -21,7 +21,7 @@ from protocol.environment import (
     PlatformInfo,
     Storage,
 )
-from worker import catalogue
+from worker.models import catalogue
 from worker.probe.redaction import Redactor
 from worker.probe.signatures import Place
 

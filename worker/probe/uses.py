@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from worker import cuda
-from worker.pinned import WHISPERX_VAD_SHA256
+from worker.models.trusted_pickles import WHISPERX_VAD_SHA256
+from worker.system import cuda
 
 Facts = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""Alignment: a wav2vec2 model gives each word its time."""

@@ -1,0 +1,1 @@
+"""What several engines share: samples of a recording, checkpoints, torch, stage times."""

@@ -1,0 +1,1 @@
+"""Diarization: a pyannote.audio pipeline tells who speaks when."""

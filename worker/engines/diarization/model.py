@@ -1,0 +1,186 @@
+"""Loading a pyannote.audio pipeline, from the hub or a directory."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from protocol.errors import RpcError
+from worker.engines.common import pickles, torch_device
+from worker.engines.common.batch_threads import BatchThreads
+from worker.engines.contract import LoadDiarizationParams
+from worker.engines.hub import cache as hub_cache
+from worker.models import catalogue
+from worker.models.pipeline_config import ONNX_SUFFIX, other_models
+
+_CONFIG: Final = "config.yaml"
+_MODEL: Final = "$model/"
+_NEEDS_PLDA: Final = "VBxClustering"
+"""The clustering that does, and pyannote's usual one."""
+_WEIGHTS: Final = {
+    "segmentation": ("pytorch_model.bin",),
+    "embedding": ("pytorch_model.bin",),
+    "plda": ("plda.npz", "xvec_transform.npz"),
+}
+"""Files that each part of a pipeline is made of."""
+
+
+def load(params: LoadDiarizationParams) -> Any:
+    """Load the pipeline; return pyannote's, on its device. Raises `RpcError`."""
+    _silence_telemetry()
+    directory = resolve(params)
+    device = torch_device.choose(params.device, params.device_index)
+    parts = _read_config(directory)
+    for repository, revision in other_models(Path(directory, _CONFIG).read_bytes()):
+        hub_cache.snapshot(repository, revision)
+    from pyannote.audio import Pipeline
+
+    try:
+        with pickles.tensors_alone(params.allow_pickle, directory), _parts(directory, parts):
+            pipeline: Any = Pipeline.from_pretrained(directory)
+        return pipeline.to(device)
+    except RpcError:
+        raise
+    except Exception as error:  # a damaged checkpoint raises whatever its bytes lead to
+        raise torch_device.load_error(error, directory, "The pipeline", device) from None
+
+
+@contextmanager
+def _parts(directory: str, parts: dict[str, Any]) -> Iterator[None]:
+    """Have pyannote.audio take parts of a pipeline that it would not find, or not do without.
+
+    It goes by the text of an embedding's name: only one with "wespeaker" and without "pyannote" in
+    it is ONNX, and never one in `$model/`. Where no PLDA is named it fetches one from the hub, even
+    for a clustering that needs none.
+    """
+    from pyannote.audio.pipelines import speaker_diarization as module
+
+    ours: dict[str, Any] = {}
+    if file := _onnx_file(directory, parts.get("embedding")):
+        from worker.engines.diarization.onnx_embedding import OnnxEmbedding
+
+        ours["PretrainedSpeakerEmbedding"] = lambda *_, **__: OnnxEmbedding(file)
+    if not parts.get("plda") and parts.get("clustering", _NEEDS_PLDA) != _NEEDS_PLDA:
+        ours["get_plda"] = lambda *_, **__: None
+    originals = {name: getattr(module, name) for name in ours}
+    vars(module).update(ours)
+    try:
+        yield
+    finally:
+        vars(module).update(originals)
+
+
+def batch_threads(pipeline: Any) -> list[BatchThreads]:
+    """Have the models of a pipeline share batches out: those that run on the CPU and can."""
+    from pyannote.audio import Model
+
+    from worker.engines.diarization.onnx_embedding import OnnxEmbedding
+
+    segmentation = getattr(getattr(pipeline, "_segmentation", None), "model", None)
+    embedding = getattr(pipeline, "_embedding", None)
+    return [
+        BatchThreads(model)
+        for model in (segmentation, getattr(embedding, "model_", embedding))
+        if isinstance(model, Model | OnnxEmbedding) and model.device.type == "cpu"
+    ]
+
+
+def _silence_telemetry() -> None:
+    """pyannote.audio 4 tells its makers what it is used for, unless told not to."""
+    os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
+    # That it cannot open files by itself is well: it is given samples.
+    warnings.filterwarnings("ignore", message=r"\s*torchcodec is not installed correctly")
+    from pyannote.audio.telemetry import set_telemetry_metrics
+
+    set_telemetry_metrics(False)
+
+
+def resolve(params: LoadDiarizationParams) -> str:
+    """The directory of the pipeline."""
+    name = params.model
+    if Path(name).is_dir():
+        return name
+    return hub_cache.snapshot(
+        catalogue.repository("diarization", name), params.revision, _missing_anything
+    )
+
+
+def _missing_anything(directory: str) -> list[str]:
+    try:
+        _read_config(directory)
+    except RpcError as error:
+        missing: list[str] = error.data.get("missing", [])
+        return missing
+    return []
+
+
+def _read_config(directory: str) -> dict[str, Any]:
+    """The parts of the pipeline in its configuration; raises model_invalid when that, or a file it
+    names, is not there."""
+    import yaml
+
+    path = Path(directory, _CONFIG)
+    try:
+        config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        parts: dict[str, Any] = config["pipeline"]["params"]
+        missing = [
+            file for part, value in parts.items() for file in _missing_files(directory, part, value)
+        ]
+    except FileNotFoundError:
+        raise hub_cache.incomplete(directory, [_CONFIG]) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        raise RpcError(
+            "model_invalid", f"{path} does not describe a pyannote pipeline.", path=str(path)
+        ) from None
+    if missing:
+        raise hub_cache.incomplete(directory, missing)
+    return parts
+
+
+def _missing_files(directory: str, part: str, value: Any) -> list[str]:
+    """The files of a part that are not there, as far as `value` tells where they should be."""
+    if not isinstance(value, str):
+        return []
+    place = value.removeprefix(_MODEL)
+    if part == "embedding" and (file := _onnx_file(directory, value)):
+        return [] if file.is_file() else [place]
+    if not value.startswith(_MODEL):
+        return []
+    files = [str(Path(place, file)) for file in _WEIGHTS.get(part, ())]
+    return [file for file in files if not Path(directory, file).is_file()]
+
+
+def _onnx_file(directory: str, embedding: Any) -> Path | None:
+    """The ONNX file that an embedding's name means, which may be missing; None where it means none.
+
+    A name with that suffix is a path, absolute or from the pipeline's directory; `$model/…` without
+    it may be a directory with one ONNX file and no other weights.
+    """
+    if not isinstance(embedding, str):
+        return None
+    path = Path(directory, embedding.removeprefix(_MODEL))
+    if path.suffix == ONNX_SUFFIX:
+        return path
+    if not embedding.startswith(_MODEL):
+        return None
+    files = list(path.glob(f"*{ONNX_SUFFIX}"))
+    weights = any((path / file).is_file() for file in _WEIGHTS["embedding"])
+    return files[0] if len(files) == 1 and not weights else None
+
+
+def sources(params: LoadDiarizationParams) -> list[str]:
+    """What a pipeline's results depend on: its directory, and the files and models it names."""
+    directory = resolve(params)
+    parts = _read_config(directory)
+    named = [parts[part] for part in _WEIGHTS if isinstance(parts.get(part), str)]
+    paths = [Path(directory, name.removeprefix(_MODEL)) for name in named]
+    others = other_models(Path(directory, _CONFIG).read_bytes())
+    return [
+        directory,
+        *(str(path) for path in paths if not path.is_relative_to(directory) and path.exists()),
+        *(hub_cache.snapshot(repository, revision) for repository, revision in others),
+    ]

@@ -1,0 +1,1 @@
+"""The Hugging Face hub: downloads, the cache, and the token's owner."""

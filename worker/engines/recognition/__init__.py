@@ -1,0 +1,1 @@
+"""Recognition: Whisper by faster-whisper, sequential or batched, and by whisperx."""

@@ -1,0 +1,92 @@
+"""A CTranslate2 model whose answers are kept in a checkpoint, and taken from there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from worker.engines.common.checkpoint import Checkpoint
+
+
+class _Generated(msgspec.Struct):
+    """What is used of ctranslate2's WhisperGenerationResult."""
+
+    sequences_ids: list[list[int]]
+    scores: list[float]
+    no_speech_prob: float
+
+
+class _Aligned(msgspec.Struct):
+    """What is used of its WhisperAlignmentResult."""
+
+    alignments: list[tuple[int, int]]
+    text_token_probs: list[float]
+
+
+_Languages = list[tuple[str, float]]
+
+
+class _Encoded:
+    """Features that the encoder sees when something has to be computed from them."""
+
+    def __init__(self, model: Any, features: Any, to_cpu: bool) -> None:
+        import numpy as np
+
+        self._model = model
+        self._features = features
+        self._to_cpu = to_cpu
+        self._output: Any = None
+        self.content = np.ascontiguousarray(features).view(np.uint8).data
+
+    @property
+    def output(self) -> Any:
+        if self._output is None:
+            self._output = self._model.encode(self._features, to_cpu=self._to_cpu)
+        return self._output
+
+
+class RememberedModel:
+    """Stands in for a `ctranslate2.models.Whisper`."""
+
+    def __init__(self, model: Any, checkpoint: Checkpoint) -> None:
+        self.actual = model
+        self._checkpoint = checkpoint
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.actual, name)
+
+    def encode(self, features: Any, to_cpu: bool = False) -> _Encoded:
+        """Remember to encode it."""
+        return _Encoded(self.actual, features, to_cpu)
+
+    def generate(self, encoded: _Encoded, prompts: Sequence[Sequence[int]], **options: Any) -> Any:
+        """As the model's."""
+        return self._answer(list[_Generated], "generate", encoded, prompts, **options)
+
+    def detect_language(self, encoded: _Encoded) -> Any:
+        """As the model's."""
+        return self._answer(list[_Languages], "detect_language", encoded)
+
+    def align(
+        self,
+        encoded: _Encoded,
+        start_sequence: Sequence[int],
+        text_tokens: Sequence[Sequence[int]],
+        num_frames: int | Sequence[int],
+        **options: Any,
+    ) -> Any:
+        """As the model's."""
+        return self._answer(
+            list[_Aligned], "align", encoded, start_sequence, text_tokens, num_frames, **options
+        )
+
+    def _answer(self, type_: Any, method: str, encoded: _Encoded, *args: Any, **kwargs: Any) -> Any:
+        key = self._checkpoint.key(encoded.content, method, args, kwargs)
+        answer = self._checkpoint.get(key, type_)
+        if answer is None:
+            answer = getattr(self.actual, method)(encoded.output, *args, **kwargs)
+            kept = msgspec.convert(answer, type_, from_attributes=True)
+            self._checkpoint.put(key, kept)
+        return answer

@@ -1,0 +1,1 @@
+"""What each public method does: it checks the params and asks the model managers."""

@@ -1,0 +1,1 @@
+"""What the worker knows about models before any of them is loaded."""

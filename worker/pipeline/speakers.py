@@ -1,0 +1,82 @@
+"""Who says which word: turns of speakers brought together with a transcript.
+
+Two ways. `whisperx` is the whisperx package's `assign_word_speakers`: the speaker whose turns
+overlap a word, or a segment, the longest; nobody where there is no overlap. `nearest` takes the
+turns without overlap, so that an interjection does not take words from whoever goes on speaking,
+gives a word in no turn to the nearest turn (it was said by somebody), and a segment to whoever
+says most of its words.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from protocol.diarization import Assignment, Turn
+    from protocol.transcription import Segment
+
+
+def assign(
+    segments: Iterable[Segment],
+    turns: Sequence[Turn],
+    exclusive_turns: Sequence[Turn],
+    assignment: Assignment,
+) -> None:
+    """Set `speaker` on segments and their words; without turns nothing is changed."""
+    if not turns:
+        return
+    if assignment == "whisperx":
+        _assign_overlapping(segments, _Turns(turns))
+    else:
+        _assign_nearest(segments, _Turns(exclusive_turns or turns))
+
+
+class _Turns:
+    """WorkQueue in the order of their starts, found by time in logarithmic time."""
+
+    def __init__(self, turns: Iterable[Turn]) -> None:
+        self._turns = sorted(turns, key=lambda turn: turn.start)
+        self._starts = [turn.start for turn in self._turns]
+        self._latest_ends = list(accumulate((turn.end for turn in self._turns), max))
+
+    def overlaps(self, start: float, end: float) -> dict[str, float]:
+        """Seconds that each speaker is heard between `start` and `end`."""
+        first = bisect_right(self._latest_ends, start)
+        found: dict[str, float] = {}
+        for turn in self._turns[first : bisect_left(self._starts, end)]:
+            seconds = min(turn.end, end) - max(turn.start, start)
+            if seconds > 0:
+                found[turn.speaker] = found.get(turn.speaker, 0.0) + seconds
+        return found
+
+    def nearest(self, start: float, end: float) -> str:
+        """Who speaks last before, or first after, a stretch in which nobody does."""
+        after = bisect_left(self._starts, end)
+        sides = self._turns[max(0, after - 1) : after + 1]
+        return min(sides, key=lambda turn: max(turn.start - end, start - turn.end)).speaker
+
+
+def _longest(seconds: dict[str, float]) -> str:
+    return max(seconds, key=lambda speaker: seconds[speaker])
+
+
+def _assign_overlapping(segments: Iterable[Segment], turns: _Turns) -> None:
+    for segment in segments:
+        for timed in (segment, *(segment.words or ())):
+            heard = turns.overlaps(timed.start, timed.end)
+            if heard:
+                timed.speaker = _longest(heard)
+
+
+def _assign_nearest(segments: Iterable[Segment], turns: _Turns) -> None:
+    for segment in segments:
+        said: dict[str, float] = {}
+        for word in segment.words or ():
+            heard = turns.overlaps(word.start, word.end)
+            word.speaker = _longest(heard) if heard else turns.nearest(word.start, word.end)
+            said[word.speaker] = said.get(word.speaker, 0.0) + max(word.end - word.start, 1e-3)
+        said = said or turns.overlaps(segment.start, segment.end)
+        segment.speaker = _longest(said) if said else turns.nearest(segment.start, segment.end)
