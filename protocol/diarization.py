@@ -89,7 +89,7 @@ class DiarizeResult(Result, kw_only=True):
     """Result of `diarize`. Nobody speaking gives no turns and no speakers."""
 
     turns: list[Turn]
-    """WorkQueue of different speakers overlap where they speak at the same time."""
+    """Turns of different speakers overlap where they speak at the same time."""
     exclusive_turns: list[Turn]
     """The same without overlap: one speaker at a time, for putting names to words."""
     speakers: list[str]

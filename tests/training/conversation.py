@@ -38,7 +38,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """WorkQueue in the order of their starts, and the samples: (speakers, n) and (n,)."""
+    """Turns in the order of their starts, and the samples: (speakers, n) and (n,)."""
 
     tracks: NDArray[np.float32]
     noise: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""WorkQueue a trained model into a Hugging Face folder and that into a CTranslate2 one (int8)."""
+"""Turns a trained model into a Hugging Face folder and that into a CTranslate2 one (int8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WorkQueue at an engine: who is next, and how whoever waits is told what came of it."""
+"""The queue of work for an engine: whose turn is next, and how those who wait learn the outcome."""
 
 from __future__ import annotations
 

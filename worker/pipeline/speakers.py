@@ -35,7 +35,7 @@ def assign(
 
 
 class _Turns:
-    """WorkQueue in the order of their starts, found by time in logarithmic time."""
+    """Turns in the order of their starts, found by time in logarithmic time."""
 
     def __init__(self, turns: Iterable[Turn]) -> None:
         self._turns = sorted(turns, key=lambda turn: turn.start)

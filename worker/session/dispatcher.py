@@ -31,7 +31,7 @@ _OVERSIZE_REPLY = envelope.error_reply(envelope.NULL_ID, RpcError("line_too_long
 
 
 class Dispatcher:
-    """WorkQueue lines into replies, and keeps account of the open jobs.
+    """Turns lines into replies, and keeps account of the open jobs.
 
     With `answer_cancelled`, a cancelled request is answered at once, while its work may still be
     ending; without, the reply tells that the work has ended. Work beyond the `limits` on jobs
