@@ -1,15 +1,16 @@
-"""The contract as an OpenRPC document: `openrpc.json`, and `METHODS.md` for people.
+"""Generates `openrpc.json`, the contract for programs, and `METHODS.md`, the contract for people.
 
-Both are generated from the typed structs, whose docstrings describe their attributes, and are
-checked in, as are the tables of the repository's README. `python -m protocol.openrpc` writes them
-anew; with `--check` it exits with 1 when they are stale. The structs are imported when they are
-needed, so that `discover` stays light.
+Both come from the method table, the error table and the typed structs, whose docstrings describe
+their attributes. They are checked in, as are the tables in two READMEs.
+`python -m protocol.openrpc` rewrites all of them; with `--check` it exits with 1 if any is stale.
+Structs are imported only to generate, so that `discover` stays light.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
@@ -27,30 +28,33 @@ Json = dict[str, Any]
 _DOCUMENT: Final = Path(__file__).with_name("openrpc.json")
 _REFERENCE: Final = _DOCUMENT.with_name("METHODS.md")
 _EXAMPLES: Final = _DOCUMENT.with_name("examples.json")
-_README: Final = _DOCUMENT.parent.with_name("README.md")
-"""Not there where the package is installed."""
+_TABLES: Final = {
+    _DOCUMENT.parent.with_name("README.md"): ("methods",),
+    _DOCUMENT.with_name("README.md"): ("notifications", "errors"),
+}
+"""The tables that each README contains. An installed package lacks the repository's README."""
 
 _SERVER_NOTIFICATIONS: Final = {
-    "$/progress": "How far a request is, or parts of its result, to who gave a token for them.",
-    "$/logMessage": "A line of the worker's log, to who asked for its level in initialize.",
+    "$/progress": "Report a request's progress or partial result to the client that sent a token.",
+    "$/logMessage": "Send a log message to a client that requested its level in initialize.",
 }
 
 
 def discover() -> bytes:
-    """The result of `rpc.discover`: the document as it is checked in, on one line."""
+    """The result of `rpc.discover`: the checked-in document, on one line."""
     return msgspec.json.format(_DOCUMENT.read_bytes(), indent=-1)
 
 
 def generate() -> Json:
-    """The document."""
+    """Build the OpenRPC document."""
     examples = msgspec.json.decode(_EXAMPLES.read_bytes())
     schemas = _schemas(_contract())
     return {
         "openrpc": "1.3.2",
         "info": {
             "title": "transcription-worker",
-            "description": "JSON-RPC 2.0 in UTF-8 on the worker's stdin and stdout, one message a "
-            "line. Times are in seconds, sizes in bytes.",
+            "description": "JSON-RPC 2.0 in UTF-8 on the worker's stdin and stdout, one message "
+            "per line. Times are in seconds, sizes in bytes.",
             "version": PROTOCOL_VERSION,
             "license": {"name": "MIT"},
         },
@@ -77,9 +81,9 @@ def generate() -> Json:
 
 
 def reference(document: Json) -> str:
-    """The document as Markdown: a table of methods, of errors, and of the members of each type."""
+    """The document as Markdown: tables of the methods, the errors and each type's members."""
     schemas, errors = document["components"]["schemas"], document["components"]["errors"]
-    # Those of params stand with their methods.
+    # Params appear with their methods, not among the types.
     of_params = {each["x-params"]["$ref"] for each in document["methods"]}
     methods = [
         (
@@ -97,7 +101,7 @@ def reference(document: Json) -> str:
         "# Methods, errors and types",
         "",
         "Generated from the contract by `python -m protocol.openrpc`, as is",
-        "[openrpc.json](openrpc.json), which also has an example of each method.",
+        "[openrpc.json](openrpc.json), which also contains an example of each method.",
         "",
         *_table(("method", "", "result"), methods),
         "",
@@ -127,33 +131,35 @@ def reference(document: Json) -> str:
     return "\n".join(lines)
 
 
-def embed(text: str, document: Json) -> str:
-    """A Markdown text with its tables of methods, notifications and errors made anew.
+def embed(path: Path, document: Json) -> str:
+    """The text of a README with its generated tables replaced.
 
-    They stand between `<!-- methods -->` and `<!-- /methods -->`, and so on.
+    Each stands between markers: `<!-- methods -->` and `<!-- /methods -->`, and so on.
     """
-    links = [
-        [
-            (f"[`{each['name']}`](protocol/METHODS.md#{_anchor(each['name'])})", each["summary"])
+    text = path.read_text("utf-8")
+    reference = Path(os.path.relpath(_REFERENCE, path.parent)).as_posix()
+    links = {
+        part: [
+            (f"[`{each['name']}`]({reference}#{_anchor(each['name'])})", each["summary"])
             for each in document[part]
         ]
         for part in ("methods", "x-notifications")
-    ]
+    }
     errors = [
         (f"`{kind}`", each["message"], each["data"].get("remedy", ""))
         for kind, each in document["components"]["errors"].items()
     ]
     tables = {
-        "methods": _table(("request", ""), links[0]),
-        "notifications": _table(("notification", ""), links[1]),
-        "errors": _table(("`data.kind`", "what it means", "what to do: `data.remedy`"), errors),
+        "methods": _table(("method", ""), links["methods"]),
+        "notifications": _table(("notification", ""), links["x-notifications"]),
+        "errors": _table(("`data.kind`", "meaning", "what to do: `data.remedy`"), errors),
     }
-    for name, table in tables.items():
+    for name in _TABLES[path]:
         marks = re.compile(f"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
         before, *rest = marks.split(text)
         if len(rest) != 1:
             raise ValueError(f"{len(rest)} places for the table of {name} instead of one")
-        text = "\n".join([before, *table, "", rest[0]])
+        text = "\n".join([before, *tables[name], "", rest[0]])
     return text
 
 
@@ -172,7 +178,7 @@ def _members(descriptors: list[Json]) -> list[str]:
 
 
 def _type(schema: Json) -> str:
-    """A schema in a few words."""
+    """A short notation for a schema."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{_anchor(name)})"
@@ -191,7 +197,7 @@ def _type(schema: Json) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """GitHub's name for a heading."""
+    """GitHub's anchor for a heading."""
     return "".join(each for each in heading.lower() if each.isalnum())
 
 
@@ -200,17 +206,16 @@ def _json(value: object) -> str:
 
 
 def main() -> int:
-    """Write the files, or check them; return the exit code."""
+    """Write or check the files; return the exit code."""
     import argparse
 
     parser = argparse.ArgumentParser(prog="python -m protocol.openrpc", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 when stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if stale")
     check = parser.parse_args().check
     document = generate()
     text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
     wanted = {_DOCUMENT: text.encode(), _REFERENCE: reference(document).encode()}
-    if _README.is_file():
-        wanted[_README] = embed(_README.read_text("utf-8"), document).encode()
+    wanted |= {path: embed(path, document).encode() for path in _TABLES if path.is_file()}
     if check:
         return int(any(not path.is_file() or path.read_bytes() != wanted[path] for path in wanted))
     for path, content in wanted.items():
@@ -315,7 +320,7 @@ def _ref(name: str) -> Json:
 
 
 def _contract() -> list[type[msgspec.Struct]]:
-    """The structs that stand on the wire by themselves."""
+    """The structs that are messages or values of their own, not only parts of others."""
     from protocol.alignment import PartialAlignment
     from protocol.control import LogMessageParams
     from protocol.errors import CancelledData
@@ -334,9 +339,9 @@ def _contract() -> list[type[msgspec.Struct]]:
 
 
 def _schemas(types: list[type[msgspec.Struct]]) -> Json:
-    """A schema for each struct that `types` are made of, by name, with descriptions.
+    """A schema, with descriptions, for each struct that `types` consist of, by name.
 
-    Where structs of several modules have one name, the module's comes before it.
+    Structs of the same name in several modules are prefixed with their module's name.
     """
     _, generated = msgspec.json.schema_components(types, ref_template="{name}")
     structs = _structs(types)
@@ -349,13 +354,13 @@ def _schemas(types: list[type[msgspec.Struct]]) -> Json:
 
 
 def _component_name(name: str) -> str:
-    """`Segment` as it is; `protocol.transcript.Segment`, where that is not clear, in one word."""
+    """`Segment` for `Segment`; `TranscriptSegment` for `protocol.transcript.Segment`."""
     *_, module, own = ["", *name.split(".")]
     return f"{module.capitalize()}{own}"
 
 
 def _relink(schema: Any) -> Any:
-    """The schema with its references to components spelled out."""
+    """The schema with full references to the components."""
     if isinstance(schema, list):
         return [_relink(each) for each in schema]
     if not isinstance(schema, dict):
@@ -366,7 +371,7 @@ def _relink(schema: Any) -> Any:
 
 
 def _describe(schema: Json, name: str, struct: type[msgspec.Struct], docs: _Docs) -> Json:
-    """Add what msgspec does not know: descriptions, made defaults, and what is always written."""
+    """Add what msgspec does not know: descriptions, factory defaults, members always written."""
     from protocol.control import Result
 
     written = issubclass(struct, Result) and not struct.__struct_config__.omit_defaults
@@ -385,7 +390,7 @@ def _describe(schema: Json, name: str, struct: type[msgspec.Struct], docs: _Docs
 
 
 def _structs(types: Iterable[type[msgspec.Struct]]) -> dict[str, type[msgspec.Struct]]:
-    """Every struct that `types` are made of, by the name that msgspec gives its schema."""
+    """Every struct that `types` consist of, by the name that msgspec gives its schema."""
     found: dict[type[msgspec.Struct], None] = {}
 
     def walk(info: Any) -> None:
@@ -410,7 +415,7 @@ def _structs(types: Iterable[type[msgspec.Struct]]) -> dict[str, type[msgspec.St
 
 
 class _Docs:
-    """Docstrings of attributes, from the source of the structs."""
+    """Attribute docstrings, parsed from the source of the structs."""
 
     def __init__(self, structs: Iterable[type[msgspec.Struct]]) -> None:
         modules = sorted({base.__module__ for struct in structs for base in struct.__mro__})
@@ -431,7 +436,7 @@ class _Docs:
         }
 
     def of(self, struct: type[msgspec.Struct], attribute: str) -> str:
-        """What is said of an attribute, or else of the alias that is its type."""
+        """The docstring of an attribute, or else of the alias that is its type."""
         keys = [(base.__module__, base.__name__, attribute) for base in struct.__mro__]
         return next((self._attributes[key] for key in keys if key in self._attributes), "")
 
@@ -453,7 +458,7 @@ def _assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST | None, st
 
 
 def _unwrap(doc: str) -> str:
-    """A docstring with a line for each paragraph."""
+    """A docstring with one line per paragraph."""
     paragraphs = inspect.cleandoc(doc).split("\n\n")
     return "\n\n".join(" ".join(each.split()) for each in paragraphs)
 

@@ -1,6 +1,6 @@
-"""The fenced blocks of Markdown files, and a place where those of the shell and Python are run.
+"""The fenced blocks of the documents, and a place to run those of the shell and Python.
 
-A block of `text` after one of those is what it prints; `…` in it stands for anything.
+A block of `text` after such a block is its output; `…` in it stands for anything.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,8 @@ from tests.support import (
 )
 
 ROOT: Final = Path(__file__).parent.parent
+_ROOMS: Final = ("benchmarks", "examples", "hooks", "protocol", "tests", "worker")
+_BUILT: Final = {"node_modules", "dist", "dist-test", "__pycache__"}
 RECORDED: Final = {
     "speech.wav": RECORDINGS / "en-02.flac",
     "lecture.wav": RECORDINGS / "demo.flac",
@@ -38,7 +40,12 @@ RECORDED: Final = {
     "recordings/monday.wav": RECORDINGS / "en-01.flac",
     "recordings/tuesday.wav": RECORDINGS / "en-03.flac",
 }
-"""What the documents' recordings are."""
+"""The recordings that the documents name."""
+MODELS: Final = {
+    "Systran/faster-whisper-small": MODEL,
+    "pyannote/speaker-diarization-community-1": DIARIZATION_MODEL,
+}
+"""The models that the documents name, by their hub ids."""
 
 _FENCE: Final = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -56,8 +63,19 @@ class Snippet(msgspec.Struct, frozen=True):
         return f"{self.document}:{self.line}"
 
 
+def documents() -> list[str]:
+    """The Markdown files that people write, relative to the repository."""
+    found = [path.name for path in ROOT.glob("*.md")]
+    for room in _ROOMS:
+        for folder, folders, _ in os.walk(ROOT / room):
+            folders[:] = [name for name in folders if name not in _BUILT]
+            if (path := Path(folder, "README.md")).is_file():
+                found.append(path.relative_to(ROOT).as_posix())
+    return sorted(found)
+
+
 def snippets(document: str) -> list[Snippet]:
-    """The blocks of a Markdown file of the repository, outputs with their programs."""
+    """The blocks of a document, programs with their outputs."""
     text = (ROOT / document).read_text("utf-8")
     found: list[Snippet] = []
     end = 0
@@ -79,9 +97,9 @@ def unfenced(document: str) -> list[str]:
 
 
 class Workplace:
-    """A machine as the documents suppose it: the worker on the PATH, a hub, some recordings."""
+    """A machine as the documents assume it: the worker on the PATH, a hub, some recordings."""
 
-    def __init__(self, hub_url: str, home: Path) -> None:
+    def __init__(self, hub_url: str, home: Path, recordings: Mapping[str, Path]) -> None:
         self._home = home
         self._program(home / "bin" / "transcription-worker", WORKER)
         self.env = {
@@ -93,7 +111,7 @@ class Workplace:
         }
         folder = home / "folder"
         (folder / "recordings").mkdir(parents=True)
-        for name, source in RECORDED.items():
+        for name, source in recordings.items():
             write_wav(folder / name, samples_of(str(source)))
         (folder / "WAV2VEC2_ASR_BASE_960H").symlink_to(ALIGNMENT_MODEL)
         (folder / "tests").symlink_to(ROOT / "tests")
@@ -117,7 +135,7 @@ class Workplace:
     def run(self, snippet: Snippet) -> str:
         """Run a block of the shell or of Python as it stands; return what it prints.
 
-        It must end well, and write nothing on stderr.
+        It must exit with 0 and write nothing to stderr.
         """
         folder, env = self.settle(re.sub(r"\W+", "-", str(snippet)))
         program = {"sh": ["bash", "-c"], "python": [sys.executable, "-c"]}[snippet.language]
@@ -134,21 +152,22 @@ class Workplace:
 
 
 @contextmanager
-def workplace(home: Path) -> Iterator[Workplace]:
+def workplace(
+    home: Path, models: Mapping[str, Path] = MODELS, recordings: Mapping[str, Path] = RECORDED
+) -> Iterator[Workplace]:
     """A workplace below `home`, with a hub on loopback that has the models."""
     assert shutil.which("jq"), "the recipes need jq: apt-get install jq"
     with serving() as hub:
-        hub.add("Systran/faster-whisper-small", MODEL, licence="mit")
-        hub.add("pyannote/speaker-diarization-community-1", DIARIZATION_MODEL)
-        place = Workplace(hub.url, home)
-        models = ["small", "pyannote/speaker-diarization-community-1"]
+        for name, model in models.items():
+            hub.add(name, model, licence="mit")
+        place = Workplace(hub.url, home, recordings)
         command = ["transcription-worker", "models", "download", *models]
         subprocess.run(command, env=place.env, check=True, capture_output=True)
         yield place
 
 
 def check_output(snippet: Snippet, printed: str) -> None:
-    """Fail where a program has not printed what its document says."""
+    """Fail where a program did not print what its document shows."""
     if snippet.output is not None:
         pattern = ".*?".join(map(re.escape, snippet.output.split("…")))
         shown = f"{snippet} prints\n{printed}"
