@@ -1,7 +1,7 @@
-"""The contract, sans-I/O: framing, envelopes, error kinds, typed params and results.
+"""The contract between worker and clients: framing, envelopes, error kinds, params and results.
 
-Nothing here reads, writes or knows of the worker.
+It is sans-I/O: nothing here reads, writes or imports the worker, so any client can use it.
 """
 
 PROTOCOL_VERSION = "1.0"
-"""Version of the method set; the major number changes when a client could break."""
+"""Version of the method set; a change that can break a client raises the major number."""

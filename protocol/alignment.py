@@ -1,4 +1,4 @@
-"""Params and result of `align`: when each word of a known text is said."""
+"""Params and result of `align`, which finds when each word of a known text is spoken."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ Aligner = Literal["batched", "whisperx"]
 
 
 class AlignmentOptions(TorchModelParams, kw_only=True):
-    """How to align. The model is a wav2vec2 CTC model that knows the language's letters."""
+    """How to align. The model is a wav2vec2 CTC model with the letters of the language."""
 
     model: NonEmptyStr | None = None
-    """A torchaudio bundle's name, a hub id or a directory; whisperX's choice for the language."""
+    """A torchaudio bundle, a hub id or a directory; defaults to whisperX's for the language."""
     aligner: Aligner = "batched"
-    """`batched`: forward passes over many segments, alignment by torchaudio. `whisperx`: the
-    whisperx package's own, a segment at a time, for comparison."""
+    """`batched` runs many segments per forward pass and aligns with torchaudio. `whisperx` is the
+    whisperx package's aligner, one segment at a time, for comparison."""
     batch_size: Count = 8
-    """Segments in a forward pass of the batched aligner."""
+    """Segments per forward pass of the batched aligner."""
     characters: bool = False
-    """Also give the times of characters."""
+    """Also return the times of characters."""
     interpolation: Literal["nearest", "linear"] = "nearest"
-    """How whisperX's aligner gives times to words that it cannot align."""
+    """How whisperX's aligner estimates times for words that it cannot align."""
 
 
 class SegmentText(Struct, rename="camel", kw_only=True):
-    """A stretch of text to align, and roughly where it is said. Other members are passed over."""
+    """A segment to align, and roughly when it is spoken. Other members are ignored."""
 
     text: str
     start: float | None = None
     end: float | None = None
     id: int | None = None
-    """Comes back with the aligned segment; its place in the list without it."""
+    """Returned with the aligned segment; defaults to its position in the list."""
 
 
 class AlignParams(AlignmentOptions, kw_only=True):
@@ -55,27 +55,27 @@ class AlignParams(AlignmentOptions, kw_only=True):
     audio: NonEmptyStr
     """Path of an audio or video file."""
     channel: NonNegativeInt | None = None
-    """Take this channel alone (from 0); all are mixed without it."""
+    """Use only this channel (from 0); without it, all channels are mixed."""
     start: Seconds = 0.0
     """Seconds into the recording."""
     end: Seconds | None = None
-    """Only the part between `start` and `end`; times stay those of the recording."""
+    """Use only the part from `start` to `end`; returned times still refer to the recording."""
     segments: list[SegmentText] | None = None
-    """Segments without times are placed between their neighbours' or over the whole audio."""
+    """A segment without times is searched for between its neighbours, or in the whole audio."""
     text: NonEmptyStr | None = None
-    """In place of segments: one text, said somewhere in the audio."""
+    """Instead of segments: one text, spoken somewhere in the audio."""
     language: Annotated[str, Meta(min_length=2)]
     """Code such as `en`."""
     priority: Priority = "interactive"
     keep_alive: KeepAlive | None = None
     progress_token: Token | None = None
-    """Send `$/progress` notifications with this token; none are sent without it."""
+    """Report progress in `$/progress` notifications with this token; without it, none are sent."""
     partial_result_token: Token | None = None
-    """Send parts of the result as they come, with this token."""
+    """Send partial results, as they become available, with this token."""
 
 
 class Character(Result, kw_only=True):
-    """A character of a word; without times where it cannot be aligned."""
+    """A character of a word; without times if it could not be aligned."""
 
     char: str
     start: float | None = None
@@ -84,9 +84,9 @@ class Character(Result, kw_only=True):
 
 
 class Word(Result, kw_only=True):
-    """A word with the space before it: the words of a segment join to its text.
+    """A word with the space before it: a segment's words, joined, are its text.
 
-    `probability` is the decoder's, or the mean over the word's frames where it was aligned.
+    `probability` is the decoder's, or, for an aligned word, the mean over its frames.
     """
 
     start: float
@@ -94,7 +94,7 @@ class Word(Result, kw_only=True):
     word: str
     probability: float | None
     interpolated: bool | UnsetType = UNSET
-    """True for a word that could not be aligned, such as a number: its times are estimates."""
+    """True if the word could not be aligned (a number, for example): its times are estimates."""
     speaker: str | UnsetType = UNSET
     characters: list[Character] | UnsetType = UNSET
 
@@ -110,13 +110,13 @@ class AlignedSegment(Result, kw_only=True):
 
 
 class PartialAlignment(Result, kw_only=True):
-    """Value of a partial result: the segments that are new."""
+    """Value of a partial result: the new segments."""
 
     segments: list[AlignedSegment]
 
 
 class AlignResult(Result, kw_only=True):
-    """Result of `align`: every segment that was given, in its order."""
+    """Result of `align`: every segment of the request, in the same order."""
 
     language: str
     segments: list[AlignedSegment]
@@ -124,6 +124,6 @@ class AlignResult(Result, kw_only=True):
     aligner: str
     device: str
     duration: float
-    """Seconds of audio that was decoded."""
+    """Seconds of decoded audio."""
     warnings: list[Notice] = field(default_factory=list)
     timings: Timings

@@ -1,4 +1,4 @@
-"""Params and results of the methods about the session itself, not about models."""
+"""Params and results of the methods that concern the session itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LogLevel = Literal["error", "warning", "info", "debug"]
 
 
 class Params(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """Base of every params struct: camelCase on the wire, unknown names refused."""
+    """Base of every params struct: camelCase on the wire; unknown names are an error."""
 
 
 class Result(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=False):
@@ -20,30 +20,29 @@ class Result(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=False):
 
 
 class NoParams(Params, kw_only=True):
-    """For methods without params: absent, `{}` and `[]` are the same."""
+    """For methods without params; absent, `{}` and `[]` mean the same."""
 
 
 class ClientInfo(Params, kw_only=True):
-    """Who is calling; it is written to the log."""
+    """Name and version of the client, for the log."""
 
     name: str
     version: str | None = None
 
 
 class InitializeParams(Params, kw_only=True):
-    """`processId` is watched: when that process ends, the worker does too."""
+    """All of them are optional."""
 
     process_id: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """The worker ends when this process does."""
     client_info: ClientInfo | None = None
-    """Written to the log."""
     log_level: LogLevel | None = None
-    """Send `$/logMessage` notifications of this level and above; none are sent without it."""
+    """Send `$/logMessage` notifications of this level and above; without it, none are sent."""
     max_line_bytes: Annotated[int, msgspec.Meta(ge=1024, le=2**31)] | None = None
-    """Longer lines are answered with line_too_long, and skipped; 64 MiB without it. Never more than
-    `serve --max-line`, where the worker was started with that: the answer tells."""
+    """The worker skips longer lines and answers line_too_long. The default is 64 MiB; the option
+    `serve --max-line` is the upper limit. The result has the value in use."""
     hf_token: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    """For gated models of the hub; without it HF_TOKEN or the hub's own login is used."""
+    """Token for gated models; without it, the worker uses HF_TOKEN or the hub's stored login."""
 
     def __repr__(self) -> str:
         return f"InitializeParams(process_id={self.process_id}, hf_token=<{bool(self.hf_token)}>)"
@@ -57,9 +56,9 @@ class ServerInfo(Result, kw_only=True):
 
 
 class EngineInfo(Result, kw_only=True):
-    """Whether an engine's packages are there, and which are missing or damaged.
+    """Whether an engine's packages are installed, and which are missing or damaged.
 
-    A glance: `environment/probe` tries them.
+    The worker does not import them for this; `environment/probe` does.
     """
 
     available: bool
@@ -67,7 +66,7 @@ class EngineInfo(Result, kw_only=True):
 
 
 class Capabilities(Result, kw_only=True):
-    """What this worker can do."""
+    """Methods, notifications and engines of this worker."""
 
     methods: list[str]
     notifications: list[str]
@@ -75,28 +74,28 @@ class Capabilities(Result, kw_only=True):
 
 
 class Limits(Result, kw_only=True):
-    """What the worker refuses beyond."""
+    """The worker refuses what exceeds these."""
 
     max_line_bytes: int
     max_batch_members: int
     max_open_jobs: int
-    """Work requests that wait or run; more are answered with busy."""
+    """Work requests that wait or run; the error beyond is busy."""
     max_open_bytes: int
-    """Bytes of the params of these together; one request alone may have more."""
+    """Total bytes of their params; a single request may exceed this."""
     max_audio_duration: float
-    """Seconds of a recording that are decoded; a longer one is answered with audio_too_long."""
+    """Seconds of a recording; the error beyond is audio_too_long."""
     max_audio_bytes: int
-    """Bytes of a recording's file; a larger one is answered with audio_too_large."""
+    """Bytes of a recording's file; the error beyond is audio_too_large."""
     max_loaded_models: int
     memory_budget: int | None
-    """Bytes of resident memory for the worker and its engines; null for what the machine has."""
+    """Bytes of resident memory for the worker and its engines; null: whatever the machine has."""
     idle_exit: float | None
-    """Seconds without input and without open jobs after which the worker ends, with exit code 0;
-    null where it stays."""
+    """Seconds without input and open jobs after which the worker ends with exit code 0; null:
+    never."""
 
 
 class InitializeResult(Result, kw_only=True):
-    """Answer to `initialize`; `processId` is the worker's own."""
+    """Result of `initialize`; `processId` is the worker's."""
 
     process_id: int
     server_info: ServerInfo
@@ -106,13 +105,13 @@ class InitializeResult(Result, kw_only=True):
 
 
 class CancelParams(Params, kw_only=True):
-    """Names the request to cancel by its id: a string or a number."""
+    """The id of the request to cancel: a string or a number."""
 
     id: Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": ["number", "string"]})]
 
 
 class LogMessageParams(Result, kw_only=True):
-    """A `$/logMessage` notification; `time` is UTC in ISO 8601."""
+    """Params of a `$/logMessage` notification; `time` is UTC in ISO 8601."""
 
     level: LogLevel
     logger: str

@@ -1,4 +1,4 @@
-"""Params and result of `diarize`: who speaks when."""
+"""Params and result of `diarize`, which finds who speaks when."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ Assignment = Literal["nearest", "whisperx"]
 
 
 class DiarizationOptions(TorchModelParams, kw_only=True):
-    """How to tell the speakers apart. Give the number of speakers where it is known."""
+    """How to separate the speakers. Set the number of speakers if you know it."""
 
     model: NonEmptyStr = DEFAULT_DIARIZATION_MODEL
     """A pyannote pipeline: a hub id or a directory."""
     num_speakers: Count | None = None
-    """Exactly so many."""
+    """Exact number of speakers."""
     min_speakers: Count | None = None
-    """At least so many."""
+    """Minimum number of speakers."""
     max_speakers: Count | None = None
-    """At most so many."""
+    """Maximum number of speakers."""
     batch_size: Count | None = None
-    """Windows in a forward pass; the pipeline's own choice without it."""
+    """Windows per forward pass; defaults to the pipeline's own setting."""
     embeddings: bool = False
-    """Also give a vector that stands for each speaker's voice."""
+    """Also return a voice embedding, a vector, for each speaker."""
 
     def __post_init__(self) -> None:
         least, most = self.min_speakers or 1, self.max_speakers
@@ -51,11 +51,11 @@ class DiarizationOptions(TorchModelParams, kw_only=True):
 
 
 class SpeakerOptions(DiarizationOptions, kw_only=True):
-    """Diarization within `transcribe`, where words and segments get their speakers."""
+    """Diarization within `transcribe`, which assigns a speaker to each word and segment."""
 
     assignment: Assignment = "nearest"
-    """`nearest`: a word that falls into no turn goes to the nearest one. `whisperx`: it stays
-    without a speaker, as in the whisperx package."""
+    """The speaker of a word outside every turn: with `nearest`, that of the nearest turn; with
+    `whisperx`, none, as in the whisperx package."""
 
 
 class DiarizeParams(DiarizationOptions, kw_only=True):
@@ -64,21 +64,21 @@ class DiarizeParams(DiarizationOptions, kw_only=True):
     audio: NonEmptyStr
     """Path of an audio or video file."""
     channel: NonNegativeInt | None = None
-    """Take this channel alone (from 0); all are mixed without it."""
+    """Use only this channel (from 0); without it, all channels are mixed."""
     start: Seconds = 0.0
     """Seconds into the recording."""
     end: Seconds | None = None
-    """Only the part between `start` and `end`; times stay those of the recording."""
+    """Use only the part from `start` to `end`; returned times still refer to the recording."""
     priority: Priority = "interactive"
     keep_alive: KeepAlive | None = None
     progress_token: Token | None = None
-    """Send `$/progress` notifications with this token; none are sent without it."""
+    """Report progress in `$/progress` notifications with this token; without it, none are sent."""
     partial_result_token: Token | None = None
-    """Send parts of the result as they come, with this token."""
+    """Send partial results, as they become available, with this token."""
 
 
 class Turn(Result, kw_only=True):
-    """When a speaker speaks."""
+    """One stretch of speech by one speaker."""
 
     start: float
     end: float
@@ -86,18 +86,18 @@ class Turn(Result, kw_only=True):
 
 
 class DiarizeResult(Result, kw_only=True):
-    """Result of `diarize`. Nobody speaking gives no turns and no speakers."""
+    """Result of `diarize`. Without speech, `turns` and `speakers` are empty."""
 
     turns: list[Turn]
     """Turns of different speakers overlap where they speak at the same time."""
     exclusive_turns: list[Turn]
-    """The same without overlap: one speaker at a time, for putting names to words."""
+    """Turns without overlap, one speaker at a time, for assigning speakers to words."""
     speakers: list[str]
     """In the order of their first turn."""
     embeddings: dict[str, list[float]] | UnsetType = UNSET
     model: str
     device: str
     duration: float
-    """Seconds of audio that was decoded."""
+    """Seconds of decoded audio."""
     warnings: list[Notice] = field(default_factory=list)
     timings: Timings

@@ -1,7 +1,7 @@
-"""JSON-RPC 2.0 envelopes: what a line is, and how replies are written.
+"""JSON-RPC 2.0 envelopes: parses lines, and encodes requests, notifications and errors.
 
-Ids and params stay the raw bytes the client sent: an id is echoed exactly (also 30 digits, `1.0`
-or escapes), and params are decoded by whoever knows their type.
+Ids and params stay the raw bytes that the client sent. So an id is echoed exactly, even with 30
+digits, as `1.0` or with escapes, and the params are decoded once, by the method.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ DEFAULT_MAX_BATCH: Final = 10_000
 
 
 class Call(msgspec.Struct, gc=False):
-    """A request, or a notification when `id` is empty.
+    """A request, or a notification if `id` is empty.
 
-    `id` and `params` are JSON as the client wrote it, empty where absent.
+    `id` and `params` are JSON as the client wrote it, empty if absent.
     """
 
     method: str
@@ -29,7 +29,7 @@ class Call(msgspec.Struct, gc=False):
 
 
 class _Wire(msgspec.Struct, gc=False):
-    """A call as decoded, before its id and params are looked at."""
+    """A decoded call whose id and params are not checked yet."""
 
     jsonrpc: Literal["2.0"]
     method: str
@@ -38,14 +38,14 @@ class _Wire(msgspec.Struct, gc=False):
 
 
 class Fault(msgspec.Struct, gc=False):
-    """A line or batch member that cannot be served, to be answered with `error`."""
+    """A line or batch member that cannot be served; `error` is its answer."""
 
     error: RpcError
     id: bytes = NULL_ID
 
 
 class Batch(msgspec.Struct, gc=False):
-    """The members of a batch, each judged on its own."""
+    """The members of a batch, each parsed on its own."""
 
     members: list[Call | Fault | Response]
 
@@ -62,16 +62,16 @@ _decode_call = msgspec.json.Decoder(_Wire).decode
 _decode_members = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-# The first byte tells a JSON value's type.
+# The first byte shows the type of a JSON value.
 _ID_STARTS: Final = frozenset(b'"-0123456789n')
 _PARAMS_STARTS: Final = frozenset(b"[{")
 
 
 def parse(line: bytes, max_batch: int = DEFAULT_MAX_BATCH) -> Message | None:
-    """Tell what a line holds; None for a blank one. Never raises for what a peer can send."""
+    """Parse a line; None for a blank one. Never raises, whatever a peer sends."""
     try:
         if not line.isascii():
-            line.decode()  # msgspec does not look into what it leaves raw
+            line.decode()  # msgspec does not check the UTF-8 of raw values
         wire = _decode_call(line)
     except (msgspec.ValidationError, RecursionError):
         pass
@@ -86,17 +86,12 @@ def parse(line: bytes, max_batch: int = DEFAULT_MAX_BATCH) -> Message | None:
     except RecursionError:
         return Fault(RpcError("parse_error", "The JSON is nested too deeply."))
     except msgspec.DecodeError as error:
-        # The struct decoder stopped at the wrong type, before it saw the bad JSON behind it.
+        # The struct decoder stopped at the wrong type, before the invalid JSON.
         return _parse_fault(error)
 
 
-def reply(id_: bytes, result: bytes) -> bytes:
-    """The line that answers `id_` with a result already written as JSON."""
-    return b"".join((b'{"jsonrpc":"2.0","id":', id_, b',"result":', result, b"}\n"))
-
-
 def error_reply(id_: bytes, error: RpcError) -> bytes:
-    """The line that answers `id_` with an error."""
+    """Encode an error as the answer to `id_`."""
     return b'{"jsonrpc":"2.0","id":%b,"error":%b}\n' % (
         id_,
         msgspec.json.encode(error.to_object()),
@@ -104,12 +99,12 @@ def error_reply(id_: bytes, error: RpcError) -> bytes:
 
 
 def notification(method: str, params: bytes) -> bytes:
-    """The line of a notification; `params` is JSON."""
+    """Encode a notification; `params` is JSON."""
     return b'{"jsonrpc":"2.0","method":%b,"params":%b}\n' % (msgspec.json.encode(method), params)
 
 
 def request(id_: bytes, method: str, params: bytes) -> bytes:
-    """The line of a request; `id_` and `params` are JSON."""
+    """Encode a request; `id_` and `params` are JSON."""
     return b'{"jsonrpc":"2.0","id":%b,"method":%b,"params":%b}\n' % (
         id_,
         msgspec.json.encode(method),
@@ -118,7 +113,7 @@ def request(id_: bytes, method: str, params: bytes) -> bytes:
 
 
 def _sound(wire: _Wire) -> Call | None:
-    """The call in what was decoded; None when its id or params are of no type that they may be."""
+    """The call; None if its id or params have a wrong type."""
     id_ = bytes(wire.id) if wire.id else b""
     params = bytes(wire.params) if wire.params else b""
     if (id_ and id_[0] not in _ID_STARTS) or (params and params[0] not in _PARAMS_STARTS):
@@ -156,11 +151,11 @@ def _parse_member(raw: bytes) -> Call | Fault | Response:
 
 
 def _explain(line: bytes) -> Fault | Response:
-    """Say why an object is no request, with its id where that can be read."""
+    """Say why a value is not a request, with its id if that can be read."""
     try:
         members = {name: bytes(raw) for name, raw in _decode_object(line).items()}
     except msgspec.ValidationError:
-        msgspec.json.decode(line, type=msgspec.Raw)  # is it JSON to its end?
+        msgspec.json.decode(line, type=msgspec.Raw)  # raises unless all of it is JSON
         return Fault(RpcError("invalid_request", "A request is an object."))
     id_ = members.get("id", NULL_ID)
     if id_[0] not in _ID_STARTS:

@@ -10,15 +10,15 @@ from protocol.control import Result
 from protocol.values import JobParams
 
 Severity = Literal["error", "warning", "info"]
-"""An error keeps something from working, a warning makes it worse; an info asks for nothing."""
+"""An error breaks something, a warning makes it worse, an info needs no action."""
 
 Flavour = Literal["full", "lite"]
-"""Whether alignment, diarization and whisperx, which need torch, are meant to be there."""
+"""`full` includes alignment, diarization and whisperx, which need torch; `lite` does not."""
 
 PackageState = Literal["ok", "absent", "import_failed", "use_failed", "crashed", "timed_out"]
 
 EnvironmentStatus = Literal["ready", "degraded", "failed", "missing"]
-"""`missing` is no fault: the flavour has not got it."""
+"""`missing` is not a fault: this flavour does not include it."""
 
 TimeLimit = Annotated[float, Meta(gt=0)]
 
@@ -27,40 +27,40 @@ class ProbeParams(JobParams, kw_only=True):
     """Params of `environment/probe`."""
 
     online: bool = False
-    """Also ask the hub whether it can be reached and takes the token; else nothing is sent."""
+    """Also contact the hub and check the token; otherwise the probe sends nothing."""
     timeout: TimeLimit = 120.0
-    """Seconds after which a package that hangs is given up."""
+    """Seconds after which the probe gives up on a package that hangs."""
 
 
 class DevicesParams(JobParams, kw_only=True):
     """Params of `environment/devices`."""
 
     timeout: TimeLimit = 60.0
-    """Seconds after which a library that hangs is given up."""
+    """Seconds after which the worker gives up on a library that hangs."""
 
 
 class Finding(Result, kw_only=True):
-    """Something that is not as it should be, and what to do about it."""
+    """A problem or limitation, and what to do about it."""
 
     id: str
-    """What kind of finding it is: stable, to program against."""
+    """Kind of the finding; it never changes, so clients can program against it."""
     severity: Severity
     message: str
     remedy: str
     package: str | None = None
     detail: str | None = None
-    """The error with its causes, or the end of what the process wrote on stderr."""
+    """The error with its causes, or the end of the process's stderr."""
 
 
 class PackageInfo(Result, kw_only=True):
-    """A package, tried in a process of its own."""
+    """A package, tested in its own process."""
 
     name: str
     available: bool
-    """It can be imported and, where that was tried, does its work."""
+    """True if it can be imported and, where the probe tried that, works."""
     state: PackageState
     required: bool
-    """Without it something that this flavour is meant to do fails."""
+    """True if this flavour needs it."""
     version: str | None
     location: str | None
     import_seconds: float | None
@@ -68,7 +68,7 @@ class PackageInfo(Result, kw_only=True):
 
 
 class EnvironmentInfo(Result, kw_only=True):
-    """The packages that one thing which the worker does rests on."""
+    """The packages that one capability of the worker depends on."""
 
     status: EnvironmentStatus
     packages: list[PackageInfo]
@@ -76,13 +76,13 @@ class EnvironmentInfo(Result, kw_only=True):
 
 
 class HealthMetrics(Result, kw_only=True):
-    """`overallScore` is 100 when there is neither an error nor a warning, and 0 at the worst."""
+    """`overallScore` ranges from 0 to 100; 100 means neither errors nor warnings."""
 
     overall_score: int
     errors: int
     warnings: int
     seconds: float
-    """That the probe took."""
+    """Duration of the probe."""
 
 
 class Cpu(Result, kw_only=True):
@@ -91,17 +91,17 @@ class Cpu(Result, kw_only=True):
     model: str | None
     architecture: str
     features: list[str]
-    """Instruction sets, by numpy's names for them; empty where it could not be asked."""
+    """Instruction sets, by numpy's names; empty if numpy does not list them."""
     cores: int | None
     threads: int | None
     usable_threads: int
-    """That this process may run on."""
+    """Threads that this process may run on."""
     compute_types: list[str]
-    """That recognition can use."""
+    """Compute types that recognition can use."""
 
 
 class SystemMemory(Result, kw_only=True):
-    """Memory of the machine, and the limit of the container that the worker runs in."""
+    """Memory of the machine, and the limit of the worker's container."""
 
     total: int | None
     available: int | None
@@ -121,11 +121,11 @@ class Accelerator(Result, kw_only=True):
     usable_by: list[Literal["ctranslate2", "torch"]] = field(default_factory=list)
     """Recognition runs on ctranslate2; alignment, diarization and whisperx's VAD on torch."""
     compute_types: list[str] = field(default_factory=list)
-    """That recognition can use there."""
+    """Compute types that recognition can use on this device."""
 
 
 class Devices(Result, kw_only=True):
-    """What there is to compute on."""
+    """The machine's compute devices."""
 
     cpu: Cpu
     memory: SystemMemory
@@ -143,7 +143,7 @@ class PlatformInfo(Result, kw_only=True):
 
     frozen: bool
     bundle_directory: str | None
-    """`sys._MEIPASS` of a frozen program."""
+    """`sys._MEIPASS` in a frozen program, else null."""
     executable: str
     sys_path: list[str]
     python: str
@@ -156,7 +156,7 @@ class PlatformInfo(Result, kw_only=True):
     filesystem_encoding: str
     locale: str | None
     path_entries: int
-    """Of the variable PATH."""
+    """Number of entries in PATH."""
 
 
 class Storage(Result, kw_only=True):
@@ -173,7 +173,7 @@ class CachedRepository(Result, kw_only=True):
     repository: str
     size: int
     incomplete: int
-    """Bytes of files whose download was broken off."""
+    """Bytes of incomplete downloads."""
     revisions: list[str]
 
 
@@ -181,28 +181,28 @@ class CacheInfo(Storage, kw_only=True):
     """The hub's cache."""
 
     source: str
-    """The variable that set it, or `default`."""
+    """The environment variable that sets its folder, or `default`."""
     exists: bool
     size: int
     models: list[CachedRepository]
 
 
 class HubInfo(Result, kw_only=True):
-    """The hub that models come from. What was not asked is null."""
+    """The hub that models come from. Without `online`, its answers are null."""
 
     endpoint: str
     offline: bool
-    """HF_HUB_OFFLINE is set."""
+    """True if HF_HUB_OFFLINE is set."""
     token_source: Literal["initialize", "environment", "login"] | None
     reachable: bool | None = None
     seconds: float | None = None
-    """Until its answer."""
+    """How long its answer took."""
     token_valid: bool | None = None
     user: str | None = None
 
 
 class ProbeResult(Result, kw_only=True):
-    """Result of `environment/probe`. Secrets are left out of all of it."""
+    """Result of `environment/probe`, with all secrets redacted."""
 
     worker_version: str
     flavour: Flavour

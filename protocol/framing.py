@@ -1,8 +1,7 @@
 """Newline-delimited framing: bytes in, lines out.
 
-A line ends at the byte 0x0A and nowhere else: U+2028 and its kin are legal inside JSON. A CR
-before it is JSON white space and needs no care here. A byte order mark at the start of the
-stream is dropped.
+Only the byte 0x0A ends a line: JSON may contain U+2028 and other line separators. A CR before it is
+JSON white space, which the parser skips. A byte order mark at the start of the stream is dropped.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 @final
 class Oversize:
-    """Stands in the output of `LineFramer.feed` where a line was longer than allowed."""
+    """Takes the place of a line that is too long."""
 
     def __repr__(self) -> str:
         return "OVERSIZE"
@@ -25,15 +24,14 @@ OVERSIZE: Final = Oversize()
 
 
 class LineFramer:
-    """Cuts a byte stream into lines, holding at most `max_line_bytes` of an unfinished one.
+    """Cuts a byte stream into lines, and holds at most `max_line_bytes` of an unfinished one.
 
-    A longer line yields one `OVERSIZE`, as soon as that is known, and the rest of it is skipped
-    without being kept.
+    A longer line yields one `OVERSIZE` as soon as it exceeds the limit; its rest is skipped.
     """
 
     def __init__(self, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> None:
         self.max_line_bytes = max_line_bytes
-        # A list, joined once: growing a bytes object chunk by chunk is quadratic.
+        # A list, joined once: appending to a bytes object would take quadratic time.
         self._chunks: list[bytes] = []
         self._held = 0
         self._skipping = False
@@ -61,13 +59,13 @@ class LineFramer:
         return parts
 
     def close(self) -> list[bytes | Oversize]:
-        """Return the last line when the stream ended without LF."""
+        """Return the last line if the stream ended without LF."""
         last = b"".join(self._chunks)
         self._drop_held()
         return [last] if last else []
 
     def _complete_first(self, parts: list[bytes | Oversize]) -> None:
-        """Join what was held to the first of `parts`, or drop it as the end of a skipped line."""
+        """Join the held chunks to the first of `parts`; drop that if it ends a skipped line."""
         if self._skipping:
             self._skipping = False
             del parts[0]
@@ -82,7 +80,7 @@ class LineFramer:
         self._held = 0
 
     def _skip_bom(self, data: bytes) -> bytes:
-        """Drop a leading BOM, also one that arrives byte by byte."""
+        """Drop a leading BOM, even if it arrives byte by byte."""
         head = b"".join(self._chunks) + data
         if len(head) < len(_BOM) and _BOM.startswith(head):
             return data

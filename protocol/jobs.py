@@ -16,18 +16,19 @@ class ListJobsParams(Params, kw_only=True):
 class JobInfo(Result, kw_only=True):
     """A work request that waits or runs.
 
-    `stage` and `percentage` are what was last reported: to whoever gave a `progressToken`.
+    `stage` and `percentage` come from the last report; only requests with a `progressToken` have
+    reports.
     """
 
     id: Annotated[Raw, Meta(extra_json_schema={"type": ["number", "string", "null"]})]
-    """As the client wrote it; null for one that was sent as a notification."""
+    """As the client wrote it; null if the request came as a notification."""
     method: str
     state: Literal["waiting", "running"]
     priority: str
     accepted_at: str
     """UTC in ISO 8601."""
     seconds: float
-    """Since then."""
+    """Seconds since the worker accepted the request."""
     stage: str | UnsetType = UNSET
     percentage: float | UnsetType = UNSET
 
@@ -37,4 +38,4 @@ class ListJobsResult(Result, kw_only=True):
 
     jobs: list[JobInfo]
     limit: int
-    """Work beyond so many open jobs is refused as busy."""
+    """The most open jobs; the worker refuses further ones as busy."""

@@ -1,13 +1,13 @@
-"""The methods of the contract and the types of their params and results.
+"""The methods of the contract: one row each, with its types and the errors to expect.
 
-Types are named, not imported, so that a worker that only answers `ping` never builds the structs
-of `transcribe`.
+A row names its types and does not import them, so that a worker that only answers `ping` never
+builds the structs of `transcribe`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -17,7 +17,6 @@ class Method(msgspec.Struct, frozen=True):
 
     name: str
     summary: str
-    lane: Literal["control", "work"]
     params: str
     result: str | None = None
     errors: tuple[str, ...] = ()
@@ -39,8 +38,7 @@ def _load(name: str) -> type[Any]:
     return cast("type[Any]", getattr(import_module(module), attribute))
 
 
-_NONE = "protocol.control:NoParams"
-_OBJECT = "builtins:dict"
+_NONE: Final = "protocol.control:NoParams"
 
 COMMON_ERRORS: Final = (
     *("parse_error", "line_too_long", "invalid_request", "batch_too_large"),
@@ -48,175 +46,82 @@ COMMON_ERRORS: Final = (
 )
 """Kinds that any request may be answered with."""
 
-_CONTROL = ("invalid_params",)
-_WORK = ("invalid_params", "busy", "cancelled")
-_ENGINE = (*_WORK, "engine_crashed", "engine_start_failed", "engine_unavailable", "out_of_memory")
-_AUDIO = (
-    *("audio_not_found", "audio_not_readable", "audio_empty", "audio_invalid", "audio_no_stream"),
-    *("audio_no_channel", "audio_too_long", "audio_too_large", "clip_out_of_range"),
-    "storage_failed",
+_CONTROL: Final = ("invalid_params",)
+_WORK: Final = ("invalid_params", "busy", "cancelled")
+_ENGINE: Final = (
+    *(*_WORK, "engine_crashed", "engine_start_failed", "engine_unavailable", "out_of_memory"),
 )
-_HUB = (
+_RECORDING: Final = (
+    *(*_ENGINE, "audio_not_found", "audio_not_readable", "audio_empty", "audio_invalid"),
+    *("audio_no_stream", "audio_no_channel", "audio_too_long", "audio_too_large"),
+    *("clip_out_of_range", "storage_failed"),
+)
+_HUB: Final = (
     *("model_not_found", "model_not_cached", "model_download_failed", "model_invalid"),
     *("model_gated", "disk_full", "token_missing", "token_invalid"),
 )
-_MODEL = (*_HUB, "model_needs_pickle", "model_does_not_fit", "device_unavailable")
-_EXPORT = ("export_exists", "export_failed")
+_MODEL: Final = (*_HUB, "model_needs_pickle", "model_does_not_fit", "device_unavailable")
+_OPTIONS: Final = ("compute_type_unsupported", "language_unsupported")
+_FILES: Final = ("export_exists", "export_failed")
 
+_WHOLE: Final = (
+    *(*_RECORDING, *_MODEL, *_FILES, *_OPTIONS, "transcript_invalid", "speakers_unsatisfiable"),
+)
+_ALIGN: Final = (*_RECORDING, *_MODEL, "language_unsupported", "transcript_invalid")
+_DIARIZE: Final = (*_RECORDING, *_MODEL, "speakers_unsatisfiable")
+_DETECT: Final = (*_RECORDING, *_MODEL, *_OPTIONS)
+_EXPORT: Final = (*_WORK, *_FILES)
+_DOWNLOAD: Final = (*_ENGINE, *_HUB, "language_unsupported")
+_LOAD: Final = (*_ENGINE, *_MODEL, *_OPTIONS)
+_UNLOAD: Final = (*_WORK, "model_busy")
+_REMOVE: Final = (
+    *(*_ENGINE, "model_not_found", "model_not_cached", "model_busy", "language_unsupported"),
+)
+_WHOAMI: Final = (*_ENGINE, "token_missing", "token_invalid", "hub_unreachable")
+
+
+# Name; module in `protocol` and the names of its types, without `Params` and `Result`; errors;
+# summary. A method without types has no params; its result is an object ("") or null (None).
+_ROWS: Final = (
+    ("initialize", "control:Initialize", _CONTROL, "Agree on limits, logs and a process to watch."),
+    ("ping", "", _CONTROL, "Answer {} at once, even while the engines work."),
+    ("rpc.discover", "", _CONTROL, "Describe every method: an OpenRPC document."),
+    ("jobs/list", "jobs:ListJobs", _CONTROL, "List the jobs that wait or run."),
+    ("shutdown", None, _CONTROL, "Accept no new requests; finish open jobs."),
+    ("transcribe", "transcription:Transcribe", _WHOLE, "Transcribe a recording; stream segments."),
+    ("align", "alignment:Align", _ALIGN, "Find when each word of a transcript is said."),
+    ("diarize", "diarization:Diarize", _DIARIZE, "Find who speaks when."),
+    ("detectSpeech", "detection:DetectSpeech", _RECORDING, "Find the speech in a recording."),
+    ("detectLanguage", "detection:DetectLanguage", _DETECT, "Find which language is spoken."),
+    ("export", "transcript:Export", _EXPORT, "Write a transcript as subtitles, tables and more."),
+    ("models/list", "models:ListModels", _ENGINE, "List known, cached and loaded models."),
+    ("models/download", "models:DownloadModel", _DOWNLOAD, "Download and verify a model."),
+    ("models/load", "models:LoadModel", _LOAD, "Load a model before it is needed."),
+    ("models/unload", "models:UnloadModel", _UNLOAD, "Free the memory of one model, or of all."),
+    ("models/remove", "models:RemoveModel", _REMOVE, "Delete a model from the cache."),
+    ("environment/probe", "environment:Probe", _WORK, "Check this machine and suggest remedies."),
+    ("environment/devices", "environment:Devices", _WORK, "List compute devices."),
+    ("hub/whoami", "models:WhoAmI", _WHOAMI, "Ask the hub whose token the worker has."),
+)
 REQUESTS: Final = {
-    method.name: method
-    for method in (
-        Method(
-            "initialize",
-            "Open a session: agree on limits, ask for logs, name the process to watch. Optional.",
-            "control",
-            "protocol.control:InitializeParams",
-            "protocol.control:InitializeResult",
-            _CONTROL,
-        ),
-        Method(
-            "ping",
-            "Answer {} at once, whatever the engines do.",
-            "control",
-            _NONE,
-            _OBJECT,
-            _CONTROL,
-        ),
-        Method(
-            "rpc.discover",
-            "Describe every method: an OpenRPC document.",
-            "control",
-            _NONE,
-            _OBJECT,
-            _CONTROL,
-        ),
-        Method(
-            "jobs/list",
-            "List the jobs that wait or run.",
-            "control",
-            "protocol.jobs:ListJobsParams",
-            "protocol.jobs:ListJobsResult",
-            _CONTROL,
-        ),
-        Method(
-            "shutdown",
-            "Take no new requests; those running go on.",
-            "control",
-            _NONE,
-            None,
-            _CONTROL,
-        ),
-        Method(
-            "transcribe",
-            "Transcribe a recording; segments and progress stream to whoever asked.",
-            "work",
-            "protocol.transcription:TranscribeParams",
-            "protocol.transcription:TranscribeResult",
-            (
-                *(*_ENGINE, *_AUDIO, *_MODEL, *_EXPORT, "compute_type_unsupported"),
-                *("language_unsupported", "transcript_invalid", "speakers_unsatisfiable"),
-            ),
-        ),
-        Method(
-            "align",
-            "Find when each word of a transcript is said.",
-            "work",
-            "protocol.alignment:AlignParams",
-            "protocol.alignment:AlignResult",
-            (*_ENGINE, *_AUDIO, *_MODEL, "language_unsupported", "transcript_invalid"),
-        ),
-        Method(
-            "diarize",
-            "Find who speaks when.",
-            "work",
-            "protocol.diarization:DiarizeParams",
-            "protocol.diarization:DiarizeResult",
-            (*_ENGINE, *_AUDIO, *_MODEL, "speakers_unsatisfiable"),
-        ),
-        Method(
-            "export",
-            "Write a transcript as subtitles, tables or annotations; as files or as texts.",
-            "work",
-            "protocol.transcript:ExportParams",
-            "protocol.transcript:ExportResult",
-            (*_WORK, *_EXPORT),
-        ),
-        Method(
-            "models/list",
-            "List the models that are known, cached or loaded.",
-            "work",
-            "protocol.models:ListModelsParams",
-            "protocol.models:ListModelsResult",
-            _ENGINE,
-        ),
-        Method(
-            "models/download",
-            "Have a model in the cache, whole.",
-            "work",
-            "protocol.models:DownloadModelParams",
-            "protocol.models:DownloadModelResult",
-            (*_ENGINE, *_HUB, "language_unsupported"),
-        ),
-        Method(
-            "models/load",
-            "Load a model before it is needed.",
-            "work",
-            "protocol.models:LoadModelParams",
-            "protocol.models:LoadModelResult",
-            (*_ENGINE, *_MODEL, "compute_type_unsupported", "language_unsupported"),
-        ),
-        Method(
-            "models/unload",
-            "Free the memory of a model, or of all.",
-            "work",
-            "protocol.models:UnloadModelParams",
-            "protocol.models:UnloadModelResult",
-            (*_WORK, "model_busy"),
-        ),
-        Method(
-            "models/remove",
-            "Delete a model from the cache.",
-            "work",
-            "protocol.models:RemoveModelParams",
-            "protocol.models:RemoveModelResult",
-            (*_ENGINE, "model_not_found", "model_not_cached", "model_busy", "language_unsupported"),
-        ),
-        Method(
-            "environment/probe",
-            "Try all that the worker needs of this machine, and say what to do.",
-            "work",
-            "protocol.environment:ProbeParams",
-            "protocol.environment:ProbeResult",
-            _WORK,
-        ),
-        Method(
-            "environment/devices",
-            "Tell what there is to compute on, and what can use it.",
-            "work",
-            "protocol.environment:DevicesParams",
-            "protocol.environment:DevicesResult",
-            _WORK,
-        ),
-        Method(
-            "hub/whoami",
-            "Ask the hub whose token the worker has.",
-            "work",
-            "protocol.models:WhoAmIParams",
-            "protocol.models:WhoAmIResult",
-            (*_ENGINE, "token_missing", "token_invalid", "hub_unreachable"),
-        ),
+    name: Method(
+        name,
+        summary,
+        f"protocol.{types}Params" if types else _NONE,
+        f"protocol.{types}Result" if types else None if types is None else "builtins:dict",
+        errors,
     )
+    for name, types, errors, summary in _ROWS
 }
 
 NOTIFICATIONS: Final = {
-    method.name: method
-    for method in (
-        Method("initialized", "The client got the answer to initialize.", "control", _NONE),
-        Method("exit", "Cancel what is running, answer it, and end.", "control", _NONE),
+    row.name: row
+    for row in (
+        Method("initialized", "The client has the answer to initialize.", _NONE),
+        Method("exit", "Cancel and answer the open jobs, then end.", _NONE),
         Method(
             "$/cancelRequest",
             "Cancel a request; it is still answered, with code -32800.",
-            "control",
             "protocol.control:CancelParams",
         ),
     )

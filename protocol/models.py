@@ -23,65 +23,65 @@ LanguageCode = Annotated[str, Meta(min_length=2)]
 
 
 class ModelChoice(JobParams, kw_only=True):
-    """Names a model. Without `model` it is the one that the task's own method would take."""
+    """Names a model; without `model`, the default model of the task's method."""
 
     task: Task = "recognition"
     """What the model is for."""
     model: NonEmptyStr | None = None
-    """A known name, a hub id (`owner/name`) or, where it makes sense, a directory."""
+    """A known name, a hub id (`owner/name`) or, for `models/load`, a directory."""
     language: LanguageCode | None = None
-    """Of an alignment model that is not named: the usual one of this language."""
+    """Selects the default alignment model of this language, if `model` is not set."""
     revision: NonEmptyStr | None = None
     """Branch, tag or commit of a hub model."""
 
 
 class LoadModelParams(ModelChoice, kw_only=True):
-    """Params of `models/load`. What fits the task counts; other options are refused.
+    """Params of `models/load`. Options that do not apply to the task are refused.
 
-    The loaded model serves requests that give the same `model`, `revision`, `device`,
-    `deviceIndex`, and for recognition `engine`, `computeType` and `threads`.
+    The loaded model serves requests with the same `model`, `revision`, `device`, `deviceIndex`, and
+    for recognition the same `engine`, `computeType` and `threads`.
     """
 
     download: bool = False
-    """Fetch the model when it is not cached."""
+    """Download the model if it is not cached."""
     device: TorchDevice = "auto"
-    """`auto` is a CUDA device where there is one that can be used, else the CPU."""
+    """`auto` chooses a usable CUDA device, or else the CPU."""
     device_index: NonNegativeInt = 0
-    """Which of several devices, from 0."""
+    """Index of the device, from 0."""
     engine: Engine | None = None
-    """Of a recognition model; faster-whisper without it."""
+    """For recognition; defaults to faster-whisper."""
     compute_type: ComputeType | None = None
-    """Of a recognition model; `auto` without it."""
+    """For recognition; defaults to `auto`."""
     threads: NonNegativeInt = 0
-    """CPU threads; 0 takes as many as this process may run on."""
+    """CPU threads; 0 uses every CPU that this process may use."""
     allow_pickle: bool = False
-    """Read weights that can run code while they are read. Only for makers whom you trust."""
+    """Load pickled weights, which can run code when loaded. Only for authors whom you trust."""
     keep_alive: KeepAlive | None = None
 
 
 class LoadedModel(Result, kw_only=True):
-    """A model in the memory of an engine process of its own."""
+    """A model in memory, in its own engine process."""
 
     task: str
-    """For a helper, `audio` or `hub`."""
+    """`audio` or `hub` for a helper."""
     model: str
     engine: str
     device: str | None
-    """Null while it is being loaded."""
+    """Null while the model is loading."""
     compute_type: str | None
     state: Literal["loading", "idle", "busy"]
     process_id: int | None
     jobs: int
-    """That use it or wait for it."""
+    """Jobs that use the model or wait for it."""
     idle_since: str | None
     expires_at: str | None
-    """When it will be unloaded if nobody asks for it; null while it is busy, or for ever."""
+    """When an unused model will be unloaded; null while it is busy or is kept forever."""
     memory: int | None
     """Resident memory of its process."""
     device_memory: int | None
-    """Memory of a CUDA device that its process holds."""
+    """CUDA memory that its process holds."""
     loads: int
-    """How often it was loaded."""
+    """How often the model was loaded."""
 
 
 class LoadModelResult(Result, kw_only=True):
@@ -93,64 +93,64 @@ class LoadModelResult(Result, kw_only=True):
 
 
 class UnloadModelParams(JobParams, kw_only=True):
-    """Params of `models/unload`; without a task and a model, all models are meant."""
+    """Params of `models/unload`; without `task` and `model`, all models are unloaded."""
 
     task: Task | None = None
-    """Only models for it."""
+    """Only models for this task."""
     model: NonEmptyStr | None = None
-    """Only this one: its name, hub id or directory."""
+    """Only this model: its name, hub id or directory."""
     when_busy: Literal["refuse", "wait", "skip"] = "refuse"
-    """What to do about one that is in use: fail (and unload none), wait, or leave it."""
+    """If a model is in use: fail and unload nothing, wait until it is free, or leave it loaded."""
 
 
 class UnloadModelResult(Result, kw_only=True):
-    """Result of `models/unload`: what was unloaded, as it was just before."""
+    """Result of `models/unload`: the unloaded models, as they were just before."""
 
     unloaded: list[LoadedModel]
     freed_memory: int
-    """Resident memory of the processes that were ended, idle helpers among them."""
+    """Resident memory of the ended processes, including idle helpers."""
 
 
 class ListModelsParams(JobParams, kw_only=True):
     """Params of `models/list`."""
 
     task: Task | None = None
-    """Only models for it."""
+    """Only models for this task."""
     cached_only: bool = False
-    """Leave out what is known but neither cached nor loaded."""
+    """Omit models that are neither cached nor loaded."""
 
 
 class ModelRow(Result, kw_only=True):
-    """A model: known, cached, loaded, or several of these."""
+    """A model that is known, cached or loaded."""
 
     task: str | None
-    """Null for what lies in the cache under a name that we do not know."""
+    """Null for a cached model that the catalogue does not contain."""
     name: str
     repository: str | None
     """Null for a directory."""
     languages: list[str]
-    """Empty for one that does not care, or that we do not know."""
+    """Empty if the model does not depend on the language, or its languages are unknown."""
     size_on_disk: int | None
-    """Of what is cached; else of the published weights, rounded."""
+    """Size of the cached files, or else of the published weights, rounded."""
     size_in_memory: int | None
-    """Measured when it was loaded last; else what is expected on a CPU."""
+    """Measured at the last load, or else the size expected on a CPU."""
     licence: str | None
     gated: bool | None
     cached: bool
     incomplete: int
-    """Bytes of files whose download was broken off; a later one goes on there."""
+    """Bytes of incomplete downloads; the next download resumes them."""
     revisions: list[str]
     """Commits in the cache."""
     loaded: list[LoadedModel]
 
 
 class MemoryInfo(Result, kw_only=True):
-    """Memory of the machine, or of the container that limits it, and of the worker."""
+    """Memory of the machine or of its container, and the worker's share of it."""
 
     total: int
     available: int
     used: int
-    """By the worker and its engines."""
+    """Used by the worker and its engines."""
     budget: int | None
 
 
@@ -159,14 +159,14 @@ class ListModelsResult(Result, kw_only=True):
 
     models: list[ModelRow]
     helpers: list[LoadedModel]
-    """Processes that decode audio, or ask the hub; they end when they are not needed."""
+    """Processes that decode audio or talk to the hub; they end when they are no longer needed."""
     cache_directory: str
     free_disk: int
     memory: MemoryInfo
 
 
 class DownloadModelParams(ModelChoice, kw_only=True):
-    """Params of `models/download`. What is cached is verified, and mended where it is damaged."""
+    """Params of `models/download`, which verifies cached files and replaces damaged ones."""
 
 
 class DownloadModelResult(Result, kw_only=True):
@@ -175,20 +175,20 @@ class DownloadModelResult(Result, kw_only=True):
     model: str
     repository: str
     revision: str | None
-    """The commit."""
+    """The commit hash."""
     path: str
     files: int
     bytes: int
     downloaded: int
-    """How many of those bytes came over the network this time."""
+    """How many of those bytes this request downloaded."""
     mended: list[str]
-    """Files that were damaged and were fetched again."""
+    """Damaged files that were downloaded again."""
     licence: str | None = None
     warnings: list[Notice] = field(default_factory=list)
 
 
 class RemoveModelParams(ModelChoice, kw_only=True):
-    """Params of `models/remove`: every revision goes, unless one is named."""
+    """Params of `models/remove`; without `revision`, every revision is removed."""
 
 
 class RemoveModelResult(Result, kw_only=True):
@@ -203,7 +203,7 @@ class WhoAmIParams(JobParams, kw_only=True):
 
 
 class WhoAmIResult(Result, kw_only=True):
-    """Result of `hub/whoami`: whose token the worker would use, and where it comes from."""
+    """Result of `hub/whoami`: the owner of the worker's token, and where the token comes from."""
 
     name: str
     source: Literal["initialize", "environment", "login"]

@@ -1,4 +1,4 @@
-"""Raw params into typed structs, and what is wrong with them when they do not fit."""
+"""Decodes raw params into typed structs, and explains what is wrong when they do not fit."""
 
 from __future__ import annotations
 
@@ -17,38 +17,24 @@ _Struct = msgspec.inspect.StructType
 
 
 def decode_params(raw: bytes, type_: type[T]) -> T:
-    """Decode params given by name into `type_`, a struct.
+    """Decode params given by name into `type_`, a struct. Absent params and `[]` are like `{}`.
 
     Raises `RpcError` of kind invalid_params with `path` (as in `$.vadParameters.threshold`) and,
     for an unknown name, `unknown` and `nearest`.
     """
-    if _gives_none(raw):
-        raw = b"{}"
-    elif raw[:1] == b"[":
+    if raw[:1] == b"[" and raw[1:-1].strip(_WHITE_SPACE):
         raise RpcError(
             "invalid_params",
             "This method takes its params by name: send an object, not an array.",
             path="$",
         )
     try:
-        params: T = _decoder(type_).decode(raw)
+        params: T = _decoder(type_).decode(b"{}" if raw[:1] in (b"", b"[") else raw)
         return params
     except msgspec.ValidationError as error:
         raise _explain(str(error), type_) from None
     except (msgspec.DecodeError, RecursionError):
         raise RpcError("invalid_params", "The params are nested too deeply.", path="$") from None
-
-
-def given_names(raw: bytes) -> frozenset[str]:
-    """The names of the params that the client wrote, as opposed to those left to default."""
-    if _gives_none(raw):
-        return frozenset()
-    return frozenset(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
-
-
-def _gives_none(raw: bytes) -> bool:
-    """Whether params are absent, or an empty array; an empty object is any struct's to judge."""
-    return not raw or (raw[:1] == b"[" and not raw[1:-1].strip(_WHITE_SPACE))
 
 
 @cache
@@ -57,7 +43,7 @@ def _decoder(type_: Hashable) -> msgspec.json.Decoder[Any]:
 
 
 def _explain(message: str, type_: type) -> RpcError:
-    """Turn msgspec's sentence, `WHAT - at `PATH``, into an error."""
+    """Convert msgspec's sentence, `WHAT - at `PATH``, to an error."""
     what, _, place = message.partition(" - at `")
     path = place.rstrip("`") or "$"
     prefix = "Object contains unknown field `"
@@ -76,8 +62,8 @@ def _explain(message: str, type_: type) -> RpcError:
 
 
 def _unknown_name(unknown: str, path: str, type_: type) -> RpcError:
-    """Name the unknown param and the known one that looks most like it."""
-    import difflib  # only mistakes need it
+    """Name the unknown param and the most similar known one."""
+    import difflib  # slow to import, and only mistakes need it
 
     found = _type_at(path, type_)
     names = [f.encode_name for f in found.fields] if isinstance(found, _Struct) else []

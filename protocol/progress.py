@@ -1,15 +1,14 @@
-"""`$/progress` notifications: opted into by `progressToken` and `partialResultToken`.
+"""`$/progress` notifications, which a request asks for by its tokens.
 
-With a `progressToken`, values are `begin`, any number of `report`, then `end`, which comes before
-the reply. With a `partialResultToken`, values hold the parts of the result that are new; a segment
-whose `id` came before replaces it: first comes its text, then its words' times, then speakers.
+With a `progressToken`, the values are `begin`, any number of `report`, and `end`, which comes
+before the reply. With a `partialResultToken`, the values are the new parts of the result. A segment
+replaces an earlier one with the same `id`: its text comes first, then word times, then speakers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
-
-import msgspec
 
 from protocol.control import Result
 
@@ -28,18 +27,17 @@ Stage = Literal[
 
 
 class ProgressBegin(Result, tag_field="kind", tag="begin"):
-    """The request was taken up."""
+    """The work on the request begins."""
 
     title: str
 
 
 class ProgressReport(Result, tag_field="kind", tag="report", omit_defaults=True):
-    """How far the request is. Seconds are of audio; `percentage` (0-100) never goes back.
+    """How far the request is.
 
-    Bytes and files are of the model that is being downloaded, which `message` names.
-
-    `percentage` is of the whole request. Where several stages run side by side, `stages` has the
-    percentage of each one that has begun.
+    `percentage` (0-100) is of the whole request and never decreases. If several stages run in
+    parallel, `stages` has the percentage of each one that has begun. `audioDone` and `audioTotal`
+    are seconds of audio. Bytes and files are those of a model download; `message` names the model.
     """
 
     stage: Stage
@@ -55,36 +53,10 @@ class ProgressReport(Result, tag_field="kind", tag="report", omit_defaults=True)
 
 
 class ProgressEnd(Result, tag_field="kind", tag="end"):
-    """The request is over, however it ended; the reply says how."""
+    """The work on the request has ended; the reply says how."""
 
 
-REPORT_MARK = b',"value":{"kind":"report"'
-"""Stands in every report behind the token, as `progress_line` writes it."""
-
-
-def progress_line(token: bytes, value: bytes) -> bytes:
-    """The line of a progress notification; `token` and `value` are JSON."""
-    return b'{"jsonrpc":"2.0","method":"$/progress","params":{"token":%b,"value":%b}}\n' % (
-        token,
-        value,
-    )
-
-
-def encode_value(value: msgspec.Struct) -> bytes:
-    """A progress value as JSON."""
-    return msgspec.json.encode(value)
-
-
-class _Params(msgspec.Struct):
-    token: msgspec.Raw
-    value: msgspec.Raw
-
-
-class _Notification(msgspec.Struct):
-    params: _Params
-
-
-def read_progress(line: bytes) -> tuple[bytes, bytes]:
-    """Token and value, as JSON, of a line that `progress_line` wrote."""
-    params = msgspec.json.decode(line, type=_Notification).params
-    return bytes(params.token), bytes(params.value)
+def progress_lines(token: bytes, values: Iterable[bytes]) -> bytes:
+    """Encode one notification per value; all of them are JSON."""
+    begin = b'{"jsonrpc":"2.0","method":"$/progress","params":{"token":%b,"value":' % token
+    return begin + (b"}}\n" + begin).join(values) + b"}}\n"

@@ -1,7 +1,7 @@
-"""A transcript as `export` takes it, and the params and result of `export`. Times are seconds.
+"""A transcript as `export` accepts it, and the params and result of `export`. Times are seconds.
 
-What `transcribe` returns is a transcript, and so is whisperX's JSON: members that are not named
-here (`id`, `avgLogprob`, `word_segments` …) are passed over.
+The result of `transcribe` is a transcript, and so is whisperX's JSON: members not named here
+(`id`, `avgLogprob`, `word_segments` …) are ignored.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Format = Literal[
 ]
 
 FileName = Annotated[str, Meta(min_length=1, pattern=r"^[^/\\\x00]+$")]
-"""A name without a path."""
+"""A file name without a folder."""
 
 Time = Annotated[float, Meta(le=359_999)]
-"""Seconds; SubRip cannot write 100 hours. A negative time is mended, not refused."""
+"""Seconds, below 100 hours, which SubRip cannot write. Negative times are corrected."""
 
 
-class Word(msgspec.Struct, kw_only=True):
-    """A word; without times where alignment found none. `score` is whisperX's `probability`."""
+class TranscriptWord(msgspec.Struct, kw_only=True):
+    """A word; without times if alignment found none. `score` is whisperX's `probability`."""
 
     word: str
     start: Time | None = None
@@ -36,18 +36,18 @@ class Word(msgspec.Struct, kw_only=True):
     speaker: str | None = None
 
 
-class Segment(msgspec.Struct, kw_only=True):
-    """A stretch of text, in the order of the recording."""
+class TranscriptSegment(msgspec.Struct, kw_only=True):
+    """A segment of the text, in the order of the recording."""
 
     text: str
     start: Time | None = None
     end: Time | None = None
-    words: list[Word] | None = None
+    words: list[TranscriptWord] | None = None
     speaker: str | None = None
 
 
-class Turn(msgspec.Struct, kw_only=True):
-    """When a speaker spoke; turns of different speakers may overlap."""
+class TranscriptTurn(msgspec.Struct, kw_only=True):
+    """One stretch of speech by one speaker; turns of different speakers may overlap."""
 
     start: Time
     end: Time
@@ -55,59 +55,59 @@ class Turn(msgspec.Struct, kw_only=True):
 
 
 class Transcript(msgspec.Struct, kw_only=True):
-    """What was said, and by whom when `speaker` or `turns` are there."""
+    """What was said, and by whom if it has `speaker` or `turns`."""
 
-    segments: list[Segment]
+    segments: list[TranscriptSegment]
     language: str | None = None
-    turns: list[Turn] | None = None
+    turns: list[TranscriptTurn] | None = None
 
 
 class ExportOptions(Params, kw_only=True):
-    """How captions look. One that none of the formats uses is listed in `warnings`."""
+    """How captions look. `warnings` lists the options that none of the formats uses."""
 
     max_line_length: Annotated[int, Meta(ge=2)] | None = None
-    """Columns of a line; an ideograph or an emoji takes two. Lines are not broken without it."""
+    """Columns per line; an ideograph or emoji takes two. Without it, lines are not broken."""
     max_lines: Count | None = None
-    """Lines of a cue; what is longer becomes several cues. Needs `maxLineLength`."""
+    """Lines per cue; longer text becomes several cues. Needs `maxLineLength`."""
     max_duration: Annotated[float, Meta(ge=0.1)] | None = None
-    """Seconds that a cue is shown at most."""
+    """Longest time in seconds that a cue is shown."""
     speaker_labels: bool = True
-    """Name the speakers where there are any."""
+    """Write the names of the speakers, if any."""
     highlight_words: bool = False
-    """Mark each word while it is said: underlined in srt and vtt, karaoke in ass and lrc."""
+    """Mark each word while it is spoken: underlined in srt and vtt, karaoke in ass and lrc."""
     audio: NonEmptyStr | None = None
-    """Path of the recording from the html page's folder, with `/`: the page plays it from there.
-    Without it the page asks its reader for the recording."""
+    """Path of the recording, with `/`, relative to the html page's folder: the page plays that
+    file. Without it, the page asks its reader for the recording."""
     embed_audio: NonEmptyStr | None = None
-    """Path of a recording of at most 32 MiB to put into the html page itself."""
+    """Path of a recording of at most 32 MiB to embed in the html page."""
 
 
 class ExportParams(JobParams, kw_only=True):
-    """Params of `export`. Without `outputDir` the texts are in the result, and no file is made."""
+    """Params of `export`. Without `outputDir`, no file is written and the result has the texts."""
 
     transcript: Transcript
-    """What `transcribe` returned, or whisperX's JSON."""
+    """The result of `transcribe`, or whisperX's JSON."""
     formats: Annotated[list[Format], Meta(min_length=1)]
-    """Each gives a file or a text."""
+    """One file or text per format."""
     output_dir: NonEmptyStr | None = None
-    """Path of a directory, which is made when it is not there. Files are `name.format`."""
+    """Path of the folder for the files, `name.format`; created if it does not exist."""
     name: FileName = "transcript"
-    """Of the files, without suffix, and of the recording in rttm."""
+    """Name of the files, without suffix, and of the recording in rttm."""
     overwrite: bool = True
-    """Replace files that are there; they are an error otherwise."""
+    """Replace existing files; if false, an existing file is an error."""
     options: ExportOptions = field(default_factory=ExportOptions)
     """How captions look."""
 
 
 class ExportedFile(Result, kw_only=True):
-    """A file that was written; the path is absolute."""
+    """A written file; the path is absolute."""
 
     format: Format
     path: str
 
 
 class ExportResult(Result, kw_only=True):
-    """Result of `export`: `files` with `outputDir`, else `contents` by format."""
+    """Result of `export`: `files` if `outputDir` was set, else `contents` by format."""
 
     files: list[ExportedFile] | UnsetType = UNSET
     contents: dict[str, str] | UnsetType = UNSET

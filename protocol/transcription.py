@@ -40,7 +40,7 @@ ComputeType = Literal[
 
 
 class VadParameters(Params, kw_only=True):
-    """Silero VAD, as faster-whisper runs it; times in seconds. Absent values are its defaults."""
+    """Options of Silero VAD in faster-whisper, whose defaults apply. Times are seconds."""
 
     threshold: Probability | None = None
     neg_threshold: Probability | None = None
@@ -51,156 +51,157 @@ class VadParameters(Params, kw_only=True):
 
 
 class ModelParams(Params, kw_only=True):
-    """Which model runs where; the same everywhere that a Whisper model is named."""
+    """Which Whisper model runs, and where."""
 
     model: NonEmptyStr = "small"
     """A known name (`small`, `large-v3` …), a hub id (`owner/name`) or a model directory."""
     revision: NonEmptyStr | None = None
     """Branch, tag or commit of a hub model."""
     download: bool = False
-    """Fetch the model from the hub when it is not cached. Nothing is fetched without it."""
+    """Download the model from the hub if it is not cached. Without it, nothing is downloaded."""
     device: Device = "auto"
-    """`auto` is a CUDA device where there is one that can be used, else the CPU."""
+    """`auto` chooses a usable CUDA device, or else the CPU."""
     device_index: NonNegativeInt = 0
-    """Which of several devices, from 0."""
+    """Index of the device, from 0."""
     compute_type: ComputeType = "auto"
-    """How CTranslate2 keeps weights and computes with them. `auto` is float16 on a CUDA device and
-    int8 on a CPU; `default` is the type that the model is stored in, or float32 where the device
-    lacks it."""
+    """The number type in which CTranslate2 stores and multiplies weights. `auto` is float16 on a
+    CUDA device and int8 on a CPU; `default` is the type that the model is stored in, or float32 if
+    the device does not support that type."""
     threads: NonNegativeInt = 0
-    """CPU threads of the model; 0 takes as many as this process may run on."""
+    """CPU threads of the model; 0 uses every CPU that this process may use."""
 
 
 class TranscribeParams(ModelParams, kw_only=True):
     """Params of `transcribe`. Only `audio` is required.
 
-    Decoding options are faster-whisper's, with its defaults; one that the chosen mode ignores is
-    listed in the result's `warnings`.
+    Decoding options are faster-whisper's, with its defaults; the result's `warnings` list those
+    that the chosen mode ignores.
     """
 
     audio: NonEmptyStr
     """Path of an audio or video file."""
     channel: NonNegativeInt | None = None
-    """Take this channel alone (from 0); all are mixed without it."""
+    """Use only this channel (from 0); without it, all channels are mixed."""
     start: Seconds = 0.0
     """Seconds into the recording."""
     end: Seconds | None = None
-    """Only the part between `start` and `end`; times stay those of the recording."""
+    """Use only the part from `start` to `end`; returned times still refer to the recording."""
     engine: Engine = "faster-whisper"
-    """`whisperx` gives what the whisperx package gives on the same model, audio and options."""
+    """`whisperx` returns what the whisperx package does for the same model, audio and options."""
     batch_size: Count | None = None
-    """Use the batched pipeline with this many windows at a time; one after another without it.
-    With `faster-whisper`, windows that miss a threshold are decoded again either way."""
+    """Decode this many windows at a time; without it, one window after another. With
+    `faster-whisper`, a window that misses a threshold is decoded again in both modes."""
 
     align: bool | AlignmentOptions = False
-    """Give the words the exact times of an alignment model."""
+    """Time the words exactly, with an alignment model."""
     diarize: bool | SpeakerOptions = False
-    """Tell the speakers apart, and name one for each word and segment."""
+    """Separate the speakers, and assign one to each word and segment."""
     channel_speakers: bool | Annotated[list[NonEmptyStr], Meta(min_length=1)] = False
-    """Take each channel of the recording for a speaker, named as listed, or CHANNEL_00 …"""
+    """Treat each channel as one speaker, with the names in the list, or CHANNEL_00 …"""
     on_stage_error: Literal["warn", "fail"] = "warn"
-    """When alignment or diarization fails: give the rest with a warning, or fail the request."""
+    """If alignment or diarization fails: return the rest with a warning, or fail the request."""
 
     checkpoint: NonEmptyStr | None = None
-    """Path of a directory in which results are kept as they come: the same request with it goes on
-    where one was broken off. Made when it is not there; yours to remove."""
+    """Path of a folder that keeps intermediate results: if the request is interrupted, the same
+    request with the same folder continues from them. Created if it does not exist; the client
+    deletes it."""
 
     formats: Annotated[list[Format], Meta(min_length=1)] | None = None
-    """Also write the transcript in these formats: into `outputDir`, else into the result."""
+    """Also export the transcript in these formats: to `outputDir`, or else in the result."""
     output_dir: NonEmptyStr | None = None
-    """Path of a directory, which is made when it is not there."""
+    """Path of the folder for the files; created if it does not exist."""
     name: FileName | None = None
-    """Of those files, without suffix; the recording's without it."""
+    """Name of those files, without suffix; defaults to the recording's."""
     overwrite: bool = True
-    """Replace files that are there; they are an error otherwise."""
+    """Replace existing files; if false, an existing file is an error."""
     format_options: ExportOptions = field(default_factory=ExportOptions)
     """How captions look."""
 
     language: NonEmptyStr | None = None
-    """Code such as `en`; detected without it."""
+    """Code such as `en`; without it, the language is detected."""
     task: Literal["transcribe", "translate"] = "transcribe"
-    """`translate`: into English."""
+    """`translate` translates into English."""
     beam_size: Count = 5
-    """Hypotheses that are followed at temperature 0."""
+    """Hypotheses that beam search keeps at temperature 0."""
     best_of: Count = 5
     """Samples to choose from at other temperatures."""
     patience: Annotated[float, Meta(gt=0)] = 1.0
-    """How long a beam search goes on, as a factor."""
+    """Factor on how long beam search continues."""
     length_penalty: float = 1.0
-    """Above 1 longer hypotheses are preferred."""
+    """Values above 1 prefer longer hypotheses."""
     repetition_penalty: Annotated[float, Meta(gt=0)] = 1.0
-    """Above 1 tokens that came before are made less likely."""
+    """Values above 1 make tokens less likely to repeat."""
     no_repeat_ngram_size: NonNegativeInt = 0
-    """No sequence of so many tokens comes twice; 0: any may."""
+    """Forbid repeating a sequence of this many tokens; 0 allows repetition."""
     temperature: (
         Annotated[float, Meta(ge=0)]
         | Annotated[list[Annotated[float, Meta(ge=0)]], Meta(min_length=1)]
     ) = field(default_factory=lambda: [0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    """One temperature, or several tried in turn when a threshold is missed. What is drawn at random
-    is drawn alike each time: the same request gives the same words."""
+    """One temperature, or several to try in turn while a window misses a threshold. Sampling is
+    seeded: the same request returns the same words."""
     compression_ratio_threshold: float | None = 2.4
-    """Text that compresses better than this is repetitive, and decoded again."""
+    """Text that compresses better than this is repetitive; its window is decoded again."""
     log_prob_threshold: float | None = -1.0
-    """A mean log probability below this is a failure, and decoded again."""
+    """A window whose mean log probability is below this is decoded again."""
     no_speech_threshold: float | None = 0.6
-    """Above this probability, and below `logProbThreshold`, a window is silence."""
+    """A window above this no-speech probability and below `logProbThreshold` is silence."""
     condition_on_previous_text: bool = True
-    """Give the text so far as a prompt to the next window."""
+    """Prompt each window with the text so far."""
     prompt_reset_on_temperature: float = 0.5
-    """That prompt is left out after a window decoded above this temperature."""
+    """Clear that prompt after a window decoded above this temperature."""
     initial_prompt: str | list[NonNegativeInt] | None = None
-    """Text or tokens before the first window."""
+    """Text or tokens that prompt the first window."""
     prefix: str | None = None
-    """Text with which the first window begins."""
+    """Text that the first window begins with."""
     hotwords: str | None = None
-    """Words that are likely to come."""
+    """Words that the recording is likely to contain."""
     suppress_blank: bool = True
-    """No window begins with a blank."""
+    """Forbid a blank at the start of a window."""
     suppress_tokens: list[int] | None = field(default_factory=lambda: [-1])
-    """Token ids never to decode; -1 stands for the usual non-speech symbols."""
+    """Token ids that are never decoded; -1 stands for the usual non-speech symbols."""
     without_timestamps: bool = False
-    """Decode text tokens alone."""
+    """Decode only text tokens."""
     max_initial_timestamp: Seconds = 1.0
-    """The first timestamp of a window is no later than this."""
+    """Latest first timestamp of a window."""
     word_timestamps: bool = False
-    """Give each word its times, from the decoder's attention."""
+    """Time each word from the decoder's attention."""
     prepend_punctuations: str = "\"'“¿([{-"
-    """Belong to the word after them."""
+    """Punctuation that joins the word after it."""
     append_punctuations: str = "\"'.。,，!！?？:：”)]}、"
-    """Belong to the word before them."""
+    """Punctuation that joins the word before it."""
     multilingual: bool = False
     """Detect the language of each segment."""
     vad_filter: bool | None = None
-    """Skip what Silero VAD takes for silence. Null: on in batched mode and with
-    `channelSpeakers`, off otherwise."""
+    """Skip what Silero VAD classifies as silence. Null means true in batched mode and with
+    `channelSpeakers`, otherwise false."""
     vad_parameters: VadParameters | None = None
-    """How speech is detected."""
+    """How to detect speech."""
     max_new_tokens: Count | None = None
-    """Tokens of a window at most."""
+    """Maximum number of tokens per window."""
     chunk_length: Annotated[int, Meta(ge=1, le=30)] | None = None
     """Length of a window in seconds."""
     clip_timestamps: list[Seconds] | None = None
-    """start, end, start, end …: only these parts are decoded. The last end may be left out."""
+    """Decode only these parts: start, end, start, end … The last end may be omitted."""
     hallucination_silence_threshold: Annotated[float, Meta(gt=0)] | None = None
-    """With word times: skip silences longer than this where text looks made up."""
+    """With word times, skip silences longer than this if their text looks hallucinated."""
     language_detection_threshold: Probability | None = 0.5
-    """A language is taken once its probability is above this."""
+    """Accept a detected language once its probability is above this."""
     language_detection_segments: Count = 1
-    """Windows to listen to until then."""
+    """Maximum number of windows in which to detect the language."""
 
     priority: Priority = "interactive"
     keep_alive: KeepAlive | None = None
-    """How long its models stay loaded afterwards, in seconds; the worker's default without it."""
+    """How long the models stay loaded afterwards, in seconds; the worker's default when null."""
     progress_token: Token | None = None
-    """Send `$/progress` notifications with this token; none are sent without it."""
+    """Report progress in `$/progress` notifications with this token; without it, none are sent."""
     partial_result_token: Token | None = None
-    """Send parts of the result as they come, with this token."""
+    """Send partial results, as they become available, with this token."""
 
 
 class Segment(Result, kw_only=True):
     """A segment; `id` counts from 0 and is the same in partial and final results.
 
-    The measures of decoding are null where the engine does not give them.
+    Decoding measures are null if the engine does not provide them.
     """
 
     id: int
@@ -216,20 +217,20 @@ class Segment(Result, kw_only=True):
 
 
 class PartialTranscript(Result, kw_only=True):
-    """Value of a partial result: the segments that are new."""
+    """Value of a partial result: the new segments."""
 
     language: str
     segments: list[Segment]
 
 
 class TranscribeResult(Result, kw_only=True):
-    """Result of `transcribe`. Silence gives an empty `text` and no segments."""
+    """Result of `transcribe`. For silence, `text` and `segments` are empty."""
 
     text: str
     language: str
     language_probability: float
     duration: float
-    """Seconds of audio transcribed."""
+    """Seconds of transcribed audio."""
     duration_after_vad: float
     segments: list[Segment]
     model: str
@@ -239,13 +240,13 @@ class TranscribeResult(Result, kw_only=True):
     warnings: list[Notice]
     timings: Timings
     real_time_factor: float
-    """Seconds of work per second of audio: waiting and loading are not counted."""
+    """Seconds of work per second of audio, without waiting and loading."""
     turns: list[Turn] | UnsetType = UNSET
-    """With `diarize`: who speaks when, overlaps included."""
+    """With `diarize`: who speaks when, including overlaps."""
     speakers: list[str] | UnsetType = UNSET
-    """With `diarize` or `channelSpeakers`: in the order of their first words."""
+    """With `diarize` or `channelSpeakers`: the speakers, in the order of their first words."""
     speaker_embeddings: dict[str, list[float]] | UnsetType = UNSET
     files: list[ExportedFile] | UnsetType = UNSET
-    """With `formats` and `outputDir`: what was written."""
+    """With `formats` and `outputDir`: the written files."""
     contents: dict[str, str] | UnsetType = UNSET
-    """With `formats` and without `outputDir`: the texts."""
+    """With `formats` but without `outputDir`: the texts, by format."""

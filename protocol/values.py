@@ -1,4 +1,4 @@
-"""Values that several methods share. Times are seconds from the start of the recording."""
+"""Types that several methods share. Times are seconds from the start of the recording."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ NonNegativeInt = Annotated[int, Meta(ge=0)]
 NonEmptyStr = Annotated[str, Meta(min_length=1)]
 Token = int | str
 KeepAlive = Seconds | Literal["forever"]
-"""How long a model stays loaded when nobody uses it."""
+"""How long an unused model stays loaded, in seconds; the worker's default when null."""
 Priority = Literal["interactive", "batch"]
-"""Interactive requests overtake those of a batch."""
+"""Interactive requests overtake batch requests."""
 
 TorchDevice = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class JobParams(Params, kw_only=True):
-    """What every work request takes: tokens for progress and for parts of the result."""
+    """Params of every work request: tokens for progress and for partial results."""
 
     progress_token: Token | None = None
-    """Send `$/progress` notifications with this token; none are sent without it."""
+    """Report progress in `$/progress` notifications with this token; without it, none are sent."""
     partial_result_token: Token | None = None
-    """Send parts of the result as they come, with this token."""
+    """Send partial results, as they become available, with this token."""
 
 
 class TorchModelParams(Params, kw_only=True):
-    """Where a model that torch runs comes from, and where it runs."""
+    """Where a torch model comes from, and where it runs."""
 
     revision: NonEmptyStr | None = None
     """Branch, tag or commit of a hub model."""
     download: bool | None = None
-    """Fetch the model when it is not cached. Within `transcribe`, null means as there."""
+    """Download the model if it is not cached. Within `transcribe`, null follows its `download`."""
     device: TorchDevice = "auto"
-    """`auto` is a CUDA device where there is one that can be used, else the CPU."""
+    """`auto` chooses a usable CUDA device, or else the CPU."""
     device_index: NonNegativeInt = 0
-    """Which of several devices, from 0."""
+    """Index of the device, from 0."""
     threads: NonNegativeInt = 0
-    """CPU threads; 0 takes as many as this process may run on, less beside other stages."""
+    """CPU threads; 0 uses every CPU that this process may use, fewer while other stages run."""
     allow_pickle: bool = False
-    """Read weights that can run code while they are read. Only for makers whom you trust."""
+    """Load pickled weights, which can run code when loaded. Only for authors whom you trust."""
 
 
 class Notice(Result, kw_only=True):
-    """Something that the caller should know but that was no failure.
+    """Something that the caller should know although the request succeeded.
 
-    Of kind `stage_failed`, `error` is what the stage would have answered: code, message and data.
+    With the kind `stage_failed`, `error` is the failed stage's error: code, message and data.
     """
 
     kind: str
@@ -61,25 +61,25 @@ class Notice(Result, kw_only=True):
 
 
 class StageTime(Result, kw_only=True, omit_defaults=True):
-    """When a stage ran, in seconds since the request came in, and what it did in that time."""
+    """When a stage ran, in seconds since the request arrived, and how it spent that time."""
 
     begin: float
     end: float
     busy: float
-    """Seconds of it in which the stage worked, and another one did not within it."""
+    """Seconds of work, excluding the work of stages nested in this one."""
     audio: float | UnsetType = UNSET
-    """Seconds of audio that it worked on."""
+    """Seconds of audio that the stage processed."""
     real_time_factor: float | UnsetType = UNSET
     """Seconds of work per second of audio."""
     waits: dict[str, float] = field(default_factory=dict)
-    """Seconds that it waited, by the stage that it waited for; `queue` is other requests."""
+    """Seconds spent waiting, by the stage waited for; `queue` stands for other requests."""
 
 
 class Timings(Result, kw_only=True):
-    """Seconds of wall time from each stage's begin to its end.
+    """Wall-clock seconds from each stage's begin to its end.
 
-    `load` is near 0 for models already in memory. `stages` says when each ran: those that do not
-    need each other run side by side.
+    `load` is near 0 for models already in memory. `stages` says when each ran: stages that do not
+    depend on each other run in parallel.
     """
 
     queue: float = 0.0

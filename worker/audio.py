@@ -1,8 +1,8 @@
-"""Audio files into samples: mono, 16 kHz, float32 in [-1, 1].
+"""Decodes audio files to samples: mono, 16 kHz, float32 in [-1, 1].
 
-PyAV decodes, whose wheels carry FFmpeg: whatever FFmpeg reads works, video too, and no executable
-is needed. It is given the bytes of a file, never a name: it opens nothing else. Sample by sample
-this gives what `faster_whisper.decode_audio` gives.
+PyAV decodes; its wheels contain FFmpeg, so every format that FFmpeg reads works, video too, without
+an FFmpeg executable. FFmpeg gets the bytes of one open file, never a path, so that no file can make
+it open another. The samples equal those of `faster_whisper.decode_audio`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     Samples = npt.NDArray[np.float32]
 
 Channels = int | Literal["mix", "all"]
-"""Take one channel (from 0), mix all to one, or keep all apart."""
+"""One channel, counted from 0, a mix of all channels, or all channels separately."""
 
 SAMPLE_RATE: Final = 16_000
-"""Hz; what Whisper's features are made of."""
+"""Hz, as all models here expect."""
 
-# Containers that state their exact length; elsewhere FFmpeg may estimate it from the bit rate.
+# Containers that state their exact length; for others FFmpeg may estimate it from the bit rate.
 _EXACT_LENGTH: Final = frozenset({"w64", "aiff", "flac", "mov"})
 _LENGTH_TOLERANCE: Final = 0.5  # seconds
 _BLOCK_SECONDS: Final = 120
-"""What is resampled at a time at most."""
+"""The most audio to resample at a time."""
 _MAX_CHUNKS: Final = 1000
-"""Of a WAV file, before its samples."""
+"""The most chunks of a WAV file to skip before its samples."""
 _PLAYLISTS: Final = (b"#EXTM3U", b"ffconcat version", b"[playlist]")
 
 
 def check_file(path: str) -> None:
-    """Raise what is wrong with `path` as far as the file system knows; imports nothing heavy."""
+    """Raise the errors that need no decoding: no such file, not readable, empty, too large."""
     os.close(_open(path))
 
 
@@ -50,24 +50,20 @@ def decode(
     channel: int | None = None,
     start: float = 0.0,
     end: float | None = None,
-    check: Callable[[], None] = lambda: None,
 ) -> Samples:
     """Decode the part of a file between `start` and `end`, in seconds, to 16 kHz mono.
 
-    `channel` takes one channel instead of mixing all. `check` is called now and then and may
-    raise. Raises `RpcError` of the kinds audio_* and clip_out_of_range.
+    `channel` selects one channel instead of mixing all. Raises `RpcError` of the kinds audio_* and
+    clip_out_of_range.
     """
     import numpy as np
 
-    blocks = []
-    for block in stream(path, channel="mix" if channel is None else channel, start=start, end=end):
-        check()
-        blocks.append(block[0])
-    return to_float(np.concatenate(blocks))
+    blocks = stream(path, channel="mix" if channel is None else channel, start=start, end=end)
+    return to_float(np.concatenate([block[0] for block in blocks]))
 
 
 def to_float(samples: npt.NDArray[np.int16]) -> Samples:
-    """The same as float32 in [-1, 1]."""
+    """Convert to float32 in [-1, 1]."""
     import numpy as np
 
     scaled: Samples = samples.astype(np.float32)
@@ -82,13 +78,13 @@ def stream(
     start: float = 0.0,
     end: float | None = None,
 ) -> Iterator[npt.NDArray[np.int16]]:
-    """Yield the samples as `decode` has them, block by block: int16, of shape (channels, n).
+    """Yield the samples in blocks: int16, of shape (channels, n).
 
-    Every error of `decode` is raised here, some of them at the end.
+    Raises as `decode` does; some errors come only after the last block.
     """
     if end is not None and end <= start:
         raise RpcError(
-            "clip_out_of_range", f"The clip's end ({end} s) is not after its start ({start} s)."
+            "clip_out_of_range", f"The clip ends at {end} s, not after its start at {start} s."
         )
     first = round(start * SAMPLE_RATE)
     stop = None if end is None else round(end * SAMPLE_RATE)
@@ -105,18 +101,18 @@ def stream(
             raise _too_long(path, limit)
     duration = position / SAMPLE_RATE
     if not position:
-        raise RpcError("audio_empty", f"{path} holds no audio samples.", path=path)
+        raise RpcError("audio_empty", f"{path} contains no audio samples.", path=path)
     if position <= first or (stop is not None and position < stop):
         raise RpcError(
             "clip_out_of_range",
-            f"The clip reaches beyond the recording, which lasts {duration:.3f} s.",
+            f"The clip extends beyond the end of the recording at {duration:.3f} s.",
             path=path,
             duration=duration,
         )
 
 
-def about_duration(path: str) -> float | None:
-    """Seconds that the file seems to last, for a progress bar; None where nothing tells."""
+def estimated_duration(path: str) -> float | None:
+    """The file's duration in seconds as FFmpeg estimates it, for progress; None if unknown."""
     import av
     import av.error
 
@@ -128,9 +124,9 @@ def about_duration(path: str) -> float | None:
 
 
 def _open(path: str) -> int:
-    """A descriptor of the file; raises what is wrong with it as far as the file system knows."""
+    """Open the file and return a descriptor; raises as `check_file`."""
     try:
-        fd = paths.open_regular(paths.local(path))
+        fd = paths.open_regular(paths.from_wire(path))
     except (FileNotFoundError, NotADirectoryError):
         raise RpcError("audio_not_found", f"There is no file {path}.", path=path) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
@@ -145,7 +141,7 @@ def _open(path: str) -> int:
         if size > limit:
             raise RpcError(
                 "audio_too_large",
-                f"{path} has {size} bytes; the limit is {limit}.",
+                f"{path} has {size} bytes, more than the limit of {limit}.",
                 path=path,
                 size=size,
                 limit=limit,
@@ -157,7 +153,7 @@ def _open(path: str) -> int:
 
 
 def _opened(path: str) -> io.FileIO:
-    """The file for FFmpeg, which goes by its name only as far as the suffix tells the format."""
+    """Open the file for FFmpeg, with a name that has only its suffix, a hint at the format."""
     file = io.FileIO(_open(path))
     suffix = Path(path).suffix
     file.name = f"recording{suffix if suffix[1:].isalnum() and suffix.isascii() else ''}"
@@ -165,23 +161,23 @@ def _opened(path: str) -> io.FileIO:
 
 
 def _container(file: io.FileIO) -> Any:
-    """What FFmpeg makes of a file's bytes.
+    """Let FFmpeg demux the file's bytes.
 
-    Playlists, concatenations, session descriptions and the like name other files and URLs; no
-    protocol is allowed that could open these.
+    Playlists, concatenations, session descriptions and the like name other files and URLs, so no
+    protocol is allowed that could open them.
     """
     import av
 
     lenient: dict[str, Any] = {}
-    if int(av.__version__.split(".")[0]) < 19:  # since then, tags that are not UTF-8 are no error
+    if int(av.__version__.split(".")[0]) < 19:  # newer ones accept tags that are not UTF-8
         lenient["metadata_errors"] = "ignore"
     return av.open(file, mode="r", options={"protocol_whitelist": "none"}, **lenient)
 
 
 def _blocks(path: str, channel: Channels, limit: float) -> Iterator[npt.NDArray[np.int16]]:
-    """Yield int16 samples at 16 kHz, (channels, n); raise what is wrong with the file.
+    """Yield int16 samples at 16 kHz, (channels, n), of the whole file.
 
-    One that says that it lasts more than `limit` seconds is refused before it is decoded.
+    A file that states a duration above `limit` seconds is refused before it is decoded.
     """
     import av.error
 
@@ -196,7 +192,7 @@ def _blocks(path: str, channel: Channels, limit: float) -> Iterator[npt.NDArray[
                 if stream.codec_context is None:
                     raise RpcError(
                         "audio_invalid",
-                        f"{path} cannot be decoded: its codec is not known here.",
+                        f"{path} cannot be decoded: FFmpeg does not know its codec.",
                         path=path,
                     )
                 stated = _stated_duration(container, stream, riff_duration)
@@ -209,14 +205,14 @@ def _blocks(path: str, channel: Channels, limit: float) -> Iterator[npt.NDArray[
                 if stated is not None and samples / SAMPLE_RATE < stated - _LENGTH_TOLERANCE:
                     raise RpcError(
                         "audio_invalid",
-                        f"{path} is cut off: it says {stated:.1f} s and holds "
+                        f"{path} is truncated: it states {stated:.1f} s but contains "
                         f"{samples / SAMPLE_RATE:.1f} s.",
-                        remedy="Copy or record the file again, or set end to transcribe what is "
-                        "there.",
+                        remedy="Copy or record the file again, or set end to transcribe the part "
+                        "that exists.",
                         path=path,
                         duration=samples / SAMPLE_RATE,
                     )
-        except (av.error.FFmpegError, OSError) as error:  # OSError: a seek to before the start
+        except (av.error.FFmpegError, OSError) as error:  # OSError: a seek before the start
             raise RpcError(
                 "audio_invalid",
                 f"{path} cannot be decoded: {error.strerror or type(error).__name__}.",
@@ -225,7 +221,7 @@ def _blocks(path: str, channel: Channels, limit: float) -> Iterator[npt.NDArray[
 
 
 def _too_long(path: str, limit: float, **details: Any) -> RpcError:
-    message = f"{path} lasts longer than {limit:.0f} s, which is the limit."
+    message = f"{path} lasts longer than the limit of {limit:.0f} s."
     return RpcError("audio_too_long", message, path=path, limit=limit, **details)
 
 
@@ -235,7 +231,7 @@ def _refuse_playlist(file: io.FileIO, path: str) -> None:
     if head.startswith(_PLAYLISTS):
         raise RpcError(
             "audio_invalid",
-            f"{path} is a playlist: it names recordings, and holds none.",
+            f"{path} is a playlist: it names recordings but contains none.",
             remedy="Give the recordings that it names.",
             path=path,
         )
@@ -250,7 +246,7 @@ def _resampled(
     if isinstance(channel, int) and channel >= channels:
         raise RpcError(
             "audio_no_channel",
-            f"{path} has {channels} channels; there is no channel {channel}.",
+            f"{path} has {channels} channels, numbered from 0, and so no channel {channel}.",
             path=path,
             channels=channels,
         )
@@ -259,7 +255,7 @@ def _resampled(
     resampler = av.AudioResampler(sample_format, layout, SAMPLE_RATE)
     rows = slice(channel, channel + 1) if isinstance(channel, int) else slice(None)
     fifo = av.AudioFifo()  # few large frames instead of many small ones
-    # A rate of 1 Hz would make 16 GB of them.
+    # At a stated rate of 1 Hz, 500,000 samples would become 16 GB.
     enough = min(500_000, _BLOCK_SECONDS * stream.codec_context.sample_rate)
 
     def blocks(frame: Any) -> Iterator[npt.NDArray[np.int16]]:
@@ -269,17 +265,15 @@ def _resampled(
 
     form: tuple[str, str, int] | None = None
     for frame in container.decode(stream):
-        frame.pts = None  # gaps in the time stamps are not ours to fill
+        frame.pts = None  # do not fill gaps in the time stamps
         previous, form = form, (frame.format.name, frame.layout.name, frame.sample_rate)
         if previous not in (None, form):
-            # Broadcasts change between stereo and 5.1; to mix both in one fifo crashes PyAV.
+            # Broadcasts switch between stereo and 5.1; PyAV crashes on both in one fifo.
             if fifo.samples:
                 yield from blocks(fifo.read())
             yield from blocks(None)
-            fifo, resampler = (
-                av.AudioFifo(),
-                av.AudioResampler(sample_format, layout, SAMPLE_RATE),
-            )
+            fifo = av.AudioFifo()
+            resampler = av.AudioResampler(sample_format, layout, SAMPLE_RATE)
         fifo.write(frame)
         if fifo.samples >= enough:
             yield from blocks(fifo.read())
@@ -289,7 +283,7 @@ def _resampled(
 
 
 def _stated_duration(container: Any, stream: Any, riff_duration: float | None) -> float | None:
-    """Seconds that the container says the stream lasts, where it knows exactly."""
+    """The stream's duration in seconds as the container states it; None if it is not exact."""
     if container.format.name == "wav":
         return riff_duration
     if not _EXACT_LENGTH.intersection(container.format.name.split(",")):
@@ -300,9 +294,9 @@ def _stated_duration(container: Any, stream: Any, riff_duration: float | None) -
 
 
 def _riff_duration(file: io.FileIO) -> float | None:
-    """Seconds by the chunk sizes of a WAV file; FFmpeg goes by the size of the file instead.
+    """A WAV file's duration in seconds by its chunk sizes; FFmpeg goes by the size of the file.
 
-    None where a recorder that was streaming left the size open. Leaves the file at its start.
+    None if a streaming recorder left the size open. Rewinds the file.
     """
     try:
         if file.read(4) != b"RIFF":

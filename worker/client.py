@@ -1,4 +1,8 @@
-"""A client of the worker: spawns one and speaks with it over its pipes."""
+"""A Python client: spawns a worker and talks JSON-RPC to it over its pipes.
+
+A thread reads the worker's messages into a queue. The caller's thread takes them from there while
+it waits for a reply, and keeps replies to other requests until it asks for them.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +19,18 @@ from protocol.errors import ErrorObject, RpcError
 from worker.system.program import program
 
 CLOSE_SECONDS: Final = 5.0
-"""How long `close` waits for the worker to end by itself."""
+"""How long `close` waits for the worker to exit before killing it."""
 
 
 class WorkerEndedError(Exception):
-    """The worker ended before it had answered; the message tells how."""
+    """The worker ended before it answered; the message says with which exit code."""
 
 
 class Client:
     """One worker process and the session with it.
 
-    A `stderr` of `subprocess.PIPE` is for the caller to read. `on_line` sees every line in both
-    directions: `(">" or "<", line)`. Use it as a context manager, from one thread.
+    With a `stderr` of `subprocess.PIPE`, the caller has to read it. `on_line` is called with every
+    line in both directions: `(">" or "<", line)`. Use it as a context manager, from one thread.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class Client:
         self._write({"jsonrpc": "2.0", "method": method, "params": params or {}})
 
     def cancel(self, id_: int) -> None:
-        """Cancel a request; it is still answered."""
+        """Cancel a request; the worker still answers it."""
         self.notify("$/cancelRequest", {"id": id_})
 
     def call(self, method: str, params: object = None) -> Any:
@@ -95,7 +99,7 @@ class Client:
         return reply["result"]
 
     def next_message(self, timeout: float | None = None) -> dict[str, Any]:
-        """The next message of the worker; raises `queue.Empty` after `timeout` seconds."""
+        """Wait for the worker's next message; raises `queue.Empty` after `timeout` seconds."""
         message = self._inbox.get(timeout=timeout)
         if message is None:
             self._inbox.put(None)
@@ -103,7 +107,7 @@ class Client:
         return message
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """Every message until the worker ends."""
+        """Yield every message until the worker ends."""
         while True:
             try:
                 yield self.next_message()
@@ -111,12 +115,12 @@ class Client:
                 return
 
     def close_input(self) -> None:
-        """Tell the worker that nothing more comes; what is running is still answered."""
+        """End the worker's input; it still answers the requests it has received."""
         assert self.process.stdin is not None
         self.process.stdin.close()
 
     def close(self) -> int:
-        """End the session, by force if need be; return the exit code."""
+        """End the session; kill the worker if it does not exit. Returns its exit code."""
         try:
             self.close_input()
         except OSError:

@@ -1,6 +1,6 @@
 """The front: the process that a client spawns. It answers control requests and owns the engines.
 
-Nothing heavy is imported here: it starts in tens of milliseconds and stays small.
+It imports nothing heavy, so that it starts in tens of milliseconds and stays small.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from protocol.framing import DEFAULT_MAX_LINE_BYTES
 from protocol.params import decode_params
 from worker import __version__
 from worker.managers.pool import ModelPool, Policy
-from worker.methods.environment import ProbeWork
-from worker.methods.models import ModelWork
-from worker.methods.recordings import Work
+from worker.methods.environment import EnvironmentMethods
+from worker.methods.models import ModelMethods
+from worker.methods.recordings import RecordingMethods
+from worker.models.families import FAMILIES
 from worker.session.dispatcher import Dispatcher
 from worker.session.lane import Lane, Method
 from worker.session.server import Server, Stop
@@ -41,15 +42,6 @@ from worker.system.limits import DEFAULT_LIMITS, SessionLimits, max_audio_durati
 from worker.system.log import Log, timestamp
 from worker.system.stdio import claim_stdio
 from worker.system.watch import watch_process, watch_reader
-
-_WHISPER = ("faster_whisper", "ctranslate2", "av", "onnxruntime")
-_TORCH = ("torch", "torchaudio")
-_ENGINE_PACKAGES = {
-    "faster-whisper": _WHISPER,
-    "whisperx": ("whisperx", "pyannote.audio", *_TORCH, *_WHISPER),
-    "alignment": ("whisperx", "transformers", *_TORCH, "av"),
-    "diarization": ("pyannote.audio", *_TORCH, "av"),
-}
 
 _REMOVAL_SECONDS: Final = 1.0
 
@@ -60,15 +52,15 @@ class Front:
     def __init__(
         self,
         server: Server,
-        managers: ModelPool,
+        pool: ModelPool,
         lanes_of: Iterable[Mapping[str, Method]],
         limits: SessionLimits,
     ) -> None:
         self._server = server
         self._log = server.log
-        self._managers = managers
+        self._pool = pool
         self._limits = limits
-        server.framer.max_line_bytes = limits.max_line_bytes or DEFAULT_MAX_LINE_BYTES
+        server.limit_lines(limits.max_line_bytes or DEFAULT_MAX_LINE_BYTES)
         self._initialized = False
         self._shut_down = False
         lanes = {}
@@ -93,20 +85,20 @@ class Front:
     def _initialize(self, raw: bytes) -> bytes:
         params = decode_params(raw, InitializeParams)
         if self._initialized:
-            raise RpcError("invalid_request", "The session is initialized already.")
+            raise RpcError("invalid_request", "The session is already initialized.")
         self._initialized = True
         if params.max_line_bytes:
             ceiling = self._limits.max_line_bytes or params.max_line_bytes
-            self._server.framer.max_line_bytes = min(params.max_line_bytes, ceiling)
+            self._server.limit_lines(min(params.max_line_bytes, ceiling))
         if params.client_info:
             info = params.client_info
             self._log.info(f"client: {info.name} {info.version or ''}".rstrip())
         if params.hf_token:
-            self._managers.use_token(params.hf_token)
+            self._pool.use_token(params.hf_token)
         if params.log_level:
             self._log.listen(self._send_log, params.log_level)
         if params.process_id and not watch_process(params.process_id, self._server.client_gone):
-            self._log.warning(f"process {params.process_id} is not visible here: not watched")
+            self._log.warning(f"cannot watch process {params.process_id}: it is not visible here")
         result = InitializeResult(
             process_id=os.getpid(),
             server_info=ServerInfo(name="transcription-worker", version=__version__),
@@ -116,14 +108,14 @@ class Front:
                 engines=_engines(),
             ),
             limits=Limits(
-                max_line_bytes=self._server.framer.max_line_bytes,
+                max_line_bytes=self._server.max_line_bytes,
                 max_batch_members=DEFAULT_MAX_BATCH,
                 max_open_jobs=self._limits.max_open_jobs,
                 max_open_bytes=self._limits.max_open_bytes,
                 max_audio_duration=max_audio_duration(),
                 max_audio_bytes=max_audio_size(),
-                max_loaded_models=self._managers.policy.max_loaded,
-                memory_budget=self._managers.policy.budget,
+                max_loaded_models=self._pool.policy.max_loaded,
+                memory_budget=self._pool.policy.budget,
                 idle_exit=self._limits.idle_exit,
             ),
         )
@@ -148,7 +140,7 @@ class Front:
 
     def _send_log(self, level: str, logger: str, message: str) -> None:
         if self._server.writer.congested:
-            return  # it is on stderr; results come first
+            return  # results come first; stderr has the message
         params = {"level": level, "logger": logger, "message": message, "time": timestamp()}
         line = notification(
             "$/logMessage", msgspec.json.encode(msgspec.convert(params, LogMessageParams))
@@ -177,27 +169,28 @@ def _engines() -> dict[str, EngineInfo]:
     from worker.system import bundle
 
     damaged = bundle.damaged()
-    # What belongs to no package may be needed by any.
-    known = {name for needs in _ENGINE_PACKAGES.values() for name in needs}
+    packages_of = {kind: family.packages for kind, family in FAMILIES.items() if family.task}
+    # Any engine may need a file that belongs to no package.
+    known = {name for packages in packages_of.values() for name in packages}
     unknown = sorted(damaged - known)
 
     def info(packages: tuple[str, ...]) -> EngineInfo:
         missing = [name for name in packages if name in damaged or not _installed(name)] + unknown
         return EngineInfo(available=not missing, missing=missing)
 
-    return {name: info(needs) for name, needs in _ENGINE_PACKAGES.items()}
+    return {kind: info(packages) for kind, packages in packages_of.items()}
 
 
 def _installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
-    except ModuleNotFoundError:  # what it is a part of is missing
+    except ModuleNotFoundError:  # its parent package is missing
         return False
 
 
 def _remove_temporary_files() -> None:
-    """Those of work that was just being begun, too; on a disk that hangs they stay."""
-    if "worker.system.scratch" in sys.modules:  # which work alone imports
+    """Delete them even while a job creates some; give up on a disk that hangs."""
+    if "worker.system.scratch" in sys.modules:  # imported with the first job
         from worker.system import scratch
 
         removal = threading.Thread(target=scratch.close, daemon=True)
@@ -216,18 +209,17 @@ def main(
     server = Server(
         input_fd, output_fd, log, finish_at_end_of_input=True, idle_exit=limits.idle_exit
     )
-    managers = ModelPool(server.writer, log, policy)
-    work = Work(managers, log)
-    server.on_stop = work.close
-    # Others do the work of the first group; export works on its lane itself.
+    pool = ModelPool(log, policy)
+    recordings = RecordingMethods(pool, log)
+    # The first group's methods hand over to engines and threads; export works on its own lane.
     quick = {
-        **work.engine_methods(),
-        **ModelWork(managers, log).methods(),
-        **ProbeWork(managers.token_variables, log).methods(),
+        **recordings.engine_methods(),
+        **ModelMethods(pool, log).methods(),
+        **EnvironmentMethods(pool.token_variables, log).methods(),
     }
-    front = Front(server, managers, (quick, work.export_methods()), limits)
+    front = Front(server, pool, (quick, recordings.export_methods()), limits)
     watch_reader(output_fd, server.client_gone)
-    code = server.serve(front.dispatcher)
+    code = server.serve(front.dispatcher, pool.close)
     _remove_temporary_files()
-    # Nothing is left to tidy; a thread stuck on a client that does not read must not hold this up.
+    # Without the interpreter's shutdown: a thread may be stuck on a client that does not read.
     os._exit(code)

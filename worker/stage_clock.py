@@ -1,4 +1,4 @@
-"""How long each stage of a request took, when, and what it waited for."""
+"""Measures the stages of a request: when each ran, how long it worked, and what it waited for."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from protocol.values import StageTime, Timings
 
 
 class StageClock:
-    """Times stages; from any thread, for they may run side by side.
+    """Times stages, which may run in parallel threads.
 
-    Times count from the acceptance of the client's request: `queue_seconds` of waiting, then
-    `load_seconds` of loading, then now.
+    Times count from when the worker accepted the request: `queue_seconds` of waiting, then
+    `load_seconds` of loading the model, then now.
     """
 
     def __init__(self, queue_seconds: float, load_seconds: float = 0.0) -> None:
@@ -30,24 +30,25 @@ class StageClock:
             "queue": StageTime(begin=0.0, end=queue_seconds, busy=queue_seconds),
             "load": StageTime(begin=queue_seconds, end=before, busy=load_seconds),
         }
-        self._running: dict[int, list[float]] = defaultdict(list)  # by thread: time of inner stages
+        self._inner: dict[int, list[float]] = defaultdict(list)
+        """By thread, for each stage that runs there: seconds of the stages within it."""
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
-        """Time a stage; one that comes back lasts from its first begin to its last end.
+        """Time a stage; if it runs several times, it lasts from its first begin to its last end.
 
-        What runs within another stage counts as busy time of its own alone.
+        The time of a stage within another is not part of the outer stage's busy time.
         """
-        outer = self._running[threading.get_ident()]
+        inner = self._inner[threading.get_ident()]
         begin = self.now()
-        outer.append(0.0)
+        inner.append(0.0)
         try:
             yield
         finally:
             end = self.now()
-            busy = end - begin - outer.pop()
-            if outer:
-                outer[-1] += end - begin
+            busy = end - begin - inner.pop()
+            if inner:
+                inner[-1] += end - begin
             self._count(name, begin, end, busy)
 
     @contextmanager
@@ -60,7 +61,7 @@ class StageClock:
             self.waited(name, what, self.now() - begin)
 
     def waited(self, name: Stage, what: Stage, seconds: float, *, busy: bool = False) -> None:
-        """Count a time that a stage waited for another; `busy`: within what was timed as work."""
+        """Add seconds that a stage waited for another; `busy`: they were timed as its work."""
         if not seconds:
             return
         with self._lock:
@@ -70,11 +71,11 @@ class StageClock:
                 stage.busy = max(0.0, stage.busy - seconds)
 
     def adopt(self, timings: Timings, offset: float, *names: Stage) -> None:
-        """Count what an engine tells of stages; its request came in at `offset`."""
+        """Add the stages that an engine timed; its request began at `offset` seconds of ours."""
         for name in names:
-            if told := timings.stages.get(name):
-                self._count(name, told.begin + offset, told.end + offset, told.busy)
-                for what, seconds in told.waits.items():
+            if stage := timings.stages.get(name):
+                self._count(name, stage.begin + offset, stage.end + offset, stage.busy)
+                for what, seconds in stage.waits.items():
                     self.waited(name, cast("Stage", what), seconds)
 
     def _count(self, name: Stage, begin: float, end: float, busy: float) -> None:
@@ -86,13 +87,13 @@ class StageClock:
             stage.busy += busy
 
     def timings(self, audio: Mapping[Stage, float]) -> Timings:
-        """What the result tells of it; `audio` is how many seconds of it a stage worked on."""
+        """The timings for the result; `audio` gives the seconds of audio that a stage processed."""
         with self._lock:
             for name, seconds in audio.items():
                 if (stage := self._stages.get(name)) and seconds:
                     stage.audio = seconds
                     stage.real_time_factor = stage.busy / seconds
-            # One that waited for another and was not needed then never ran.
+            # A stage that waited for another, and then was not needed, never ran.
             stages: dict[str, StageTime] = {
                 name: stage
                 for name, stage in self._stages.items()
@@ -105,7 +106,7 @@ class StageClock:
         return timings
 
     def seconds(self, *names: Stage) -> float:
-        """For how long at least one of these stages ran."""
+        """Seconds during which at least one of these stages ran."""
         total, last = 0.0, 0.0
         spans = (self._stages[name] for name in names if name in self._stages)
         for begin, end in sorted((span.begin, span.end) for span in spans):
@@ -114,9 +115,9 @@ class StageClock:
         return total
 
     def _stage(self, name: Stage) -> StageTime:
-        """What is known of a stage, which may not have begun. Under the lock."""
+        """The times of a stage, which may not have begun. Call it with the lock held."""
         return self._stages.setdefault(name, StageTime(begin=0.0, end=0.0, busy=0.0))
 
     def now(self) -> float:
-        """Seconds since the request was accepted."""
+        """Seconds since the worker accepted the request."""
         return time.monotonic() - self._origin

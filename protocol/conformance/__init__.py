@@ -1,4 +1,4 @@
-"""Protocol conformance: vectors anyone can run; `python -m protocol.conformance` runs them."""
+"""Tests any server's JSON-RPC with shared vectors; `python -m protocol.conformance` runs them."""
 
 from protocol.conformance.runner import Failure, ServerGone, Session, run_vector
 from protocol.conformance.vectors import Vector, load_vectors

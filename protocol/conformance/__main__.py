@@ -1,4 +1,4 @@
-"""`python -m protocol.conformance [options] -- COMMAND ARGS…`: does the command conform?"""
+"""`python -m protocol.conformance [options] -- COMMAND ARGS…`: tests whether COMMAND conforms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from protocol.conformance.vectors import DEFAULT_MAX_LINE_BYTES, load_vectors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the vectors; return 0 when all hold, 1 when one does not, 2 for wrong usage."""
+    """Run the vectors; return 0 if all pass, 1 if one fails, 2 for wrong usage."""
     parser = argparse.ArgumentParser(
         prog="python -m protocol.conformance",
         description="Run the conformance vectors against a server that speaks newline-delimited "
@@ -25,10 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--profile",
         choices=["core", "worker"],
         default="core",
-        help="core: JSON-RPC 2.0, one message a line; worker: that and the methods of this project",
+        help="core: JSON-RPC 2.0, one message per line; worker: also this project's methods",
     )
     parser.add_argument(
-        "--only", metavar="PATTERN", help="the vectors whose file/name contains it (or, with *, is)"
+        "--only", metavar="PATTERN", help="vectors whose file/name contains (with *: matches) it"
     )
     parser.add_argument(
         "--ping-method", metavar="NAME", default="ping", help="a method that takes no params"
@@ -38,20 +38,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="N",
         type=int,
         default=DEFAULT_MAX_LINE_BYTES,
-        help="the longest line the server takes, where its initialize does not say it",
+        help="the longest line that the server accepts, if its initialize does not say so",
     )
     parser.add_argument(
-        "--time-limit", metavar="SECONDS", type=float, default=DEFAULT_TIME_LIMIT, help="a vector"
+        "--time-limit", metavar="SECONDS", type=float, default=DEFAULT_TIME_LIMIT, help="per vector"
     )
     parser.add_argument("--json", action="store_true", help="report as one JSON object")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ARGS")
     options = parser.parse_args(arguments)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
-        parser.error("which command? Give it after --")
+        parser.error("no command: name it after --")
     vectors = load_vectors(options.profile, options.only)
     if not vectors:
-        parser.error(f"no vector of the profile is named like {options.only!r}")
+        parser.error(f"no vector of the profile matches {options.only!r}")
 
     session = Session(
         command,
@@ -97,8 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         if session.has_examples is False:
             print(
-                "The server lacks the methods of the specification's examples: where they give a "
-                "result, -32601 was expected."
+                "The server does not have the methods of the specification's examples: where an "
+                "example has a result, -32601 was expected."
             )
         print(f"{passed} passed, {len(failures)} failed in {time.monotonic() - started:.1f} s")
     return 1 if failures else 0

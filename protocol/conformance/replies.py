@@ -1,4 +1,8 @@
-"""Replies: read strictly, and compared with what a vector expects."""
+"""Parses a server's replies strictly, and compares them with the replies that a vector expects.
+
+Numbers keep their text, because an id must come back exactly as the client wrote it. Replies may
+arrive in any order, so comparing them is a bipartite matching, computed separately for each id.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from protocol.conformance.vectors import ErrorPattern, Expected, Pattern
 
 
 class BadReplyError(Exception):
-    """The server wrote a line that is no JSON-RPC message."""
+    """The server wrote a line that is not a JSON-RPC message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ A = TypeVar("A")
 
 
 def parse_json(text: str) -> Any:
-    """Parse strictly, keeping numbers as written and refusing a member given twice."""
+    """Parse strictly: keep numbers as written, refuse duplicate members."""
     return json.loads(
         text,
         parse_int=Number,
@@ -56,12 +60,12 @@ def _refuse_constant(name: str) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a member is given twice")
+        raise ValueError("an object has a duplicate member")
     return members
 
 
 def parse_answer(line: bytes) -> Answer | None:
-    """Read a line of the server; None for a notification or request of its own."""
+    """Parse a line of the server; None for a notification or request of its own."""
     if not line.endswith(b"\n"):
         raise BadReplyError("the last line does not end in LF")
     try:
@@ -70,21 +74,21 @@ def parse_answer(line: bytes) -> Answer | None:
         raise BadReplyError(f"not JSON in UTF-8: {error}") from error
     if isinstance(value, dict) and "method" in value:
         if value.get("jsonrpc") != "2.0" or not isinstance(value["method"], str):
-            raise BadReplyError("a message with a method that is no JSON-RPC 2.0 request")
+            raise BadReplyError("a message with a method that is not a JSON-RPC 2.0 request")
         return None
     if isinstance(value, list):
         if not value:
-            raise BadReplyError("an empty array is no reply")
+            raise BadReplyError("an empty array is not a reply")
         return [_reply(member) for member in value]
     return _reply(value)
 
 
 def _reply(value: Any) -> Reply:
     if not isinstance(value, dict):
-        raise BadReplyError("a reply is an object")
+        raise BadReplyError("a reply must be an object")
     names = set(value)
     if names not in ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"}):
-        raise BadReplyError(f"a reply has jsonrpc, id and result or error, not {sorted(names)}")
+        raise BadReplyError(f"a reply must have jsonrpc, id and result or error: {sorted(names)}")
     if value["jsonrpc"] != "2.0":
         raise BadReplyError('"jsonrpc" must be "2.0"')
     id_ = value["id"]
@@ -99,12 +103,12 @@ def _reply(value: Any) -> Reply:
             and error["code"].raw.removeprefix("-").isdigit()
             and isinstance(error["message"], str)
         ):
-            raise BadReplyError("an error has an integer code, a message and perhaps data")
+            raise BadReplyError("an error must have an integer code, a message and perhaps data")
     return Reply(id_, value)
 
 
 def expand(expected: Expected, without_examples: bool) -> list[list[Pattern] | Pattern]:
-    """Write out the counted patterns; without the examples' methods a result is -32601."""
+    """Expand counted patterns; `without_examples`, expect -32601 instead of a result."""
 
     def patterns(pattern: Pattern) -> list[Pattern]:
         if without_examples and pattern.result is not msgspec.UNSET:
@@ -128,14 +132,14 @@ def expand(expected: Expected, without_examples: bool) -> list[list[Pattern] | P
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How answers compare with one acceptable set."""
+    """The difference between the answers and one acceptable set of replies."""
 
     missing: list[Pattern | list[Pattern]]
     unexpected: list[Answer]
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything came and nothing else."""
+        """Whether every expected reply arrived, and nothing else."""
         return not self.missing and not self.unexpected
 
 
@@ -181,7 +185,7 @@ def _pair(
     answer_key: Callable[[A], Any],
     fits: Callable[[P, A], bool],
 ) -> tuple[list[P], list[A]]:
-    """Return the patterns and the answers left over by a largest pairing, id by id."""
+    """Return the patterns and answers that a maximum matching, per id, leaves unmatched."""
     groups: dict[Any, tuple[list[P], list[A]]] = defaultdict(lambda: ([], []))
     for pattern in patterns:
         groups[pattern_key(pattern)][0].append(pattern)
@@ -229,7 +233,7 @@ def _is_match(pattern: Pattern, reply: Reply) -> bool:
     if pattern.result_has is not None:
         return _has(members["result"], pattern.result_has)
     if pattern.result is msgspec.UNSET:
-        raise ValueError(f"a pattern says nothing of the reply: {pattern}")
+        raise ValueError(f"a pattern does not say what it expects: {pattern}")
     raw = bytes(pattern.result)
     return raw == b'"any"' or _is_equal(members["result"], parse_json(raw.decode()))
 

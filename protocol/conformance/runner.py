@@ -1,7 +1,8 @@
-"""Drives a server through the vectors over its stdin and stdout.
+"""Runs the vectors against a server, over its stdin and stdout.
 
-Threads read and write, because Windows pipes cannot be polled; nothing waits on a clock except
-the time limit of a vector. That nothing was answered is proven by a sentinel request behind it.
+Threads read and write, because Windows pipes cannot be polled. To show that the server does not
+answer something, the runner sends a sentinel request after it and waits for the sentinel's answer:
+no test sleeps, and only a vector's time limit involves a clock.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _SHOWN = 600
 
 @dataclass(frozen=True)
 class Failure:
-    """A vector that a server did not meet, for people to read."""
+    """A failed vector, described for people."""
 
     name: str
     reason: str
@@ -57,7 +58,7 @@ class Failure:
         return "\n".join(lines)
 
 
-class ServerGone(Exception):  # noqa: N818 - a state, not a mistake
+class ServerGone(Exception):  # noqa: N818 - a state, not an error
     """The server closed its stdout."""
 
 
@@ -92,15 +93,15 @@ class Server:
         self._gone = False
 
     def send(self, data: bytes) -> None:
-        """Hand over bytes that shall be written at once; never blocks."""
+        """Queue bytes for one write; never blocks."""
         self._writes.put(data)
 
     def close_input(self) -> None:
-        """Close its stdin once everything handed over is written."""
+        """Close its stdin after everything queued is written."""
         self._writes.put(None)
 
     def receive(self, deadline: float) -> Answer | None:
-        """Return the next reply; None for a message that is none."""
+        """Return the next reply; None for a notification or request of the server."""
         if self._gone:
             raise ServerGone
         try:
@@ -123,7 +124,7 @@ class Server:
             raise TimeLimitError from None
 
     def end(self) -> None:
-        """Make sure that the process and the threads are gone."""
+        """End the process and the threads."""
         self.close_input()
         if self._process.poll() is None:
             self._process.kill()
@@ -132,7 +133,7 @@ class Server:
             thread.join(timeout=2)  # a grandchild may still hold a pipe
 
     def stderr_tail(self) -> str:
-        """The end of what it wrote to stderr."""
+        """The end of its stderr."""
         return _shorten(b"".join(self._stderr), from_end=True)
 
     def _read_answers(self, stream: IO[bytes]) -> None:
@@ -147,7 +148,7 @@ class Server:
                 self._stderr.append(line)
 
     def _write(self, stream: IO[bytes]) -> None:
-        # OSError: the server has gone; whoever waits for an answer learns of it from its stdout.
+        # OSError: the server is gone, which `receive` learns from its stdout.
         with contextlib.suppress(OSError):
             while (data := self._writes.get()) is not None:
                 stream.write(data)
@@ -158,7 +159,7 @@ class Server:
 
 @dataclass
 class Session:
-    """A command under test; one process of it serves every vector that does not need its own."""
+    """A command under test; one shared process serves every vector that does not need its own."""
 
     command: Sequence[str]
     ping_method: str = "ping"
@@ -166,7 +167,7 @@ class Session:
     time_limit: float = DEFAULT_TIME_LIMIT
     env: dict[str, str] | None = None
     has_examples: bool | None = None
-    """Whether it has the methods of the specification's examples; None until asked."""
+    """Whether it has the methods of the specification's examples; None until checked."""
     _shared: Server | None = field(default=None, init=False)
     _numbers: itertools.count[int] = field(default_factory=itertools.count, init=False)
     _last: str = field(default="", init=False)
@@ -178,7 +179,7 @@ class Session:
         self.close()
 
     def run(self, vector: Vector) -> Failure | None:
-        """Run one vector; None when it holds."""
+        """Run one vector; None if it passes."""
         if vector.examples and self.has_examples is None:
             self.has_examples = self._ask_for_examples()
         if vector.needs_fresh:
@@ -190,13 +191,13 @@ class Session:
         previous, self._last = self._last, vector.full_name
         failure = self._converse(self._share(), vector)
         if failure:
-            self._drop()  # whatever is still to come must not spoil the next vector
+            self._drop()  # late answers must not fail the next vector
             if previous:
                 failure = replace(failure, reason=f"{failure.reason} (after {previous!r})")
         return failure
 
     def close(self) -> Failure | None:
-        """End the shared process; a reply that comes only now is a failure."""
+        """End the shared process; a reply that arrives only now is a failure."""
         server, self._shared = self._shared, None
         if server is None:
             return None
@@ -207,12 +208,12 @@ class Session:
                 if (answer := server.receive(time.monotonic() + self.time_limit)) is not None:
                     stray.append(answer)
         except (ServerGone, TimeLimitError, BadReplyError):
-            pass  # vectors of their own look at how a process ends
+            pass  # other vectors test how a process ends
         finally:
             server.end()
         if not stray:
             return None
-        reason = f"answered after {self._last!r} what nobody asked"
+        reason = f"sent an unexpected answer after {self._last!r}"
         return Failure("(the end of the run)", reason, got=_show(stray))
 
     def _share(self) -> Server:
@@ -226,7 +227,7 @@ class Session:
         self._shared, self._last = None, ""
 
     def _request(self, server: Server, method: str, params: Any) -> Reply | None:
-        """Ask and wait; None when that fails. For the runner's own needs."""
+        """Send a request of the runner's own and wait for its reply; None if that fails."""
         id_ = self._next_id()
         message = {"jsonrpc": "2.0", "id": id_, "method": method, "params": params}
         server.send(json.dumps(message).encode() + b"\n")
@@ -246,7 +247,7 @@ class Session:
         return bool(reply.members.get("error", {}).get("code") != Number("-32601"))
 
     def _initialize(self, server: Server, params: dict[str, Any]) -> int:
-        """Initialize as the vector asks; return the line limit that holds then."""
+        """Initialize with the vector's params; return the resulting line limit."""
         reply = self._request(server, "initialize", params)
         if reply is not None and isinstance(result := reply.members.get("result"), dict):
             limits = result.get("limits")
@@ -283,7 +284,7 @@ class Session:
 
 
 def run_vector(session: Session, vector: Vector) -> Failure | None:
-    """Run one vector; None when it holds."""
+    """Run one vector; None if it passes."""
     return session.run(vector)
 
 
@@ -320,7 +321,7 @@ class _Conversation:
                 return self._until_sentinel(deadline)
             return self._until_end(exit_code, deadline)
         except BadReplyError as error:
-            return f"it wrote what is no reply: {error}"
+            return f"it wrote a line that is not a reply: {error}"
 
     def _until_sentinel(self, deadline: float) -> str | None:
         is_seen = False
@@ -329,13 +330,13 @@ class _Conversation:
                 answer = self.server.receive(deadline)
                 if isinstance(answer, Reply) and answer.id == self.sentinel:
                     if is_seen:
-                        return "the ping behind it was answered twice"
+                        return "the sentinel ping was answered twice"
                     is_seen = True
                 elif answer is not None:
                     self.answers.append(answer)
                 if not is_seen:
                     continue
-                # Answers of a slower lane may come behind the sentinel's: wait for what is missing.
+                # A slower lane may answer after the sentinel: wait for the missing answers.
                 verdicts = self._verdicts()
                 if any(verdict.is_complete for verdict in verdicts):
                     return None
@@ -345,7 +346,7 @@ class _Conversation:
             return "the server ended or closed its stdout"
         except TimeLimitError:
             if not is_seen:
-                return "the server stopped answering: the ping behind it was not answered in time"
+                return "the server stopped answering: the sentinel ping timed out"
             return self._explain(self._verdicts())
 
     def _until_end(self, exit_code: int | str | None, deadline: float) -> str | None:
@@ -376,7 +377,7 @@ class _Conversation:
         if nearest.missing:
             parts.append(f"not answered: {_show_expected(nearest.missing)}")
         if nearest.unexpected:
-            parts.append(f"answered though not expected: {_show(nearest.unexpected)}")
+            parts.append(f"unexpected answer: {_show(nearest.unexpected)}")
         return "; ".join(parts)
 
 
@@ -391,7 +392,7 @@ def _shorten(data: bytes | str, *, from_end: bool = False) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value that json.dumps can write; numbers come out as text in angle brackets."""
+    """A value that json.dumps can write; numbers become text in angle brackets."""
     if isinstance(value, Number):
         return f"<{value.raw}>"
     if isinstance(value, list):
@@ -409,7 +410,7 @@ def _show(answers: Sequence[Answer]) -> str:
         for answer in answers[:20]
     ]
     text = " ".join(json.dumps(value, separators=(",", ":")) for value in values)
-    # The brackets keep numbers exact on their way through json.dumps.
+    # The brackets carry numbers unchanged through json.dumps.
     return _shorten(re.sub(r'"<(-?[0-9][0-9.eE+-]*)>"', r"\1", text)) or "nothing"
 
 

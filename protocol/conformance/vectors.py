@@ -1,4 +1,4 @@
-"""The vectors: their form, where they lie, and the exact bytes they stand for. See README.md."""
+"""Loads the vectors, and turns each into the exact bytes to send. README.md defines the format."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Step(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ErrorPattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What an error must look like: one of the codes, and the members `data` must have."""
+    """An expected error: one of the codes, and members that `data` must contain."""
 
     code: int | list[int]
     data: dict[str, Any] | None = None
 
 
 class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """One expected reply. `id` is the JSON token, as text; `count` stands for ids 0 to count-1."""
+    """One expected reply. `id` is the JSON token as text; `count` means the ids 0 to count-1."""
 
     id: str
     result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -55,7 +55,7 @@ Expected = list[Pattern | list[Pattern]]
 
 
 class Vector(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """One guarantee: what is sent and what must come back."""
+    """One guarantee: what to send, and which replies must come back."""
 
     name: str
     section: str
@@ -74,12 +74,12 @@ class Vector(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only
 
     @property
     def full_name(self) -> str:
-        """The name with its file's before it; no two vectors share one."""
+        """`file/name`, which is unique."""
         return f"{self.file}/{self.name}"
 
     @property
     def needs_fresh(self) -> bool:
-        """Whether it cannot share a process with other vectors."""
+        """Whether it needs its own process."""
         return self.fresh or self.close or self.exit is not None or self.initialize is not None
 
     @property
@@ -89,14 +89,14 @@ class Vector(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What the placeholders in a vector stand for."""
+    """Values for the placeholders in a vector."""
 
     ping_method: str = "ping"
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
     process_id: int = 0
 
     def fill(self, text: str) -> bytes:
-        """Replace the placeholders; the method's name comes out as the inside of a JSON string."""
+        """Replace the placeholders; the method's name becomes the inside of a JSON string."""
         plain = json.dumps(self.ping_method, ensure_ascii=False)[1:-1]
         units = self.ping_method.encode("utf-16-be").hex()
         escaped = "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
@@ -105,9 +105,9 @@ class Context(msgspec.Struct, frozen=True):
 
 
 def load_vectors(profile: Profile = "worker", only: str | None = None) -> list[Vector]:
-    """Return the vectors of a profile (worker includes core), file by file.
+    """Return the vectors of a profile (worker includes core), in the order of the files.
 
-    `only` keeps those whose `file/name` contains it or, with a `*` in it, matches it.
+    `only` selects those whose `file/name` contains it or, if it has a `*`, matches it.
     """
     decode = msgspec.json.Decoder(Vector).decode
     vectors = []
@@ -133,7 +133,7 @@ def _is_named(name: str, pattern: str) -> bool:
 
 
 def encode(steps: Sequence[str | Step], context: Context) -> list[bytes]:
-    """Return the bytes of each step, its line end included."""
+    """Return the bytes of each step, including its line end."""
     chunks = []
     for step in steps:
         if isinstance(step, str):
@@ -148,7 +148,7 @@ def _body(step: str | Step, context: Context) -> bytes:
         return context.fill(step)
     forms = [step.text, step.hex, step.base64, step.repeat, step.parts]
     if sum(form is not None for form in forms) != 1:
-        raise ValueError(f"a step has one of text, hex, base64, repeat and parts: {step}")
+        raise ValueError(f"a step needs exactly one of text, hex, base64, repeat, parts: {step}")
     if step.text is not None:
         return context.fill(step.text)
     if step.hex is not None:

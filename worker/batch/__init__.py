@@ -1,1 +1,1 @@
-"""Many recordings through one worker: what to do, what is done, and how far it is."""
+"""Transcribes many recordings through one worker: collects them, runs them, reports and resumes."""

@@ -1,7 +1,8 @@
-"""What a batch is to work on: files, folders, globs and the lines of a manifest, as tasks.
+"""Turns the inputs of a batch (files, folders, globs, manifest lines) into tasks.
 
-Outputs mirror the tree: a recording's lie below the output folder as it lies below the deepest
-folder that holds all inputs. No two tasks write the same files.
+Outputs mirror the input tree: each recording's files have the same path below the output folder as
+the recording has below the deepest folder that contains all inputs. No two tasks write the same
+files: recordings that differ only by suffix keep it in their names, other collisions are refused.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import msgspec
 import orjson
 
 from protocol.errors import RpcError
-from worker.system.paths import local, printable, told_name
+from worker.system.paths import from_wire, name_to_wire, printable
 
 MANIFEST: Final = "-"
-"""The input that stands for a manifest on stdin."""
+"""The input that means a manifest on stdin."""
 MEDIA_SUFFIXES: Final = frozenset({
     *(".3g2", ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".asf", ".au"),
     *(".avi", ".caf", ".dts", ".dv", ".eac3", ".flac", ".flv", ".gsm", ".m2ts", ".m4a", ".m4b"),
@@ -29,48 +30,48 @@ MEDIA_SUFFIXES: Final = frozenset({
     *(".mxf", ".oga", ".ogg", ".ogv", ".opus", ".ra", ".rm", ".spx", ".ts", ".tta", ".vob"),
     *(".voc", ".w64", ".wav", ".webm", ".wma", ".wmv", ".wv"),
 })  # fmt: skip
-"""What is taken from folders and globs; a file that is named is tried whatever its suffix."""
+"""Suffixes to take from folders and globs; a file named by the user may have any suffix."""
 
 
 class Task(msgspec.Struct, kw_only=True):
-    """A recording to transcribe, or why that cannot be."""
+    """A recording to transcribe, or the reason why it cannot be transcribed."""
 
     input: str
-    """As it was given, in printable UTF-8."""
+    """As the user named it, in printable UTF-8."""
     path: Path
     folder: Path
-    """Where its files go."""
+    """Folder for its files."""
     name: Any
-    """Of its files, without suffix; checked by the worker."""
+    """Name of its files, without suffix; the worker checks it."""
     params: dict[str, Any]
     """Its own params of `transcribe`."""
-    passed_over: bool = False
-    """No media, by its suffix."""
+    not_media: bool = False
+    """Its suffix is not that of audio or video."""
     refusal: RpcError | None = None
 
 
 class _Found(msgspec.Struct, kw_only=True):
-    """A recording before it is known where its files go."""
+    """A recording whose output folder is not yet determined."""
 
     input: str
     path: Path
     named: bool
-    """Given by its very name, not found in a folder or by a glob."""
+    """The user named this file, rather than a folder or glob that contains it."""
     anchor: Path | None = None
-    """The folder that its input spans."""
+    """The folder that its input covers; outputs mirror the tree below all of these."""
     params: dict[str, Any] | None = None
     refusal: RpcError | None = None
 
 
 def collect(inputs: Sequence[str], manifest: Iterable[bytes], output_dir: Path) -> list[Task]:
-    """A task for each recording, in the order of the inputs; `manifest` is read for `-`."""
+    """Return one task per recording, in the order of the inputs; `-` reads `manifest`."""
     found: list[_Found] = []
     for each in inputs:
         found += _manifest(manifest) if each == MANIFEST else _expand(each, output_dir)
     found = list(_without_repeats(found))
     root = _common([each.anchor for each in found if each.anchor])
     tasks = [_task(each, root, output_dir) for each in found]
-    _tell_apart(tasks)
+    _make_names_unique(tasks)
     return tasks
 
 
@@ -88,7 +89,7 @@ def _expand(text: str, output_dir: Path) -> Iterator[_Found]:
         matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207
         anchor = _fixed_part(text)
         if not matches:
-            message = f"Nothing matches {printable(text)}."
+            message = f"No file matches {printable(text)}."
             refusal = RpcError("audio_not_found", message, remedy="Check the pattern.")
             yield _Found(input=text, path=path, named=True, refusal=refusal)
         for match in matches:
@@ -97,19 +98,19 @@ def _expand(text: str, output_dir: Path) -> Iterator[_Found]:
                 yield from _walk(match, anchor, output_dir)
             else:
                 yield _Found(input=match, path=path, named=False, anchor=anchor)
-    else:  # the worker tells what is wrong
+    else:  # the worker reports what is wrong
         yield _Found(input=text, path=path, named=True)
 
 
 def _fixed_part(pattern: str) -> Path:
-    """The folder that all matches of a pattern lie in."""
+    """The folder that contains all matches of a pattern."""
     parts = Path(pattern).parts
     count = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     return _absolute(str(Path(*parts[:count])))
 
 
 def _walk(folder: str, anchor: Path, output_dir: Path) -> Iterator[_Found]:
-    """Files below a folder, but none that are hidden and none of the outputs."""
+    """Yield the files below a folder, except hidden ones and outputs."""
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(
             name
@@ -128,8 +129,8 @@ def _manifest(lines: Iterable[bytes]) -> Iterator[_Found]:
             try:
                 yield _entry(line)
             except ValueError as error:
-                message = f"Line {number} of the manifest is of no use: {error}."
-                remedy = 'A line is {"audio": PATH, …} with any params of transcribe.'
+                message = f"Line {number} of the manifest is invalid: {error}."
+                remedy = 'Write each line as {"audio": PATH, …}, with any params of transcribe.'
                 refusal = RpcError("invalid_params", message, remedy=remedy)
                 yield _Found(input=f"line {number}", path=Path(), named=True, refusal=refusal)
 
@@ -137,20 +138,20 @@ def _manifest(lines: Iterable[bytes]) -> Iterator[_Found]:
 def _entry(line: bytes) -> _Found:
     params = orjson.loads(line)
     if not isinstance(params, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     audio = params.pop("audio", None)
     if not isinstance(audio, str) or not audio:
-        raise ValueError("it has no audio")
+        raise ValueError("it has no audio path")
     if not isinstance(params.get("outputDir", ""), str):
-        raise ValueError("its outputDir is no path")
-    path = _absolute(local(audio))
+        raise ValueError("its outputDir is not a path")
+    path = _absolute(from_wire(audio))
     placed = "outputDir" in params or "name" in params
     anchor = None if placed else path.parent
     return _Found(input=audio, path=path, named=True, anchor=anchor, params=params)
 
 
 def _without_repeats(found: Iterable[_Found]) -> Iterator[_Found]:
-    """Each file once; one that is named stays so. Lines of a manifest are work of their own."""
+    """Yield each file once. Manifest lines are never merged: each has its own params."""
     kept: dict[Path, _Found] = {}
     for each in found:
         if each.params is None and each.refusal is None:
@@ -164,7 +165,7 @@ def _without_repeats(found: Iterable[_Found]) -> Iterator[_Found]:
 def _common(folders: Sequence[Path]) -> Path | None:
     try:
         return Path(os.path.commonpath(folders))
-    except ValueError:  # none, or several drives
+    except ValueError:  # no folders, or several drives
         return None
 
 
@@ -172,18 +173,18 @@ def _task(found: _Found, root: Path | None, output_dir: Path) -> Task:
     own = dict(found.params or {})
     own.pop("progressToken", None)
     own.pop("partialResultToken", None)
-    # A name of its own is below the output folder itself: who names it, tells it apart.
+    # With its own name or outputDir, a line does not mirror the tree: its author avoids collisions.
     below = Path()
     if found.anchor:
         below = _below(found.path.parent, root)
-    folder = Path(os.path.normpath(output_dir / local(own.pop("outputDir", str(below)))))
+    folder = Path(os.path.normpath(output_dir / from_wire(own.pop("outputDir", str(below)))))
     return Task(
         input=printable(found.input),
         path=found.path,
         folder=folder,
         name=own.pop("name", None) or _name(found.path.stem),
         params=own,
-        passed_over=not found.named and found.path.suffix.lower() not in MEDIA_SUFFIXES,
+        not_media=not found.named and found.path.suffix.lower() not in MEDIA_SUFFIXES,
         refusal=found.refusal,
     )
 
@@ -196,13 +197,13 @@ def _below(folder: Path, root: Path | None) -> Path:
 
 
 def _name(name: str) -> str:
-    """A file's name as the protocol takes it: in UTF-8, and without a backslash."""
-    return told_name(name).replace("\\", "_")
+    """A file's name as the protocol accepts it: in UTF-8, without a backslash."""
+    return name_to_wire(name).replace("\\", "_")
 
 
-def _tell_apart(tasks: Sequence[Task]) -> None:
-    """Give recordings that differ by suffix alone their whole names; refuse what is left."""
-    tasks = [each for each in tasks if not each.passed_over and each.refusal is None]
+def _make_names_unique(tasks: Sequence[Task]) -> None:
+    """Keep the suffix of recordings that differ only by it; refuse other collisions."""
+    tasks = [each for each in tasks if not each.not_media and each.refusal is None]
     count = Counter(map(_place, tasks))
     for task in tasks:
         if count[_place(task)] > 1 and task.name == _name(task.path.stem):
@@ -213,11 +214,11 @@ def _tell_apart(tasks: Sequence[Task]) -> None:
         if other is not task:
             task.refusal = RpcError(
                 "invalid_params",
-                f"Its files would be those of {other.input}: {task.name}.",
-                remedy="Give it another name in a manifest.",
+                f"Its files would replace those of {other.input}: {task.name}.",
+                remedy="Set another name for it in a manifest.",
             )
 
 
 def _place(task: Task) -> str:
-    """Where a task's files go; equal where a file system may take names for the same."""
+    """A key for a task's files; equal for names that some file system treats as the same."""
     return unicodedata.normalize("NFC", f"{task.folder / str(task.name)}").casefold()

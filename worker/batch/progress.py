@@ -1,4 +1,4 @@
-"""How far a batch is, weighted by seconds of audio, and its bar on a terminal."""
+"""Measures the progress of a batch, weighted by seconds of audio, and draws its progress bar."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from worker.batch.inputs import Task
 
 _REFRESH: Final = 0.1
-"""Seconds between two drawings of the bar at least."""
+"""Minimum seconds between two redraws of the bar."""
 
 
 class _Part(msgspec.Struct):
@@ -22,16 +22,16 @@ class _Part(msgspec.Struct):
     suffix: str
     size: int
     seconds: float | None = None
-    """Of audio; 0 where there is none to be had."""
+    """Seconds of audio; 0 if the file failed, None if not yet known."""
     done: float = 0.0
     finished: bool = False
 
 
 class Progress:
-    """Done and to do, in files and in audio.
+    """How much of a batch is done, in files and in audio.
 
-    A duration is known when the worker has decoded the file. Until then it is guessed from the
-    file's size by what others of its suffix have, else by what all have.
+    A file's duration is known once the worker has decoded it. Until then it is estimated from its
+    size, at the rate of the known files with the same suffix, or else of all known files.
     """
 
     def __init__(self, tasks: Sequence[Task], clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,31 +46,31 @@ class Progress:
 
     @property
     def audio(self) -> float:
-        """Seconds of audio that were worked through."""
+        """Seconds of processed audio."""
         return sum(part.done * (part.seconds or 0) for part in self._parts.values())
 
     @property
     def files(self) -> tuple[int, int]:
-        """How many are finished, of how many."""
+        """The number of finished files, and of all files."""
         return sum(part.finished for part in self._parts.values()), len(self._parts)
 
     def skip(self, index: int) -> None:
-        """A file is no work."""
+        """Exclude a file that needs no work."""
         del self._parts[index]
 
     def report(self, index: int, value: dict[str, Any]) -> None:
-        """Take a `$/progress` value of a file."""
+        """Record a `$/progress` value of a file."""
         part = self._parts[index]
         part.seconds = value.get("audioTotal", part.seconds)
         part.done = max(part.done, value.get("percentage", 0) / 100)
 
     def finish(self, index: int, seconds: float | None) -> None:
-        """A file was worked through, or failed and has no `seconds`."""
+        """Record that a file is done, or that it failed and has no `seconds`."""
         part = self._parts[index]
         part.seconds, part.done, part.finished = seconds or 0.0, 1.0, True
 
     def fraction(self) -> float:
-        """Of the work, 0 to 1."""
+        """The share of the work that is done, from 0 to 1."""
         weights = self._weights()
         total = sum(weights.values())
         if not total:
@@ -79,7 +79,7 @@ class Progress:
         return sum(weight * self._parts[i].done for i, weight in weights.items()) / total
 
     def remaining(self) -> float | None:
-        """Seconds until all is done, at the pace so far."""
+        """Estimated seconds until the batch is done, at its pace so far."""
         done = self.fraction()
         return self.elapsed * (1 - done) / done if done else None
 
@@ -134,7 +134,7 @@ class BatchBar:
         self._bar.close()
 
     def draw(self, failed: int) -> None:
-        """Show how far it is, unless it was shown a moment ago."""
+        """Redraw the bar, unless it was redrawn a moment ago."""
         if self._bar.disable or self._progress.elapsed - self._drawn < _REFRESH:
             return
         self._drawn = self._progress.elapsed

@@ -1,4 +1,4 @@
-"""The report of a batch: JSON, a line for each file, written as they are finished."""
+"""Writes the report of a batch: JSON, one line per file, as soon as the file is finished."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Status = Literal["ok", "failed", "skipped"]
 
 
 class Failure(Result, kw_only=True):
-    """What went wrong with a file: kind, message and remedy of the protocol's error."""
+    """Why a file failed: kind, message and remedy of the protocol's error."""
 
     kind: str
     message: str
@@ -24,29 +24,29 @@ class Failure(Result, kw_only=True):
 
 
 class Line(Result, kw_only=True):
-    """What became of a file. Times are seconds; what is not known is null."""
+    """The outcome of one file. Times are seconds; unknown values are null."""
 
     input: str
     status: Status
     reason: Literal["done", "not_media"] | None = None
-    """Why it was skipped."""
+    """Why the file was skipped."""
     outputs: list[str] = msgspec.field(default_factory=list)
     duration: float | None = None
     """Seconds of audio."""
     seconds: float | None = None
-    """Seconds of work, without waiting."""
+    """Seconds of work, excluding waiting."""
     real_time_factor: float | None = None
     error: Failure | None = None
     warnings: list[dict[str, Any]] = msgspec.field(default_factory=list)
 
 
 def failure(error: RpcError) -> Failure:
-    """An error as the report has it."""
+    """An error in the form of the report."""
     return Failure(kind=error.kind, message=error.message, remedy=error.data.get("remedy"))
 
 
 def done(input_: str, result: dict[str, Any]) -> Line:
-    """The line of a file whose `transcribe` gave `result`."""
+    """The line of a file for which `transcribe` returned `result`."""
     timings = result["timings"]
     return Line(
         input=input_,
@@ -60,7 +60,7 @@ def done(input_: str, result: dict[str, Any]) -> Line:
 
 
 class Report:
-    """A file of lines, each written by a single call: a kill leaves whole lines alone."""
+    """The report file. One system call writes one line, so a kill leaves only whole lines."""
 
     def __init__(self, path: Path) -> None:
         self.counts: Counter[Status] = Counter()
@@ -78,7 +78,7 @@ class Report:
     def add(self, line: Line) -> None:
         """Write a line."""
         text = msgspec.json.encode(line) + b"\n"
-        while text:  # at once, but for a disk that is full
+        while text:  # a single write, unless the disk is full
             text = text[os.write(self._fd, text) :]
         self.counts[line.status] += 1
         self.warned += bool(line.warnings)

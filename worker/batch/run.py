@@ -1,4 +1,7 @@
-"""The work of a batch: one worker, some requests in flight, and a new worker after a crash."""
+"""Runs a batch: keeps some requests in flight at one worker, and restarts it after a crash.
+
+Any file in work may have caused a crash, so each gets one more try, alone; a second crash fails it.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +22,22 @@ from worker.batch.inputs import Task
 from worker.batch.progress import Progress
 from worker.batch.report import Line, Report, done, failure
 from worker.client import Client, WorkerEndedError
-from worker.system.paths import told
+from worker.system.paths import to_wire
 
 TICK: Final = 0.2
-"""Seconds between two looks for Ctrl-C while the worker says nothing."""
+"""Seconds between two checks for Ctrl-C while the worker is silent."""
 CANCEL_SECONDS: Final = 5.0
-"""How long the worker has to answer for what was cancelled."""
+"""How long the worker has to answer cancelled requests."""
 
 _ENDING: Final = ("cancelled", "shutting_down")
-"""What a worker answers that was told to end, as by a Ctrl-C that reaches it first."""
+"""Errors from a worker that is ending, for example because Ctrl-C reached it first."""
 
 
 class Interrupt:
-    """Notes Ctrl-C, so that it never falls between a result and its line; a second one raises."""
+    """Records Ctrl-C instead of raising between a result and its line; a second one raises."""
 
     def __init__(self) -> None:
-        self.came = False
+        self.received = False
 
     def __enter__(self) -> Interrupt:
         self._before = signal.signal(signal.SIGINT, self._note)
@@ -49,7 +52,7 @@ class Interrupt:
         signal.signal(signal.SIGINT, self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.came = True
+        self.received = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -61,15 +64,15 @@ class _Job(msgspec.Struct, kw_only=True):
     params: dict[str, Any]
     fingerprint: str = ""
     device: int | None = None
-    """The CUDA device that it was given to."""
+    """The CUDA device that runs it."""
     crashes: int = 0
-    """How many processes have died while it was at work."""
+    """How many processes have crashed while it was in work."""
 
 
 class Batch:
-    """Works through tasks, `jobs` at a time. `params_of` completes the params of a task.
+    """Runs tasks, `jobs` at a time. `params_of` returns the complete params of a task.
 
-    With several CUDA `devices`, each has so many at a time.
+    With several CUDA `devices`, each runs `jobs` at a time.
     """
 
     def __init__(
@@ -99,14 +102,14 @@ class Batch:
         self._on_tick = on_tick
         self._waiting = deque(enumerate(tasks))
         self._suspects: deque[_Job] = deque()
-        """Those that were at work when a process died: each is tried once more, alone."""
+        """Jobs that were in work when a process crashed: each is tried once more, alone."""
         self._running: dict[int, _Job] = {}
         self._client: Client | None = None
 
     def run(self) -> None:
-        """Work until all is done, or Ctrl-C came and what was running is cancelled."""
+        """Run until all tasks are done, or until Ctrl-C has cancelled the running ones."""
         try:
-            while not self._interrupt.came:
+            while not self._interrupt.received:
                 self._fill()
                 if not self._running:
                     if not self._waiting and not self._suspects:
@@ -119,7 +122,7 @@ class Batch:
                 self._client.close()
 
     def _fill(self) -> None:
-        while not self._interrupt.came:
+        while not self._interrupt.received:
             if self._suspects:
                 if not self._running:
                     self._send(self._suspects.popleft())
@@ -130,7 +133,7 @@ class Batch:
             self._on_tick()
 
     def _begin(self, index: int, task: Task) -> None:
-        if task.passed_over:
+        if task.not_media:
             self._progress.skip(index)
             self._add(Line(input=task.input, status="skipped", reason="not_media"))
             return
@@ -138,7 +141,7 @@ class Batch:
         if task.refusal:
             self._fail(job, task.refusal)
             return
-        if task.path.is_file():  # a pipe would be read up, and what is wrong the worker says
+        if task.path.is_file():  # hashing would drain a pipe; the worker reports what is wrong
             try:
                 job.fingerprint = fingerprint(task, job.params)
             except OSError:
@@ -148,16 +151,16 @@ class Batch:
             if marker:
                 self._skip(job, marker)
                 return
-        self._markers.forget(task)
+        self._markers.remove(task)
         self._send(job)
 
     def _send(self, job: _Job) -> None:
         params = {
             "priority": "batch",
-            "checkpoint": told(self._markers.checkpoint(job.task)),
+            "checkpoint": to_wire(self._markers.checkpoint(job.task)),
             **self._on_device(job),
-            "audio": told(job.task.path),
-            "outputDir": told(job.task.folder),
+            "audio": to_wire(job.task.path),
+            "outputDir": to_wire(job.task.folder),
             "name": job.task.name,
             "progressToken": job.index,
         }
@@ -169,7 +172,7 @@ class Batch:
             self._worker_ended(error, job)
 
     def _on_device(self, job: _Job) -> dict[str, Any]:
-        """The params, with the device that has least to do for all stages."""
+        """The params, with the least busy device for all stages."""
         if not self._devices:
             return job.params
         busy = Counter(each.device for each in self._running.values())
@@ -183,7 +186,7 @@ class Batch:
         return {**there, **job.params, **stages}
 
     def _step(self) -> None:
-        """Take the worker's next message, if there is one soon."""
+        """Handle the worker's next message, if one arrives soon."""
         assert self._client
         try:
             message = self._client.next_message(TICK)
@@ -192,10 +195,10 @@ class Batch:
         except WorkerEndedError as error:
             self._worker_ended(error)
         else:
-            self._take(message)
+            self._handle(message)
         self._on_tick()
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         if message.get("method") == "$/progress":
             progress = message["params"]
             if any(job.index == progress["token"] for job in self._running.values()):
@@ -204,26 +207,26 @@ class Batch:
             self._finish(self._running.pop(message["id"]), message["result"])
         elif "error" in message:
             error = RpcError.from_object(msgspec.convert(message["error"], ErrorObject))
-            if error.kind in _ENDING and not self._interrupt.came:
-                return  # somebody ends the worker: the next one gets the job
+            if error.kind in _ENDING and not self._interrupt.received:
+                return  # the worker is ending: the next one gets the job
             job = self._running.pop(message["id"])
             if error.kind in _ENDING:
                 self._fail(job, _interrupted())
-            elif error.kind == "engine_crashed" and not self._interrupt.came:
+            elif error.kind == "engine_crashed" and not self._interrupt.received:
                 self._crashed(job, error)
             else:
                 self._fail(job, error)
 
     def _finish(self, job: _Job, result: dict[str, Any]) -> None:
         failed = [each["error"] for each in result["warnings"] if each["kind"] == "stage_failed"]
-        # For the worker, writing is a stage like the others; here it is the purpose.
+        # The worker treats a failed export as a warning; for a batch the file has failed.
         if job.params.get("formats") and "files" not in result:
             self._fail(job, RpcError.from_object(msgspec.convert(failed[-1], ErrorObject)))
             return
         line = done(job.task.input, result)
         try:
-            if job.fingerprint and not failed:  # what lacks a stage is to be done again
-                self._markers.put(job.task, job.fingerprint, line.outputs, result["duration"])
+            if job.fingerprint and not failed:  # without a marker, --resume retries failed stages
+                self._markers.write(job.task, job.fingerprint, line.outputs, result["duration"])
         except RpcError as error:
             self._fail(job, error)
             return
@@ -252,18 +255,18 @@ class Batch:
         self._on_line(line)
 
     def _worker_ended(self, error: WorkerEndedError, *sending: _Job) -> None:
-        """Go on with a new worker, if there is anything left."""
+        """Continue with a new worker, if any work is left."""
         jobs = [*self._running.values(), *sending]
         self._running.clear()
         if self._client:
             self._client.close()
             self._client = None
-        message = f"While it worked on this file, {error}."
+        message = f"While processing this file, {error}."
         for job in jobs:
             self._crashed(job, RpcError("engine_crashed", message))
 
     def _crashed(self, job: _Job, error: RpcError) -> None:
-        """Try once more: another file that was at work may be to blame."""
+        """Try the job once more: another file in work may have caused the crash."""
         job.crashes += 1
         if job.crashes > 1:
             self._fail(job, error)
@@ -271,7 +274,7 @@ class Batch:
             self._suspects.append(job)
 
     def _cancel(self) -> None:
-        """Cancel what is running, and wait for the answers; what is done meanwhile is done."""
+        """Cancel the running jobs and wait for their answers; some may still succeed."""
         until = time.monotonic() + CANCEL_SECONDS
         try:
             for id_ in self._running:
@@ -280,11 +283,11 @@ class Batch:
             while self._running and time.monotonic() < until:
                 assert self._client
                 try:
-                    self._take(self._client.next_message(TICK))
+                    self._handle(self._client.next_message(TICK))
                 except queue.Empty:
                     pass
         except WorkerEndedError:
-            pass  # Ctrl-C reaches it too
+            pass  # Ctrl-C also reaches the worker
         for job in (*self._running.values(), *self._suspects):
             self._fail(job, _interrupted())
 

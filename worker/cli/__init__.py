@@ -1,4 +1,7 @@
-"""The command line for people; what applications start is `serve`."""
+"""The command line: picks the command and imports only what it needs.
+
+People use `transcribe`, `batch`, `models`, `check` and `diagnose`; applications start `serve`.
+"""
 
 from __future__ import annotations
 
@@ -11,42 +14,42 @@ from worker import __version__
 from worker.system.log import LEVELS
 
 _STDIN_HELP = """\
-transcription-worker: serving JSON-RPC 2.0 on stdin and stdout, one message a line. For example:
+transcription-worker: serving JSON-RPC 2.0 on stdin and stdout, one message per line. For example:
   {"jsonrpc":"2.0","id":1,"method":"transcribe","params":{"audio":"speech.wav","model":"small"}}
 Ctrl-D ends it. To transcribe from a terminal: transcription-worker transcribe FILE
 """
 _NO_INTERPRETER = """\
-transcription-worker is no Python interpreter: to see what works here, use its commands check \
-PACKAGE and diagnose.
+transcription-worker is not a Python interpreter: to see what works on this machine, use its \
+commands check PACKAGE and diagnose.
 """
 
 
 def explain_stdin() -> None:
-    """Tell a person at a terminal what the program waits for."""
+    """Tell a user at a terminal what the program is waiting for."""
     sys.stderr.write(_STDIN_HELP)
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run the command that `argv` names; return the exit code."""
+    """Run the command in `argv`; return the exit code."""
     try:
         code = _run(argv)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
-    except BrokenPipeError:  # `… | head` has seen enough
+    except BrokenPipeError:  # the reader is gone, as in `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + 13  # as if SIGPIPE had ended us
 
 
 def _run(argv: Sequence[str]) -> int:
-    if argv[0].startswith(("-c", "-m")):  # as applications ask an interpreter what it can import
+    if argv[0].startswith(("-c", "-m")):  # applications probe a Python interpreter like this
         sys.stderr.write(_NO_INTERPRETER)
         return 2
-    if argv[0] == "engine":  # for the front alone
+    if argv[0] == "engine":  # only the front starts this
         return _engine(argv[1:])
     from worker.cli import check
 
-    if argv[0] in check.COMMANDS:  # they run where nothing else does
+    if argv[0] in check.COMMANDS:  # they must run even if the imports below fail
         return check.main(check.parser().parse_args(argv))
     parser = _parser()
     options = parser.parse_args(argv)
@@ -85,12 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="transcription-worker",
         description="Local transcription behind JSON-RPC 2.0 on stdin and stdout.",
-        epilog="Without a command it serves, as applications want it.",
+        epilog="Without a command, it runs serve.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument(
-        "--log-level", choices=LEVELS, help="how much to write on stderr (default: warning)"
+        "--log-level", choices=LEVELS, help="how much to write to stderr (default: warning)"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     from worker.cli.batch import add_options as add_batch_options

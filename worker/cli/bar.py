@@ -1,4 +1,4 @@
-"""Progress bars of the command line."""
+"""Draws progress bars of single requests on the terminal."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Any
 
 
 class Bar:
-    """Shows `$/progress` values on a terminal; nothing when stderr is none.
-
-    A request's percentage, or the bytes of a download, whichever is told.
-    """
+    """Shows `$/progress` values, a percentage or a download's bytes, if stderr is a terminal."""
 
     def __init__(self, title: str) -> None:
         from tqdm import tqdm
@@ -53,7 +50,7 @@ class Bar:
 
 
 def amount(size: float) -> str:
-    """Bytes for people: `484 MB`."""
+    """Bytes as people read them: `484 MB`."""
     for unit in ("B", "kB", "MB"):
         if size < 999.5:
             return f"{size:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""`transcription-worker batch`: many recordings, and a report of what became of each."""
+"""`transcription-worker batch`: transcribes many recordings, and reports the outcome of each."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from worker.cli.transcribe import add_job_options, job_params, page_plays
 from worker.system.paths import printable
 
 _EPILOG = """\
-A line of the manifest is {"audio": PATH, "name": …} with any params of transcribe. Files are named
-after their recordings and lie below DIR as the recordings lie below the deepest folder that holds
-all inputs; with a name in the manifest, in DIR itself. The exit code is 0 when all went well, 1
-when a file failed, 2 for wrong usage, 130 when it was interrupted.
+Each line of the manifest is {"audio": PATH, "name": …}, with any params of transcribe. Output files
+are named after their recordings and mirror, below DIR, the tree below the deepest folder that
+contains all inputs; a name in the manifest puts them into DIR itself. The exit code is 0 if all
+files succeeded, 1 if one failed, 2 for wrong usage, 130 after Ctrl-C.
 """
 
 
@@ -35,29 +35,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `batch`."""
     add_batch_options(parser)
     parser.add_argument(
-        "--jobs", type=_jobs, default=2, metavar="N", help="files in work at a time (2)"
+        "--jobs", type=_jobs, default=2, metavar="N", help="files to process at a time (2)"
     )
     parser.add_argument(
         "--device-indices",
         type=_devices,
         default=(),
         metavar="LIST",
-        help="CUDA devices, such as 0,1, that share the files; --jobs counts for each",
+        help="CUDA devices, such as 0,1, that share the files; --jobs applies to each",
     )
 
 
 def add_batch_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of any batch, wherever it runs."""
+    """Add the options of every kind of batch, in a worker or on a cluster."""
     parser.epilog = _EPILOG
     parser.add_argument(
         "inputs",
         nargs="*",
         default=[MANIFEST],
         metavar="INPUT",
-        help="a file, a folder with all below it, a glob (** goes deep), "
+        help="a file, a folder (with its subfolders), a glob (** matches subfolders), "
         "or - for a JSONL manifest on stdin (the default)",
     )
-    parser.add_argument("--output-dir", required=True, metavar="DIR", help="where all files go")
+    parser.add_argument("--output-dir", required=True, metavar="DIR", help="folder for all outputs")
     parser.add_argument(
         "--formats",
         default="srt,json",
@@ -67,23 +67,23 @@ def add_batch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="skip what an earlier batch into DIR has done: the same content and options",
+        help="skip files that an earlier batch into DIR finished with the same content and options",
     )
     parser.add_argument(
-        "--report", metavar="FILE", help="JSON, a line for each file (DIR/report.jsonl)"
+        "--report", metavar="FILE", help="JSON report, one line per file (DIR/report.jsonl)"
     )
     add_job_options(parser)
 
 
 def main(options: argparse.Namespace) -> int:
-    """Work through all inputs; return 0, 1 when a file failed, 2 for wrong usage, 130 for ^C."""
+    """Process all inputs; return 0, 1 if a file failed, 2 for wrong usage, 130 for Ctrl-C."""
     output_dir = Path(os.path.normpath(Path(options.output_dir).absolute()))
     reads_stdin = MANIFEST in options.inputs
     try:
         params = job_params(options)
         check(params, output_dir)
         if reads_stdin and sys.stdin is not None and sys.stdin.isatty():
-            raise ValueError("there are no inputs: name files or folders, or pipe a manifest in.")
+            raise ValueError("no inputs: name files or folders, or pipe in a manifest.")
         manifest = sys.stdin.buffer if reads_stdin and sys.stdin is not None else ()
         tasks = collect(options.inputs, manifest, output_dir)
         report = Report(Path(options.report) if options.report else output_dir / "report.jsonl")
@@ -102,7 +102,7 @@ def main(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:  # a second one
         return 130
     except OSError as error:
-        sys.stderr.write(f"transcription-worker: the report ends here: {error.strerror}.\n")
+        sys.stderr.write(f"transcription-worker: cannot write the report: {error.strerror}.\n")
         return 1
 
 
@@ -132,14 +132,14 @@ def _run(
 
 
 def tell(bar: BatchBar, line: Line) -> None:
-    """Say what went wrong with a recording, if anything did."""
+    """Print why a recording failed, if it did."""
     if line.error:
         remedy = f" {line.error.remedy}" if line.error.remedy else ""
         bar.write(printable(f"{line.input}: {line.error.message}{remedy}"))
 
 
 def sum_up(report: Report, progress: Progress, interrupt: Interrupt) -> int:
-    """Say what became of all; return 0, 1 when a file failed, or 130 for ^C."""
+    """Print a summary; return 0, 1 if a file failed, or 130 for Ctrl-C."""
     counts = report.counts
     parts = [f"{counts['ok']} done", f"{counts['failed']} failed", f"{counts['skipped']} skipped"]
     if report.warned:
@@ -148,18 +148,18 @@ def sum_up(report: Report, progress: Progress, interrupt: Interrupt) -> int:
     audio = f"; {span(progress.audio)} of audio in {span(progress.elapsed)}"
     audio += f", real-time factor {factor:.2f}" if factor is not None else ""
     print(", ".join(parts) + (audio if progress.audio else ""))
-    if interrupt.came:
-        sys.stderr.write("interrupted: --resume goes on from here\n")
+    if interrupt.received:
+        sys.stderr.write("interrupted: continue with --resume\n")
         return 130
     return 1 if counts["failed"] else 0
 
 
 def check(params: dict[str, Any], output_dir: Path) -> None:
-    """Raise `RpcError` or `ValueError` for what would fail with every file."""
+    """Raise `RpcError` or `ValueError` for params that would fail with every file."""
     try:
         raw = orjson.dumps({**params, "audio": "-", "outputDir": str(output_dir)})
     except TypeError:
-        raise ValueError("an option is not UTF-8, and JSON holds no other.") from None
+        raise ValueError("an option is not UTF-8, which JSON requires.") from None
     decode_params(raw, TranscribeParams)
 
 
@@ -173,5 +173,5 @@ def _devices(text: str) -> list[int]:
 def _jobs(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+        raise argparse.ArgumentTypeError("must be at least 1")
     return number

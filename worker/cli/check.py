@@ -1,9 +1,8 @@
-"""`transcription-worker check` and `diagnose`: what works on this machine, for people.
+"""`transcription-worker check` and `diagnose`: show people what works on this machine.
 
-Exit code 0 says that all is well: `check` can import every package that it was asked for, or,
-asked for none, all the critical ones that this flavour is meant to have; `diagnose` has found
-neither an error nor a warning. 1 says that something is not well, 2 that the command was used
-wrongly.
+The exit code is 0 if `check` can import every named package (without names, every critical one of
+this flavour), or if `diagnose` finds neither errors nor warnings; otherwise 1, and 2 for wrong
+usage. Heavy imports are deferred: these commands must run where the worker does not.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ _COLOURS: Final = {
     **dict.fromkeys(("import_failed", "use_failed", "crashed", "timed_out", "absent"), "31"),
     **dict.fromkeys(("info", "missing", "not needed"), "2"),
 }
-"""Of words, as terminals number them."""
+"""Terminal colour codes of the words that are printed in colour."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """For these commands alone."""
+    """A parser for these commands only."""
     parser = argparse.ArgumentParser(prog="transcription-worker", allow_abbrev=False)
     add_commands(parser.add_subparsers(dest="command"))
     return parser
@@ -44,18 +43,18 @@ def parser() -> argparse.ArgumentParser:
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands."""
-    check = commands.add_parser("check", help="try whether the packages can be imported")
+    check = commands.add_parser("check", help="test whether packages can be imported")
     check.add_argument(
         "packages",
         nargs="*",
         type=_package_name,
         metavar="PACKAGE",
-        help="such as whisperx; without any, the six that everything rests on",
+        help="a package such as whisperx (default: the six critical ones)",
     )
-    diagnose = commands.add_parser("diagnose", help="try all that the worker needs of this machine")
-    diagnose.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    diagnose = commands.add_parser("diagnose", help="test everything that the worker needs here")
+    diagnose.add_argument("--json", action="store_true", help="print one JSON object, for programs")
     diagnose.add_argument(
-        "--online", action="store_true", help="also ask the hub, and whether it takes the token"
+        "--online", action="store_true", help="also contact the hub and check the token"
     )
     for each in (check, diagnose):
         each.add_argument(
@@ -63,9 +62,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
             type=_seconds,
             default=120.0,
             metavar="SECONDS",
-            help="after which a package that hangs is given up (120)",
+            help="when to give up on a package that hangs (120)",
         )
-    child = commands.add_parser("probe-child")  # no help: for the probe alone
+    child = commands.add_parser("probe-child")  # no help: only the probe starts it
     child.add_argument("subject")
     child.add_argument("--parent", type=int)
     child.add_argument("--use", action="store_true")
@@ -81,8 +80,8 @@ def main(options: argparse.Namespace) -> int:
         from worker.probe import probe  # noqa: F401
     except ImportError as error:
         sys.stderr.write(
-            f"transcription-worker: the program itself cannot start: {error}. Install it again: "
-            "without this package nothing of it works.\n"
+            f"transcription-worker: the program cannot start: {error}. Reinstall it: nothing works "
+            "without this package.\n"
         )
         return 1
     try:
@@ -104,7 +103,7 @@ def _check(options: argparse.Namespace) -> int:
     if lacking:
         page.line(page.coloured(f"Not available: {', '.join(lacking)}.", "error"))
     else:
-        page.line(page.coloured("All is well.", "ok"))
+        page.line(page.coloured("Everything works.", "ok"))
     return 1 if lacking else 0
 
 
@@ -155,7 +154,7 @@ def _show(result: ProbeResult) -> None:
     page.packages(list(packages.values()))
     page.findings(result.findings)
     score = result.health_metrics.overall_score
-    verdict = "All is well." if score == 100 else "Not all is well."
+    verdict = "Everything works." if score == 100 else "Problems found."
     page.line(page.coloured(f"{verdict} Score: {score} of 100.", "ok" if score == 100 else "error"))
 
 
@@ -180,11 +179,11 @@ def _size(size: int | None) -> str:
 
 
 class _Page:
-    """Writes on stdout: in columns and, on a terminal that wants it, in colour."""
+    """Prints to stdout: in columns and, on a terminal that supports it, in colour."""
 
     def __init__(self) -> None:
         self._colour = _wants_colour()
-        # A path may hold what the terminal cannot show.
+        # A path may contain characters that the terminal cannot encode.
         reconfigure: Callable[..., None] | None = getattr(sys.stdout, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="backslashreplace")
@@ -194,19 +193,19 @@ class _Page:
         print(text.rstrip())
 
     def coloured(self, text: str, word: str) -> str:
-        """The text in the colour that a word has."""
+        """The text in the colour of a word."""
         code = _COLOURS.get(word)
         return f"\033[{code}m{text}\033[0m" if self._colour and code else text
 
     def facts(self, *rows: tuple[str, str]) -> None:
-        """Names with what is said of them."""
+        """Print names with their values."""
         width = max(len(name) for name, _ in rows)
         for name, text in rows:
             self.line(f"{name:{width}}  {text}")
         self.line()
 
     def table(self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-        """Columns as wide as what is in them; words that have a colour are shown in it."""
+        """Print aligned columns; words that have a colour are printed in it."""
         widths = [max(len(row[at]) for row in (head, *rows)) for at in range(len(head))]
         self.line("  ".join(f"{cell:{width}}" for cell, width in zip(head, widths, strict=True)))
         for row in rows:
@@ -218,7 +217,7 @@ class _Page:
         self.line()
 
     def packages(self, infos: Sequence[PackageInfo]) -> None:
-        """A table of packages."""
+        """Print a table of packages."""
         self.table(
             ("PACKAGE", "VERSION", "STATE", "IMPORT"),
             [
@@ -233,7 +232,7 @@ class _Page:
         )
 
     def findings(self, findings: Sequence[Finding]) -> None:
-        """Each with its remedy, and the end of its detail where that tells more."""
+        """Print each finding with its remedy, and the end of its detail if that says more."""
         for finding in findings:
             self.line(f"{self.coloured(finding.severity, finding.severity)}: {finding.message}")
             known = finding.severity == "info" or finding.id == "dependency_failed"
@@ -245,7 +244,7 @@ class _Page:
 
 
 class _Waiting:
-    """Tells a person at a terminal how far the work is."""
+    """Shows progress to a user at a terminal."""
 
     def __init__(self) -> None:
         self._shown = sys.stderr is not None and sys.stderr.isatty()
@@ -257,8 +256,8 @@ class _Waiting:
         self._write("")
 
     def progress(self, done: int, total: int) -> None:
-        """So many of so many are done."""
-        self._write(f"trying packages: {done} of {total}")
+        """Show that `done` of `total` packages are tested."""
+        self._write(f"testing packages: {done} of {total}")
 
     def _write(self, text: str) -> None:
         if self._shown:
@@ -268,7 +267,7 @@ class _Waiting:
 
 def _package_name(text: str) -> str:
     if not _NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a package")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a package name")
     return text
 
 
@@ -278,7 +277,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
 
 
@@ -291,7 +290,7 @@ def _wants_colour() -> bool:
 if sys.platform == "win32":
 
     def _understands_colour() -> bool:
-        """Ask the console to; those of old cannot."""
+        """Ask the console to interpret colour codes; old ones cannot."""
         import ctypes
 
         std_output, processed_output, virtual_terminal = -11, 0x0001, 0x0004

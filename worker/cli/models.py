@@ -1,4 +1,4 @@
-"""`transcription-worker models`: list, download and remove, through a worker of its own."""
+"""`transcription-worker models`: lists, downloads and removes models, through its own worker."""
 
 from __future__ import annotations
 
@@ -12,31 +12,29 @@ import orjson
 from protocol.errors import RpcError
 from worker.cli.bar import Bar, amount
 from worker.client import Client, WorkerEndedError
+from worker.models.families import TASKS
 
-_TASKS: Final = ("recognition", "alignment", "diarization")
 _LANGUAGES_SHOWN: Final = 3
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands of `models`."""
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    shown = commands.add_parser("list", help="a table of the models that are known or cached")
-    shown.add_argument("--task", choices=_TASKS)
-    shown.add_argument("--cached", action="store_true", help="those in the cache alone")
-    download = commands.add_parser("download", help="fetch models; mend those that are damaged")
+    shown = commands.add_parser("list", help="list the known and cached models")
+    shown.add_argument("--task", choices=TASKS)
+    shown.add_argument("--cached", action="store_true", help="list only cached models")
+    download = commands.add_parser("download", help="download models, or repair damaged ones")
     remove = commands.add_parser("remove", help="delete models from the cache")
     for each in (download, remove):
         each.add_argument("models", nargs="+", metavar="MODEL", help="a known name or a hub id")
-        each.add_argument(
-            "--task", choices=_TASKS, help="what a hub id is for (recognition, unless it is known)"
-        )
+        each.add_argument("--task", choices=TASKS, help="task of an unknown hub id (recognition)")
         each.add_argument("--revision", help="branch, tag or commit")
     for each in (shown, download, remove):
-        each.add_argument("--json", action="store_true", help="the results as JSON, one a line")
+        each.add_argument("--json", action="store_true", help="print JSON, one result per line")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Do what `options.action` names; return 0 when all went well, 1 otherwise."""
+    """Run `options.action`; return 0 if it succeeded, 1 otherwise."""
     actions: dict[str, Callable[[Client, argparse.Namespace], int]] = {
         "list": _list,
         "download": _download,
@@ -86,7 +84,7 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
     licence = (model["licence"] or "?") + (", gated" if model["gated"] else "")
     cached = "yes" if model["cached"] else "no"
     if model["incomplete"]:
-        cached += f", {amount(model['incomplete'])} of a download"
+        cached += f", {amount(model['incomplete'])} incomplete"
     return (model["name"], model["task"] or "?", spoken or "any", *sizes, licence, cached)
 
 
@@ -116,8 +114,8 @@ def _download(client: Client, options: argparse.Namespace) -> int:
             _print_json(result)
         for warning in result["warnings"]:
             sys.stderr.write(f"{name}: {warning['message']}\n")
-        fetched = f"{amount(result['downloaded'])} fetched of {amount(result['bytes'])}"
-        mended = f", mended: {', '.join(result['mended'])}" if result["mended"] else ""
+        fetched = f"{amount(result['downloaded'])} downloaded of {amount(result['bytes'])}"
+        mended = f", repaired: {', '.join(result['mended'])}" if result["mended"] else ""
         return f"{result['path']} ({fetched}{mended})"
 
     return _for_each(options, fetch)
@@ -134,7 +132,7 @@ def _remove(client: Client, options: argparse.Namespace) -> int:
 
 
 def _for_each(options: argparse.Namespace, do: Callable[[str, dict[str, Any]], str]) -> int:
-    """Do something with each model that is named; those that fail do not stop the rest."""
+    """Call `do` for each named model; a failure does not stop the others."""
     from worker.models import catalogue
 
     failures = 0

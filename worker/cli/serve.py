@@ -1,4 +1,4 @@
-"""`transcription-worker serve`: what the worker may take of the machine, as options."""
+"""`transcription-worker serve`: parses the worker's limits from the command line, and serves."""
 
 from __future__ import annotations
 
@@ -28,72 +28,72 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=keep_alive,
         default=DEFAULT_KEEP_ALIVE,
         metavar="SECONDS",
-        help="how long an unused model stays loaded; 0, or forever (300)",
+        help="how long an unused model stays loaded: seconds, or forever (300)",
     )
     parser.add_argument(
         "--memory-budget",
         type=size,
         metavar="SIZE",
-        help="resident memory for the worker with all its models, such as 6GB; idle models go "
-        "before it is exceeded (what the machine has)",
+        help="resident memory for the worker with all its models, such as 6GB; the worker unloads "
+        "idle models before it exceeds this (the machine's memory)",
     )
     parser.add_argument(
         "--max-models",
         type=count,
         default=DEFAULT_MAX_LOADED,
         metavar="N",
-        help=f"models loaded at the same time ({DEFAULT_MAX_LOADED})",
+        help=f"how many models may be loaded at the same time ({DEFAULT_MAX_LOADED})",
     )
     parser.add_argument(
         "--max-jobs",
         type=count,
         default=DEFAULT_LIMITS.max_open_jobs,
         metavar="N",
-        help=f"jobs that wait or run; more are refused as busy ({DEFAULT_LIMITS.max_open_jobs})",
+        help=f"open jobs; the worker refuses more as busy ({DEFAULT_LIMITS.max_open_jobs})",
     )
     parser.add_argument(
         "--max-queue",
         type=size,
         default=DEFAULT_LIMITS.max_open_bytes,
         metavar="SIZE",
-        help="bytes of these jobs' requests together; more are refused as busy "
+        help="total bytes of these jobs' requests; more are refused as busy "
         f"({DEFAULT_LIMITS.max_open_bytes >> 20}MiB)",
     )
     parser.add_argument(
         "--max-line",
         type=line_size,
         metavar="SIZE",
-        help="bytes of a request's line, also for a client that asks for more "
-        f"({DEFAULT_MAX_LINE_BYTES >> 20}MiB, or what the client asks for)",
+        help="maximum bytes of a request's line, even if the client requests more "
+        f"({DEFAULT_MAX_LINE_BYTES >> 20}MiB, or the client's maxLineBytes)",
     )
     parser.add_argument(
         "--max-audio-duration",
         type=positive,
         metavar="SECONDS",
-        help=f"how long a recording may be ({DEFAULT_DURATION:.0f})",
+        help=f"maximum duration of a recording ({DEFAULT_DURATION:.0f})",
     )
     parser.add_argument(
         "--max-audio-size",
         type=size,
         metavar="SIZE",
-        help=f"how large a recording's file may be ({DEFAULT_SIZE // 10**9}GB)",
+        help=f"maximum size of a recording's file ({DEFAULT_SIZE // 10**9}GB)",
     )
     parser.add_argument(
         "--idle-exit",
         type=positive,
         metavar="SECONDS",
-        help="end when nothing was asked for that long, and nothing runs (never)",
+        help="exit after this long without input and without jobs (never)",
     )
     parser.add_argument(
         "--cancel-grace",
         type=float,
         metavar="SECONDS",
-        help="time for a cancelled job to stop by itself before its engine is ended (0.8)",
+        help="how long a cancelled job has to stop before its engine is killed (0.8)",
     )
 
 
 def main(options: argparse.Namespace) -> NoReturn:
-    """Serve, and exit. Without the word `serve` there are no options but the defaults."""
+    """Serve, and exit. Without the command `serve`, the defaults apply."""
     from worker import front
 
     if options.command is None:
@@ -123,7 +123,7 @@ def keep_alive(text: str) -> float:
 
 
 def size(text: str) -> int:
-    """Bytes: a number, with k, M, G (thousands) or Ki, Mi, Gi (1024s). Raises ValueError."""
+    """Bytes: a number, with k, M, G (powers of 1000) or Ki, Mi, Gi (1024). Raises ValueError."""
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise ValueError
@@ -131,7 +131,7 @@ def size(text: str) -> int:
 
 
 def line_size(text: str) -> int:
-    """A size that a line's limit can have. Raises ValueError."""
+    """A valid limit for a line, in bytes. Raises ValueError."""
     number = size(text)
     if not 1024 <= number <= 2**31:
         raise ValueError
@@ -139,7 +139,7 @@ def line_size(text: str) -> int:
 
 
 def positive(text: str) -> float:
-    """Seconds, above 0 and finite. Raises ValueError."""
+    """Seconds above 0 and finite. Raises ValueError."""
     seconds = float(text)
     if not 0 < seconds < math.inf:
         raise ValueError
@@ -147,7 +147,7 @@ def positive(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """A number from 1. Raises ValueError."""
+    """An integer of at least 1. Raises ValueError."""
     number = int(text)
     if number < 1:
         raise ValueError

@@ -1,4 +1,4 @@
-"""`transcription-worker transcribe`: files from a terminal, through a worker of its own."""
+"""`transcription-worker transcribe`: transcribes files in the terminal, through its own worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from protocol.errors import RpcError
 from protocol.transcript import Format
 from worker.cli.bar import Bar
 from worker.client import Client, WorkerEndedError
-from worker.system.paths import is_utf8, printable, told
+from worker.models.families import RECOGNISERS
+from worker.system.paths import is_utf8, printable, to_wire
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -25,12 +26,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--formats", metavar="LIST", help=f"also write files: any of {', '.join(get_args(Format))}"
     )
     parser.add_argument(
-        "--output-dir", default=".", metavar="DIR", help="where those files go (here)"
+        "--output-dir", default=".", metavar="DIR", help="folder for those files (.)"
     )
     parser.add_argument(
-        "--checkpoint", metavar="DIR", help="keep results there, and go on from those it has"
+        "--checkpoint", metavar="DIR", help="keep results in DIR, and continue from those in it"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON result a line")
+    parser.add_argument("--json", action="store_true", help="print JSON, one result per line")
 
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:
@@ -38,24 +39,24 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="small",
-        help="a name such as small, a hub id or a model directory; fetched when it is not cached",
+        help="a name such as small, a hub id or a model directory; downloaded if not cached",
     )
-    parser.add_argument("--offline", action="store_true", help="never fetch a model")
-    parser.add_argument("--language", help="code such as en; detected without it")
+    parser.add_argument("--offline", action="store_true", help="never download a model")
+    parser.add_argument("--language", help="code such as en (default: detect it)")
     parser.add_argument("--task", choices=["transcribe", "translate"], default="transcribe")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--compute-type", default="auto", metavar="TYPE")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="use the batched mode")
-    parser.add_argument("--engine", choices=["faster-whisper", "whisperx"])
+    parser.add_argument("--batch-size", type=int, metavar="N", help="decode N windows at a time")
+    parser.add_argument("--engine", choices=RECOGNISERS)
     parser.add_argument("--word-timestamps", action="store_true")
-    parser.add_argument("--align", action="store_true", help="exact times of words")
+    parser.add_argument("--align", action="store_true", help="time words exactly")
     parser.add_argument(
-        "--align-model", metavar="MODEL", help="the model that does it; the usual one by default"
+        "--align-model", metavar="MODEL", help="alignment model (default: that of the language)"
     )
     parser.add_argument(
         "--diarize",
         action="store_true",
-        help="who says what; the model may want a token: HF_TOKEN, or the hub's own login",
+        help="assign speakers; the model may need a token: HF_TOKEN, or the hub's own login",
     )
     parser.add_argument("--diarize-model", metavar="MODEL", help="a hub id or a directory")
     for name in ("num", "min", "max"):
@@ -71,9 +72,9 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
 
 
 def job_params(options: argparse.Namespace) -> dict[str, Any]:
-    """Params of `transcribe` for any recording; raises `ValueError` for an --option."""
+    """Params of `transcribe` for any recording; raises `ValueError` for a malformed --option."""
     return {
-        "model": told(options.model),
+        "model": to_wire(options.model),
         "download": not options.offline,
         "task": options.task,
         "device": options.device,
@@ -99,7 +100,7 @@ def job_params(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def page_plays(params: dict[str, Any], audio: Path, folder: Path) -> dict[str, Any]:
-    """The params, with an html page in `folder` that finds its recording where it lies now."""
+    """The params, so that an html page in `folder` plays the recording from its present path."""
     formats, options = params.get("formats"), params.get("formatOptions", {})
     if not isinstance(formats, list) or "html" not in formats or not isinstance(options, dict):
         return params
@@ -107,7 +108,7 @@ def page_plays(params: dict[str, Any], audio: Path, folder: Path) -> dict[str, A
         return params
     try:
         beside = Path(os.path.relpath(audio, folder)).as_posix()
-    except ValueError:  # on another drive: the page asks for it
+    except ValueError:  # on another drive: the page asks for the recording
         return params
     if not is_utf8(beside):
         return params
@@ -115,10 +116,10 @@ def page_plays(params: dict[str, Any], audio: Path, folder: Path) -> dict[str, A
 
 
 def main(options: argparse.Namespace) -> int:
-    """Transcribe each file; return 0 when all went well, 1 otherwise, 2 for wrong usage."""
+    """Transcribe each file; return 0 if all succeeded, 1 otherwise, 2 for wrong usage."""
     try:
         params = job_params(options) | _optional(
-            checkpoint=options.checkpoint and told(options.checkpoint)
+            checkpoint=options.checkpoint and to_wire(options.checkpoint)
         )
     except ValueError as error:
         sys.stderr.write(f"transcription-worker: {error}\n")
@@ -145,11 +146,11 @@ def _transcribe(
     client: Client, file: str, options: argparse.Namespace, job: dict[str, Any]
 ) -> None:
     audio = Path(file).absolute()
-    params = {**job, "audio": told(audio), "progressToken": "progress"}
+    params = {**job, "audio": to_wire(audio), "progressToken": "progress"}
     if options.formats:
         folder = Path(options.output_dir).absolute()
-        params = {**page_plays(params, audio, folder), "outputDir": told(folder)}
-    # What is refined later is printed when it is final.
+        params = {**page_plays(params, audio, folder), "outputDir": to_wire(folder)}
+    # Alignment and diarization change segments later, so print only the final ones.
     live = not (options.json or "align" in params or "diarize" in params)
     if live:
         params["partialResultToken"] = "segments"
@@ -169,7 +170,7 @@ def _transcribe(
     for warning in result["warnings"]:
         _tell(f"{file}: {warning['message']}")
     if options.json:
-        sys.stdout.buffer.write(orjson.dumps({"file": told(file), **result}) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps({"file": to_wire(file), **result}) + b"\n")
         sys.stdout.buffer.flush()
     elif not result["segments"]:
         _tell(f"{file}: no speech found")
@@ -183,12 +184,12 @@ def _tell(line: str) -> None:
 
 
 def _optional(**params: Any) -> dict[str, Any]:
-    """Those that were given."""
+    """The params that are set."""
     return {name: value for name, value in params.items() if value is not None}
 
 
 def _stage(wanted: bool, **options: Any) -> dict[str, Any] | None:
-    """A stage with its options: any of them asks for it."""
+    """A stage's options, or None: setting any of them requests the stage."""
     given = _optional(**options)
     return given if wanted or given else None
 
@@ -207,10 +208,10 @@ def clock(seconds: float) -> str:
 
 
 def _parse_option(text: str) -> tuple[str, Any]:
-    """NAME=JSON; a value that is no JSON is taken for a string."""
+    """Parse NAME=JSON; a value that is not JSON is a string."""
     name, found, value = text.partition("=")
     if not found or not name:
-        raise ValueError(f"--option wants NAME=JSON, not {text!r}")
+        raise ValueError(f"--option needs NAME=JSON, not {text!r}")
     try:
         return name, orjson.loads(value)
     except orjson.JSONDecodeError:

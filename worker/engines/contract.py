@@ -1,4 +1,7 @@
-"""What the front and its engines say to each other: the same JSON-RPC, on private pipes."""
+"""Params and results of the engines' methods: the front calls them over private pipes.
+
+An engine's methods name their params by these types; `worker.engines.host` serves them.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,22 @@ from protocol.alignment import AlignmentOptions, SegmentText
 from protocol.control import Params, Result
 from protocol.diarization import DiarizationOptions
 from protocol.models import Task
-from protocol.transcription import ModelParams, TranscribeParams
-from protocol.values import JobParams, NonNegativeInt, Notice, Token
+from protocol.transcription import ModelParams, TranscribeParams, VadParameters
+from protocol.values import NonNegativeInt, Notice
+
+
+class EngineParams(Params, kw_only=True):
+    """What every method of an engine takes; `Lease.perform` sets `load_seconds`."""
+
+    queue_seconds: float = 0.0
+    load_seconds: float = 0.0
 
 
 class Source(Params, kw_only=True):
-    """Where an engine finds its samples: a file to decode, or samples decoded before.
+    """Where an engine gets its samples: a file to decode, or samples already decoded.
 
-    With `raw`, the file holds nothing but mono float32 samples of 16 kHz in the machine's byte
-    order, those from `start` on. It may still be growing, or have to come: see
+    With `raw`, the file contains only mono float32 samples at 16 kHz in the machine's byte order,
+    those from `start` on. It may still be growing, or not exist yet: see
     `worker.engines.common.recording`.
     """
 
@@ -30,44 +40,36 @@ class Source(Params, kw_only=True):
 
 
 class LoadParams(ModelParams, kw_only=True):
-    """Params of the whisper engine's `load`; a `model` that is a directory is absolute."""
-
-    progress_token: Token | None = None
+    """Params of a recogniser's `load`; a `model` that is a directory is absolute."""
 
 
 class LoadResult(Result, kw_only=True):
-    """Where the model ended up, and what the caller should know of it."""
+    """How the model was loaded; `warnings` name each deviation from the params."""
 
     device: str
     compute_type: str
     warnings: list[Notice] = field(default_factory=list)
 
 
-class EngineTranscribeParams(Params, kw_only=True):
-    """Params of the engine's `transcribe`: the client's own, and what the front knows."""
+class EngineTranscribeParams(EngineParams, kw_only=True):
+    """Params of a recogniser's `transcribe`: the client's request, and what the front adds."""
 
     request: TranscribeParams
     given: list[str]
-    """Names of the params that the client wrote."""
+    """Names of the params that the client gave."""
     source: Source | None = None
-    """Samples in place of the request's file."""
+    """Samples to use instead of the request's file."""
     first_id: NonNegativeInt = 0
     """Id of the first segment."""
     speaker: str | None = None
-    """Who says all of it."""
-    queue_seconds: float
-    load_seconds: float
-    progress_token: Token | None = None
-    partial_result_token: Token | None = None
+    """Speaker of all segments."""
 
 
 class LoadAlignmentParams(AlignmentOptions, kw_only=True):
     """Params of the alignment engine's `load`; a `model` that is a directory is absolute."""
 
-    progress_token: Token | None = None
 
-
-class EngineAlignParams(JobParams, kw_only=True):
+class EngineAlignParams(EngineParams, kw_only=True):
     """Params of the alignment engine's `align`, which answers with an `AlignResult`."""
 
     source: Source
@@ -76,56 +78,62 @@ class EngineAlignParams(JobParams, kw_only=True):
     options: AlignmentOptions
     checkpoint: str | None = None
     """Directory in which results are kept."""
-    queue_seconds: float = 0.0
-    load_seconds: float = 0.0
 
 
 class LoadDiarizationParams(DiarizationOptions, kw_only=True):
     """Params of the diarization engine's `load`; a `model` that is a directory is absolute."""
 
-    progress_token: Token | None = None
 
-
-class EngineDiarizeParams(JobParams, kw_only=True):
+class EngineDiarizeParams(EngineParams, kw_only=True):
     """Params of the diarization engine's `diarize`, which answers with a `DiarizeResult`."""
 
     source: Source
     options: DiarizationOptions
     checkpoint: str | None = None
     """Directory in which results are kept."""
-    queue_seconds: float = 0.0
-    load_seconds: float = 0.0
 
 
-class DecodeParams(Params, kw_only=True):
-    """Params of the audio engine's `decode`: a recording into files of raw samples.
+class EngineDetectSpeechParams(EngineParams, kw_only=True):
+    """Params of the audio engine's `detect_speech`, which answers with a `DetectSpeechResult`."""
 
-    The files are for `Source.raw`, and are made in `directory`.
-    """
+    source: Source
+    parameters: VadParameters
+
+
+class EngineDetectLanguageParams(EngineParams, kw_only=True):
+    """Params of a recogniser's `detect_language`, which answers with a `DetectLanguageResult`."""
+
+    source: Source
+    model: str
+    """As the client named it."""
+    windows: int
+
+
+class DecodeParams(EngineParams, kw_only=True):
+    """Params of the audio engine's `decode`: it writes files for `Source.raw` to `directory`."""
 
     audio: str
     channel: NonNegativeInt | None = None
     start: float = 0.0
     end: float | None = None
     split: bool = False
-    """A file for each channel, in place of one with all of them mixed."""
+    """Write one file per channel, instead of one with a mix."""
     directory: str
-    progress_token: Token | None = None
 
 
 class DecodeResult(Result, kw_only=True):
-    """What was decoded. `duration` is in seconds."""
+    """The decoded files. `duration` is in seconds."""
 
     paths: list[str]
-    """One, or one a channel."""
+    """One file, or one per channel."""
     duration: float
     alike: bool
-    """The channels that were split differ in nothing but loudness."""
+    """Whether the split channels differ only in loudness."""
     loudest: int
     """The channel with the most energy."""
 
 
-class FetchParams(JobParams, kw_only=True):
+class FetchParams(EngineParams, kw_only=True):
     """Params of the hub engine's `download` and `remove`."""
 
     task: Task
@@ -135,24 +143,20 @@ class FetchParams(JobParams, kw_only=True):
     revision: str | None = None
 
 
-class NoEngineParams(JobParams, kw_only=True):
-    """For methods of an engine that take nothing but tokens."""
-
-
 class CachedModel(Result, kw_only=True):
-    """A repository in a cache. Sizes in bytes."""
+    """A repository in a cache. Sizes are in bytes."""
 
     repository: str
     size: int
     complete: bool
-    """Some revision is there as a whole."""
+    """Whether at least one revision is complete."""
     incomplete: int
-    """Of files whose download was broken off."""
+    """Size of the files whose download was interrupted."""
     revisions: list[str]
 
 
 class CacheResult(Result, kw_only=True):
-    """Answer to the hub engine's `cached`."""
+    """Result of the hub engine's `cached`."""
 
     models: list[CachedModel]
     directory: str
@@ -160,5 +164,5 @@ class CacheResult(Result, kw_only=True):
 
 
 def raw_path(directory: str, number: int) -> Path:
-    """Where the samples of a channel are put; those of a mix are number 0."""
+    """The file for the samples of a channel; a mix is number 0."""
     return Path(directory, f"{number}.f32")

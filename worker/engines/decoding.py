@@ -1,4 +1,4 @@
-"""The audio engine: a recording decoded once, for all stages that work on it."""
+"""The audio engine: decodes a recording once for all stages that work on it; detects speech."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from protocol.detection import DetectSpeechResult, SpeechSpan
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from worker import audio
-from worker.engines.common.recording import END_SUFFIX, tell_about
-from worker.engines.contract import DecodeParams, DecodeResult, raw_path
+from worker.engines.common import speech
+from worker.engines.common.recording import END_SUFFIX, open_recording, write_expected_duration
+from worker.engines.contract import DecodeParams, DecodeResult, EngineDetectSpeechParams, raw_path
+from worker.stage_clock import StageClock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,23 +22,23 @@ if TYPE_CHECKING:
     from worker.session.job import Job
 
 _ALIKE: Final = 0.98
-"""Correlation above which two channels are one recording. The two sides of a call have about 0,
-a room in stereo rarely more than 0.9; a lossy codec leaves copies of a channel above 0.99."""
+"""Correlation above which two channels count as copies. The two sides of a call have about 0, a
+room in stereo rarely more than 0.9; a lossy codec leaves copies of a channel above 0.99."""
 
 
 class AudioEngine:
-    """Methods of the engine's process. There is nothing to load."""
+    """The methods of the engine's process, which needs no `load`."""
 
     def decode(self, job: Job, params: DecodeParams) -> DecodeResult:
-        """Decode to files of mono float32 samples at 16 kHz, which others read meanwhile.
+        """Decode to files of mono float32 samples at 16 kHz, which other engines read meanwhile.
 
-        Memory is bounded by a block. An empty file beside each says that it is complete.
+        Memory is bounded by one block. An empty file beside each marks it as complete.
         """
         if params.split and params.channel is not None:
-            raise RpcError("invalid_params", "A channel was asked for, and all of them.", path="$")
+            raise RpcError("invalid_params", "Give either channel or split.", path="$")
         channel: audio.Channels = "mix" if params.channel is None else params.channel
         audio.check_file(params.audio)
-        whole = audio.about_duration(params.audio) or params.end
+        whole = audio.estimated_duration(params.audio) or params.end
         total = min(whole, params.end or whole) - params.start if whole else None
         count = 0
         likeness = _Likeness()
@@ -50,12 +53,12 @@ class AudioEngine:
                     start=params.start,
                     end=params.end,
                 ):
-                    job.give_way()
+                    job.yield_to_others()
                     if not files:
                         paths = [raw_path(params.directory, i) for i in range(len(block))]
                         if total:
                             for path in paths:
-                                tell_about(str(path), total)
+                                write_expected_duration(str(path), total)
                         files = [stack.enter_context(path.open("xb")) for path in paths]
                     for file, row in zip(files, block, strict=True):
                         file.write(audio.to_float(row).data)
@@ -67,7 +70,7 @@ class AudioEngine:
         except OSError as error:
             raise RpcError(
                 "storage_failed",
-                f"The decoded audio cannot be kept in {params.directory}: {error.strerror}.",
+                f"The decoded audio cannot be stored in {params.directory}: {error.strerror}.",
                 path=params.directory,
             ) from None
         return DecodeResult(
@@ -75,6 +78,30 @@ class AudioEngine:
             duration=count / audio.SAMPLE_RATE,
             alike=likeness.alike,
             loudest=likeness.loudest,
+        )
+
+    def detect_speech(self, job: Job, params: EngineDetectSpeechParams) -> DetectSpeechResult:
+        """Find where somebody speaks in a recording."""
+        clock = StageClock(params.queue_seconds, params.load_seconds)
+        start = params.source.start
+        with ExitStack() as stack:
+            with clock.stage("decode"):
+                recording = open_recording(stack, params.source, job.raise_if_cancelled)
+            with clock.stage("speechDetection"):
+                found = speech.detect_speech(job, recording, params.parameters)
+            duration = recording.duration
+        return DetectSpeechResult(
+            speech=[
+                SpeechSpan(
+                    start=round(start + span.start / audio.SAMPLE_RATE, 3),
+                    end=round(start + span.end / audio.SAMPLE_RATE, 3),
+                    probability=round(span.probability, 4),
+                )
+                for span in found
+            ],
+            speech_duration=round(speech.duration(found), 3),
+            duration=duration,
+            timings=clock.timings({"decode": duration, "speechDetection": duration}),
         )
 
 
@@ -86,7 +113,7 @@ def _report(job: Job, done: float, total: float | None) -> None:
 
 
 class _Likeness:
-    """How much the first channel is in every other one: the correlation, block by block."""
+    """Correlates the channels, block by block, to find copies of one channel."""
 
     def __init__(self) -> None:
         self._products: npt.NDArray[np.float64] | None = None
@@ -106,7 +133,7 @@ class _Likeness:
 
     @property
     def alike(self) -> bool:
-        """Whether there are several channels and all are the same; a silent one is like any."""
+        """Whether there are several channels, all copies of the loudest; a silent one counts."""
         if self._products is None or len(self._products) < 2:
             return False
         energies = self._products.diagonal()

@@ -1,4 +1,4 @@
-"""The engine's lane: one job at a time, which may stand back while others are served."""
+"""The engine's lane: one job at a time, which may pause while others use the same model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from worker.system.log import Log
 
 
 class EngineLane(Lane):
-    """A lane whose job can be asked to pause, at the next point at which its engine allows that.
+    """A lane whose job pauses, when the front asks, at the next point that its engine allows.
 
-    It keeps its thread, and another serves those that come meanwhile; they may pause as well, and
-    who paused last goes on first. The front sees to it that only one works.
+    A paused job keeps its thread; another thread serves the jobs that come meanwhile. Those may
+    pause too, and the last one paused is the first to go on. The front makes sure that only one
+    works at a time.
     """
 
     def __init__(self, methods: Mapping[str, Method], log: Log) -> None:
@@ -25,16 +26,16 @@ class EngineLane(Lane):
         self._paused: list[tuple[Job, threading.Event]] = []
 
     def pause(self, params: bytes) -> bytes:
-        """Have the job that works pause, or the next that could: one in vain costs little."""
+        """Ask the job that works to pause. If none does, the next one pauses in vain."""
         self._asked.set()
         return b"null"
 
     def submit(self, job: Job) -> None:
         """Queue a job."""
-        job.stand_back = partial(self._stand_back, job)
+        job.yield_hook = partial(self._yield, job)
         super().submit(job)
 
-    def _stand_back(self, job: Job) -> float:
+    def _yield(self, job: Job) -> float:
         if not self._asked.is_set():
             return 0.0
         self._asked.clear()
@@ -42,7 +43,7 @@ class EngineLane(Lane):
         resumed = threading.Event()
         try:
             self.hand_over()
-        except RuntimeError:  # there is no thread for others: they wait
+        except RuntimeError:  # no thread is left for the others: they wait
             return 0.0
         self._paused.append((job, resumed))
         job.pause()
@@ -51,6 +52,6 @@ class EngineLane(Lane):
 
     def _resume(self, job: Job) -> Later:
         paused, resumed = self._paused.pop()
-        paused.resume_as(job)
+        paused.adopt_request(job)
         resumed.set()
         return LATER

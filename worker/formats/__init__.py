@@ -1,1 +1,1 @@
-"""Transcripts as files: one module a format or family, and `export` that drives them."""
+"""Writes transcripts as files: one module per format or family, driven by `export`."""

@@ -1,9 +1,9 @@
-"""Where a line of text may be broken, and how wide it is, as far as `unicodedata` tells.
+"""Finds where a line of text may break, and how wide it is.
 
-After Unicode's UAX 14 and 29, without their tables: breaks are at spaces and between ideographs
-and kana, never before closing punctuation or after opening one. Only text that is in one piece
-wider than the line is cut elsewhere, and never inside of a grapheme cluster. The order stays the
-logical one: right-to-left text is laid out by whoever shows it.
+Lines break as in Unicode's UAX 14, by fewer rules: at spaces and between ideographs and kana, but
+never before closing punctuation or after opening punctuation. Only a piece that is wider than the
+line by itself is cut elsewhere, between two grapheme clusters (UAX 29, by the package regex).
+Text stays in logical order: the player lays out right-to-left text.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Final
+from functools import cache, lru_cache
+from typing import Any, Final
 
-_ZWJ: Final = "\u200d"
-_ZWNJ: Final = "\u200c"
-_ZWSP: Final = "\u200b"
 _EMOJI_STYLE: Final = "\ufe0f"
-_SPACES: Final = f" \u3000{_ZWSP}"
+_SPACES: Final = " \u3000\u200b"
 _WORD: Final = re.compile(f"[^{_SPACES}]+")
 _JOINERS: Final = "\u00a0\u202f\u2060\ufeff"
 
@@ -46,7 +43,7 @@ _WIDE_SCRIPTS: Final = (
 
 
 def is_wide_script(char: str) -> bool:
-    """Whether a line may be broken beside it without a space: ideographs, kana and the like."""
+    """Whether a line may break beside it without a space: ideographs, kana and the like."""
     code = ord(char)
     return any(low <= code <= high for low, high in _WIDE_SCRIPTS)
 
@@ -59,7 +56,7 @@ def width(text: str) -> int:
 
 
 def widths(text: str) -> list[int]:
-    """Columns up to each position, so that `text[a:b]` has `w[b] - w[a]` of them."""
+    """Columns up to each position: `text[a:b]` takes `w[b] - w[a]`."""
     if text.isascii():
         return list(range(len(text) + 1))
     total = [0] * (len(text) + 1)
@@ -71,17 +68,16 @@ def widths(text: str) -> list[int]:
 
 
 def clusters(text: str) -> list[tuple[int, int]]:
-    """Spans of the grapheme clusters: what a reader takes for one character."""
+    """Spans of the grapheme clusters: what a reader perceives as one character."""
     if text.isascii():
         return [(i, i + 1) for i in range(len(text))]
-    starts = [i for i in range(len(text)) if not i or not _joins(text, i)]
-    return list(itertools.pairwise((*starts, len(text))))
+    return [match.span() for match in _cluster_pattern().finditer(text)]
 
 
 def units(text: str, limit: int | None = None) -> list[tuple[int, int]]:
     """Spans that stay on one line, without the spaces between them.
 
-    With a `limit` in columns, those that are wider are cut.
+    Cuts spans that are wider than `limit` columns.
     """
     found: list[tuple[int, int]] = []
     columns = widths(text) if limit else []
@@ -105,14 +101,14 @@ def _whole_units(text: str) -> list[tuple[int, int]]:
 
 
 def _pieces(text: str, begin: int, end: int) -> list[tuple[int, int]]:
-    """The parts of a word without spaces that may stand on lines of their own."""
+    """The parts of a word, without spaces, that may stand on lines of their own."""
     places = [begin + a for a, _ in clusters(text[begin:end])]
     breaks = [at for at in places[1:] if _may_break(text, begin, at)]
     return list(itertools.pairwise((begin, *breaks, end)))
 
 
 def _may_break_at_space(text: str, end: int, at: int) -> bool:
-    """Punctuation that stands alone belongs to its neighbour: « Bonjour ! »"""
+    """Keep punctuation that stands alone with its neighbour: « Bonjour ! »"""
     return not (_is_lone(text, at, _CLOSING) or _is_lone_before(text, end, _OPENING))
 
 
@@ -123,7 +119,7 @@ def _may_break(text: str, begin: int, at: int) -> bool:
         return False
     marks = reversed(text[max(begin, at - 8) : at])
     base = next((char for char in marks if not unicodedata.combining(char)), before)
-    # Closing punctuation of a wide script, too, is a place to break after.
+    # A line may also end after closing punctuation of a wide script.
     wide_before = is_wide_script(base) or (base in _CLOSING and _is_wide(base))
     wide_after = is_wide_script(after) or (after in _OPENING and _is_wide(after))
     return wide_before or wide_after
@@ -164,7 +160,7 @@ def _cut(text: str, begin: int, end: int, limit: int) -> list[tuple[int, int]]:
 
 
 def _better_cut(text: str, spans: Sequence[tuple[int, int]], first: int, last: int) -> int:
-    """The last place up to `last` that is not beside punctuation; `last` when there is none."""
+    """The last place up to `last` that is not beside punctuation; `last` if all are."""
     if last == len(spans):
         return last
     for place in range(last, first, -1):
@@ -173,56 +169,18 @@ def _better_cut(text: str, spans: Sequence[tuple[int, int]], first: int, last: i
     return last
 
 
-def _joins(text: str, i: int) -> bool:
-    """Whether the character at `i` belongs to the cluster of the one before."""
-    char, before = text[i], text[i - 1]
-    if char < "\u0300" and before < "\u0300":
-        return False
-    if _extends(char):
-        return before not in _SPACES
-    if before == _ZWJ:
-        virama = i > 1 and unicodedata.combining(text[i - 2]) == 9
-        return unicodedata.category(char) == ("Lo" if virama else "So")
-    if unicodedata.combining(before) == 9:  # a virama joins consonants
-        return unicodedata.category(char) == "Lo"
-    if _is_flag(char) and _is_flag(before):
-        run = i
-        while run and _is_flag(text[run - 1]):
-            run -= 1
-        return (i - run) % 2 == 1
-    return _jamo_joins(ord(before), ord(char))
+@cache
+def _cluster_pattern() -> Any:
+    import regex  # with the first text that is not ASCII: 15 ms
 
-
-@lru_cache(4096)
-def _extends(char: str) -> bool:
-    return (
-        unicodedata.category(char) in ("Mn", "Me", "Mc")
-        or char in (_ZWJ, _ZWNJ, "\u0e33", "\u0eb3", "\uff9e", "\uff9f")
-        or "\U0001f3fb" <= char <= "\U0001f3ff"  # skin tones
-        or "\U000e0020" <= char <= "\U000e007f"  # tags of the flags of regions
-    )
-
-
-def _is_flag(char: str) -> bool:
-    return "\U0001f1e6" <= char <= "\U0001f1ff"
-
-
-def _jamo_joins(before: int, after: int) -> bool:
-    """Hangul in parts: L (L|V|LV), V or LV (V|T), T or LVT T."""
-    leading = 0x1100 <= before <= 0x115F
-    syllable = 0xAC00 <= before <= 0xD7A3
-    if leading:
-        return 0x1100 <= after <= 0x11A7 or 0xAC00 <= after <= 0xD7A3
-    if 0x1160 <= before <= 0x11A7 or (syllable and (before - 0xAC00) % 28 == 0):
-        return 0x1160 <= after <= 0x11FF
-    if 0x11A8 <= before <= 0x11FF or syllable:
-        return 0x11A8 <= after <= 0x11FF
-    return False
+    # A space is a cluster by itself even before a combining mark: lines break there.
+    return regex.compile(rf"[{_SPACES}]|\X")
 
 
 @lru_cache(4096)
 def _cluster_width(cluster: str) -> int:
-    if _EMOJI_STYLE in cluster or (len(cluster) > 1 and _is_flag(cluster[0])):
+    flag = len(cluster) > 1 and "\U0001f1e6" <= cluster[0] <= "\U0001f1ff"
+    if flag or _EMOJI_STYLE in cluster:
         return 2
     return max(map(_char_width, cluster))
 

@@ -1,4 +1,4 @@
-"""Utterances into cues: what is shown at one time, in lines that fit."""
+"""Splits utterances into cues: the text that a player shows at one time, in lines that fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MIN_CUE: Final = 1
 
 
 class CueWord(msgspec.Struct, kw_only=True):
-    """A word of a cue: its part of the utterance's text, and its times in milliseconds."""
+    """A word of a cue: its span of the utterance's text, and its times in milliseconds."""
 
     span: Span
     start: int
@@ -27,19 +27,19 @@ class CueWord(msgspec.Struct, kw_only=True):
 
 
 class Cue(msgspec.Struct, kw_only=True):
-    """Lines to show from `start` to `end`, in milliseconds; they are spans of `text`."""
+    """Lines, as spans of `text`, that a player shows from `start` to `end` (milliseconds)."""
 
     start: int
     end: int
     text: str
     lines: list[Span]
     label: str
-    """What goes before the first line: `[SPEAKER_00]: `, or nothing."""
+    """Precedes the first line: `[SPEAKER_00]: `, or nothing."""
     speaker: str | None
     words: list[CueWord]
 
     def render(self, escape: Text, marked: Span | None = None, mark: Text = str) -> list[str]:
-        """The lines, escaped; the part `marked` of the text goes through `mark` as well."""
+        """The lines, escaped; `mark` is applied to the span `marked` as well."""
         lines: list[str] = []
         for a, b in self.lines:
             c, d = (max(a, marked[0]), min(b, marked[1])) if marked else (b, b)
@@ -53,7 +53,10 @@ class Cue(msgspec.Struct, kw_only=True):
 
 
 class Clock:
-    """When each place in an utterance's text is said: by its words, else by the text's width."""
+    """Tells when each place in an utterance's text is spoken.
+
+    Words with times decide; text without them is spread over the time by its width.
+    """
 
     def __init__(self, utterance: Utterance) -> None:
         self._widths = widths(utterance.text)
@@ -70,14 +73,14 @@ class Clock:
         self._starts = [span[0] for span in self._spans]
 
     def start_of(self, place: int) -> int:
-        """When what begins at `place` begins to be said."""
+        """When the text from `place` on begins."""
         index = max(0, bisect_right(self._starts, place) - 1)
         if place >= self._spans[index][1] and index + 1 < len(self._spans):
             return self._spans[index + 1][2]
         return self._within(index, place)
 
     def end_of(self, place: int) -> int:
-        """When what ends at `place` has been said."""
+        """When the text before `place` ends."""
         index = max(0, bisect_right(self._starts, place - 1) - 1)
         return self._within(index, place)
 
@@ -90,16 +93,16 @@ class Clock:
         return start + (end - start) * done // total
 
     def _fill(self, text: str, a: int, b: int, start: int, end: int) -> None:
-        """Text without word times is said between the words beside it."""
+        """Place text without word times between the words beside it."""
         whole = not self._spans and b == len(text)
         if whole or any(char.isalnum() for char in text[a:b]):
             self._spans.append((a, b, start, end))
 
 
 def cues(timeline: Timeline, options: ExportOptions, *, labels: bool) -> list[Cue]:
-    """All cues in order; with `labels`, each names its speaker. Utterances without text have none.
+    """All cues in order; utterances without text have none.
 
-    `labels` is for formats without a way of their own to say who speaks.
+    With `labels`, each cue names its speaker: for formats that have no syntax for speakers.
     """
     made: list[Cue] = []
     for utterance in timeline.utterances:
@@ -149,11 +152,11 @@ def _overlap(span: Span, lines: Sequence[Span]) -> bool:
 def _layout(
     text: str, options: ExportOptions, indent: int, clock: Clock, longest: int | None
 ) -> list[list[Span]]:
-    """The lines of each cue. `indent` is the label's width; `longest` in milliseconds."""
+    """The lines of each cue. `indent` is the label's width, `longest` is in milliseconds."""
     limit = options.max_line_length
     if limit is None and longest is None:
         return [[(0, len(text))]]
-    # A label leaves a line of half its length at least.
+    # A long label still leaves half of the line.
     first_limit = max(limit - indent, limit // 2) if limit else None
     columns = widths(text)
     made: list[list[Span]] = []
@@ -178,7 +181,7 @@ def _begin(lines: Sequence[Span], clock: Clock, otherwise: int) -> int:
 
 
 def highlighted(cue: Cue) -> list[tuple[int, int, Span | None]]:
-    """The cue in parts (start, end, marked word), the word that is being said marked."""
+    """The cue in parts (start, end, span), each marking the word that is spoken, or None."""
     parts: list[tuple[int, int, Span | None]] = []
     now = cue.start
     for word in cue.words:
@@ -195,7 +198,7 @@ def highlighted(cue: Cue) -> list[tuple[int, int, Span | None]]:
 
 
 def clock_text(milliseconds: int, decimal: str) -> str:
-    """HH:MM:SS and milliseconds behind `decimal`."""
+    """HH:MM:SS, then `decimal` and milliseconds."""
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{rest // 1000:02}{decimal}{rest % 1000:03}"

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Writes several files, each complete or not at all."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from protocol.errors import RpcError
-from worker.system.paths import told
-from worker.system.scratch import Passing
+from worker.system.paths import to_wire
+from worker.system.scratch import PendingFile
 
 _REMEDIES: Final = {
     errno.ENOSPC: "Free some space on the disk, or give another outputDir.",
@@ -24,17 +24,17 @@ _REMEDIES: Final = {
 
 
 def write_all(files: Sequence[tuple[Path, str]], *, overwrite: bool) -> None:
-    """Write texts to paths, as UTF-8, in directories that are made if need be.
+    """Write texts to paths as UTF-8, creating folders as needed.
 
-    All are written beside their places first, then moved there, so that whoever looks never
-    sees a part of one, and a full disk leaves the old ones. Raises `RpcError` of kind
-    export_failed or export_exists.
+    Writes all temporary files first, then moves them into place: readers never see a partial
+    file, and a full disk leaves the old ones. Raises `RpcError` of kind export_failed or
+    export_exists.
     """
-    staged: list[tuple[Passing, Path]] = []
+    staged: list[tuple[PendingFile, Path]] = []
     try:
         for path, text in files:
-            _refuse_taken(path, overwrite=overwrite)
-            temporary = Passing(path)
+            _refuse_existing(path, overwrite=overwrite)
+            temporary = PendingFile(path)
             staged.append((temporary, path))
             _write(temporary, path, text)
         for temporary, path in staged:
@@ -44,21 +44,21 @@ def write_all(files: Sequence[tuple[Path, str]], *, overwrite: bool) -> None:
             temporary.remove()
 
 
-def _refuse_taken(path: Path, *, overwrite: bool) -> None:
+def _refuse_existing(path: Path, *, overwrite: bool) -> None:
     try:
         path.lstat()
     except (OSError, ValueError):
-        return  # not there, or writing to it will tell what is wrong
+        return  # it does not exist, or writing to it will say what is wrong
     if path.is_dir():
         _fail(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
     if not overwrite:
         raise _exists(path)
 
 
-def _write(temporary: Passing, path: Path, text: str) -> None:
+def _write(temporary: PendingFile, path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not in text mode: line ends are the format's on every system.
+        # Not in text mode: the format decides the line ends on every system.
         temporary.write(text.encode())
     except (OSError, ValueError) as error:
         _fail(path, error)
@@ -77,7 +77,7 @@ def _put(temporary: Path, path: Path, *, overwrite: bool) -> None:
 
 
 def _put_new(temporary: Path, path: Path) -> None:
-    """Move, but never onto a file that somebody made meanwhile."""
+    """Move, but never onto a file that another process created meanwhile."""
     if os.name == "nt":
         temporary.rename(path)
         return
@@ -85,7 +85,7 @@ def _put_new(temporary: Path, path: Path) -> None:
         path.hardlink_to(temporary)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links; it was not there a moment ago
+    except OSError:  # no hard links on this file system; the file did not exist a moment ago
         temporary.replace(path)
     else:
         temporary.unlink()
@@ -94,9 +94,9 @@ def _put_new(temporary: Path, path: Path) -> None:
 def _fail(path: Path, error: OSError | ValueError) -> NoReturn:
     why = getattr(error, "strerror", None) or str(error)
     remedy = _REMEDIES.get(getattr(error, "errno", None) or 0)
-    message = f"{told(path)} cannot be written: {why}."
-    raise RpcError("export_failed", message, remedy=remedy, path=told(path)) from None
+    message = f"{to_wire(path)} cannot be written: {why}."
+    raise RpcError("export_failed", message, remedy=remedy, path=to_wire(path)) from None
 
 
 def _exists(path: Path) -> RpcError:
-    return RpcError("export_exists", f"{told(path)} is there already.", path=told(path))
+    return RpcError("export_exists", f"{to_wire(path)} already exists.", path=to_wire(path))

@@ -1,7 +1,7 @@
-"""A page that shows a transcript by itself: no network, no other file but the recording.
+"""Writes a page that shows a transcript, without a network or any file but the recording.
 
-A transcript is hostile input: all of it is escaped text in the page, the script is constant and
-takes what it needs from attributes that hold numbers, and a policy allows nothing else to run.
+A transcript is hostile input: the page escapes all of its text, its script is constant and reads
+only attributes that hold numbers, and a Content-Security-Policy lets nothing else run.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from urllib.parse import quote
 from protocol.errors import RpcError
 from protocol.transcript import ExportOptions
 from worker.formats.html_page import SCRIPT, STYLE
-from worker.formats.timeline import SpeakerTurn, TimedWord, Timeline, Utterance, clean
-from worker.system.paths import local, open_regular
+from worker.formats.timeline import SpeakerTurn, SpokenWord, Timeline, Utterance, clean
+from worker.system.paths import from_wire, open_regular
 
 MAX_EMBEDDED: Final = 32 * 1024 * 1024
-"""Bytes of a recording that is put into the page; a larger one makes browsers stumble."""
+"""Bytes of an embedded recording; browsers struggle with larger ones."""
 
 _COLOURS: Final = 8
 _DOUBTS: Final = ((0.5, "c1"), (0.75, "c2"), (0.9, "c3"))
-"""Confidence below which a word is marked, and how."""
+"""Confidence below which the page marks a word, and the mark's CSS class."""
 _TICKS: Final = 4
 _LEGEND: Final = (
     '<p class="key">Marked words are less certain: <span class="c3">below 90 %</span>, '
@@ -47,9 +47,9 @@ _POLICY: Final = (
 
 
 def write_html(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """Timeline, speakers in colour, words marked where they are less certain, and a player.
+    """A timeline, coloured speakers, marks on less certain words, and a player.
 
-    Raises `RpcError` of kind export_failed when the recording cannot be put into the page.
+    Raises `RpcError` of kind export_failed when the recording cannot be embedded.
     """
     said = [each for each in timeline.utterances if each.text]
     turns: list[SpeakerTurn] = timeline.turns if options.speaker_labels else []
@@ -94,7 +94,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _player(options: ExportOptions) -> str:
-    """Hidden until the script finds that it can play; else the script asks for the recording."""
+    """A player, which the script shows if it can play, and a file chooser for otherwise."""
     source = ""
     if options.embed_audio is not None:
         source = f' src="{_embedded(options.embed_audio)}"'
@@ -108,28 +108,28 @@ def _player(options: ExportOptions) -> str:
 
 
 def _reference(path: str) -> str:
-    """A path as a reference that no browser takes for another scheme or host."""
+    """A path as a URL that no browser reads as another scheme or host."""
     quoted = quote(path)
     return "/" + quoted.lstrip("/") if quoted.startswith("/") else f"./{quoted}"
 
 
 def _embedded(path: str) -> str:
     try:
-        with io.FileIO(open_regular(local(path))) as file:
+        with io.FileIO(open_regular(from_wire(path))) as file:
             data = file.read(MAX_EMBEDDED + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise RpcError(
             "export_failed",
-            f"{path} cannot be put into the page: {why}.",
-            remedy="Give embedAudio the path of the recording, or leave it out.",
+            f"{path} cannot be embedded in the page: {why}.",
+            remedy="Set embedAudio to the path of the recording, or omit it.",
             path=path,
         ) from None
     if len(data) > MAX_EMBEDDED:
         raise RpcError(
             "export_failed",
-            f"{path} is too large to be put into the page, which takes 32 MiB.",
-            remedy="Keep the recording beside the page and name it with audio instead.",
+            f"{path} is too large: the page can embed at most 32 MiB.",
+            remedy="Keep the recording beside the page and set audio to its path instead.",
             path=path,
         )
     kind = mimetypes.guess_type(Path(path).name)[0] or ""
@@ -144,7 +144,7 @@ def _lanes(
     colours: dict[str, str],
     total: int,
 ) -> str:
-    """A lane a speaker, from the turns where they are known; one lane where nobody is named."""
+    """One lane per speaker, from the turns if known; a single lane without speakers."""
     starts = [each.start for each in said]
     marks: dict[str | None, list[str]] = {speaker: [] for speaker in speakers or (None,)}
     for each in turns or said:
@@ -186,7 +186,7 @@ def _segments(said: list[Utterance], colours: dict[str, str]) -> list[str]:
 
 
 def _words(utterance: Utterance) -> str:
-    """The text, with each word that stands in it in an element of its own."""
+    """The text, with an element around each word found in it."""
     text, at = utterance.text, 0
     parts: list[str] = []
     for word in utterance.words or ():
@@ -198,7 +198,7 @@ def _words(utterance: Utterance) -> str:
     return "".join((*parts, escape(text[at:])))
 
 
-def _word(word: TimedWord, text: str) -> str:
+def _word(word: SpokenWord, text: str) -> str:
     doubt = ""
     if word.score is not None:
         doubt = next((f" {name}" for limit, name in _DOUBTS if word.score < limit), "")
@@ -210,7 +210,7 @@ def _word(word: TimedWord, text: str) -> str:
 
 
 def _clock(milliseconds: int) -> str:
-    """M:SS.t, with hours in front where there are any."""
+    """M:SS.t, or H:MM:SS.t from an hour on."""
     minutes, rest = divmod(milliseconds // 100, 600)
     hours, minutes = divmod(minutes, 60)
     front = f"{hours}:{minutes:02}" if hours else f"{minutes}"

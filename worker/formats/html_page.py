@@ -1,4 +1,4 @@
-"""The style and the script of the HTML report: the same in each, so that its policy names them."""
+"""The style and script of the HTML page: constant, so that its policy can name their hashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LRC lyrics (.lrc), with the times of words where they are asked for."""
+"""LRC lyrics (.lrc), with the times of words on request."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from worker.formats.cues import Cue, cues
 from worker.formats.timeline import Timeline
 
 _PAUSE: Final = 1000
-"""Milliseconds of silence after which a line is taken off the screen."""
+"""Milliseconds of silence after which the line leaves the screen."""
 _TIME_TAG = re.compile(r"([\[<])(?=\d+:\d)")
 
 
 def write_lrc(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """A cue a line. `highlightWords` gives the enhanced form, `<mm:ss.xx>` before each word."""
+    """One line per cue. `highlightWords` gives the enhanced form: `<mm:ss.xx>` before each word."""
     shown = cues(timeline, msgspec.structs.replace(options, max_lines=1), labels=True)
     lines: list[str] = []
     until = 0
@@ -25,7 +25,7 @@ def write_lrc(timeline: Timeline, options: ExportOptions, name: str) -> str:
         text = _timed_words(cue) if options.highlight_words else " ".join(cue.render(_escape))
         lines.append(f"[{_stamp(cue.start)}]{text}\n")
         until = max(until, cue.end)
-        # A line stays until the next comes; an empty one ends it.
+        # Players show a line until the next; an empty line ends it.
         if i + 1 == len(shown) or shown[i + 1].start - until >= _PAUSE:
             lines.append(f"[{_stamp(until)}]\n")
     return "".join(lines)
@@ -41,12 +41,12 @@ def _timed_words(cue: Cue) -> str:
 
 
 def _stamp(milliseconds: int) -> str:
-    """mm:ss.xx; minutes go on beyond 99."""
+    """mm:ss.xx; minutes may exceed 99."""
     hundredths = (milliseconds + 5) // 10
     minutes, rest = divmod(hundredths, 6000)
     return f"{minutes:02}:{rest // 100:02}.{rest % 100:02}"
 
 
 def _escape(text: str) -> str:
-    """Keep text that looks like a time from being one."""
+    """Keep players from reading text as a time."""
     return _TIME_TAG.sub(r"\1 ", text)

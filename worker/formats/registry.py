@@ -1,4 +1,4 @@
-"""Every format, and what it can show."""
+"""All formats, and which options each uses."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _LABELS = frozenset({"speaker_labels"})
 
 
 class FormatWriter(msgspec.Struct, frozen=True):
-    """How a format is written, and which of the options it uses."""
+    """Writes a format; `uses` names the options that have an effect."""
 
     write: Callable[[Timeline, ExportOptions, str], str]
-    """Takes the timeline, the options, and the recording's name."""
+    """Takes the timeline, the options and the recording's name."""
     suffix: str
     uses: frozenset[str]
 
@@ -49,7 +49,7 @@ WRITERS: Final[dict[Format, FormatWriter]] = {
 
 
 def warnings(timeline: Timeline, formats: Iterable[Format], options: ExportOptions) -> list[Notice]:
-    """What was asked for and cannot be in the files."""
+    """What the client asked for and the files cannot show."""
     chosen = list(formats)
     return [
         *timeline.warnings,
@@ -110,5 +110,5 @@ def _without_words(
     if not wanted or not missing:
         return []
     who = "The segments" if missing == len(said) else f"{missing} of {len(said)} segments"
-    message = f"{who} have no times of words: {_listed(wanted)} cannot show them."
+    message = f"{who} have no word times: {_listed(wanted)} cannot show them."
     return [Notice(kind="no_word_times", message=message)]

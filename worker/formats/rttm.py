@@ -7,7 +7,7 @@ from worker.formats.timeline import SpeakerTurn, Timeline
 
 
 def write_rttm(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """A line a turn: the transcript's `turns`, else one for each segment with a speaker."""
+    """One line per turn: the transcript's `turns`, or else each segment with a speaker."""
     file = _field(name)
     return "".join(
         f"SPEAKER {file} 1 {turn.start / 1000:.3f} {(turn.end - turn.start) / 1000:.3f} "
@@ -25,5 +25,5 @@ def _derived(timeline: Timeline) -> list[SpeakerTurn]:
 
 
 def _field(text: str) -> str:
-    """Fields end at spaces."""
+    """Spaces separate fields, so a field has none."""
     return "_".join(text.split()) or "<NA>"

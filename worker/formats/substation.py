@@ -14,7 +14,7 @@ _HEIGHT: Final = 1080
 
 
 def write_ass(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """SubStation; the speaker is in the field Name and, as a label, in the text."""
+    """SubStation, with the speaker in the field Name and as a label in the text."""
     from pysubs2 import Alignment, Color, SSAEvent, SSAFile, SSAStyle
 
     file = SSAFile()
@@ -27,7 +27,7 @@ def write_ass(timeline: Timeline, options: ExportOptions, name: str) -> str:
     file.styles["Default"] = SSAStyle(
         fontsize=64.0,
         alignment=Alignment.BOTTOM_CENTER,
-        # Karaoke begins in the secondary colour and turns to the primary.
+        # Karaoke text changes from the secondary colour to the primary.
         primarycolor=Color(255, 255, 255),
         secondarycolor=Color(160, 160, 160),
         outline=3.0,
@@ -52,7 +52,7 @@ def write_ass(timeline: Timeline, options: ExportOptions, name: str) -> str:
 
 
 def _written(file: object) -> str:
-    """The text of an `SSAFile`. SubStation's own players read more than its nominal ten hours."""
+    """The text of an `SSAFile`. Players accept more than the format's nominal ten hours."""
     from io import StringIO
 
     from pysubs2.formats.substation import SubstationFormat
@@ -75,9 +75,9 @@ def _hundredths(cue: Cue) -> tuple[int, int]:
 
 
 def _karaoke(cue: Cue, start: int, end: int) -> list[str]:
-    r"""Lines in which `{\kN}` before each word tells its hundredths of a second.
+    r"""Lines in which `{\kN}` before each word gives its hundredths of a second.
 
-    They add up to the cue's; spaces and punctuation go with the word before.
+    They add up to the cue's; spaces and punctuation belong to the word before.
     """
     lines = [_escape(cue.label) if i == 0 else "" for i in range(len(cue.lines))]
     now = start
@@ -97,17 +97,17 @@ def _karaoke(cue: Cue, start: int, end: int) -> list[str]:
             )
             at, now = last, until
             if word.span[1] > b:
-                break  # its rest is on the next line
+                break  # the next line has the rest of it
             word = next(words, None)
         lines[i] += _escape(cue.text[at:b])
     return lines
 
 
 def _escape(text: str) -> str:
-    """As libass reads it: braces have escapes, a backslash is kept from what follows it."""
+    """Escape for libass: braces have escapes; a word joiner follows each backslash."""
     return re.sub(r"[\\{}]", lambda m: "\\\u2060" if m[0] == "\\" else f"\\{m[0]}", text)
 
 
 def _field(text: str) -> str:
-    """A field that is not the last ends at a comma."""
+    """A comma ends every field but the last."""
     return " ".join(text.replace(",", " ").split())

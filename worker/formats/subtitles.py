@@ -8,7 +8,7 @@ from worker.formats.timeline import Timeline
 
 
 def write_srt(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """SubRip, speakers as whisperX writes them: `[SPEAKER_00]: text`."""
+    """SubRip, with speakers as whisperX writes them: `[SPEAKER_00]: text`."""
     blocks: list[str] = []
     for cue in cues(timeline, options, labels=True):
         for start, end, marked in _parts(cue, options):
@@ -19,7 +19,7 @@ def write_srt(timeline: Timeline, options: ExportOptions, name: str) -> str:
 
 
 def write_vtt(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """WebVTT, with a voice tag where there is a speaker."""
+    """WebVTT, with a voice tag per speaker."""
     blocks = ["WEBVTT\n"]
     for cue in cues(timeline, options, labels=False):
         voice = ""
@@ -40,7 +40,7 @@ _underline: Text = "<u>{}</u>".format
 
 
 def _escape_srt(text: str) -> str:
-    # SubRip has no escapes; an arrow in a line would be taken for times.
+    # SubRip has no escapes; players would read a line with an arrow as times.
     return text.replace("-->", "-- >")
 
 

@@ -1,4 +1,4 @@
-"""A segment a line: plain text, whisper's TSV, and CSV."""
+"""One line per segment: plain text, whisper's TSV, and CSV."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from protocol.transcript import ExportOptions
 from worker.formats.timeline import Timeline
 
 _FORMULA: Final = re.compile("'*[=+\\-@＝＋－＠]")
-"""How a formula begins for spreadsheets, or what was taken for one before."""
+"""The beginning of what spreadsheets take for a formula, quoted before or not."""
 
 
 def write_txt(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """A segment a line, speakers as whisperX writes them: `[SPEAKER_00]: text`."""
+    """One line per segment, with speakers as whisperX writes them: `[SPEAKER_00]: text`."""
     lines: list[str] = []
     for utterance in timeline.utterances:
         if utterance.text:
@@ -25,15 +25,15 @@ def write_txt(timeline: Timeline, options: ExportOptions, name: str) -> str:
 
 
 def write_tsv(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """Whisper's: start and end in milliseconds, text without tabs."""
+    """Whisper's TSV: start and end in milliseconds, text without tabs."""
     rows = (f"{each.start}\t{each.end}\t{each.text}\n" for each in timeline.utterances)
     return "".join(("start\tend\ttext\n", *rows))
 
 
 def write_csv(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """RFC 4180, with start and end in seconds; the speaker is empty where it is not known.
+    """RFC 4180, with start and end in seconds; an unknown speaker is empty.
 
-    What a spreadsheet would compute instead of showing it has an apostrophe before it.
+    An apostrophe precedes text that a spreadsheet would run as a formula.
     """
     out = StringIO()
     writer = csv.writer(out)

@@ -1,4 +1,4 @@
-"""Praat's TextGrid, in its long form."""
+"""Praat's TextGrid, in the long form."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Interval = tuple[int, int, str]
 
 
 def write_textgrid(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """Tiers `words`, `segments` and `turns`: of each speaker when there are any.
+    """Tiers `words`, `segments` and `turns`, one of each per speaker.
 
-    Intervals of a tier cannot overlap: those that do get a further tier, `segments 2`.
+    Intervals of a tier cannot overlap: those that would go to another tier, `segments 2`.
     """
     tiers = [
         (f"{title} {layer}" if layer > 1 else title, intervals)
@@ -39,7 +39,7 @@ def write_textgrid(timeline: Timeline, options: ExportOptions, name: str) -> str
 
 
 def _titled(timeline: Timeline, options: ExportOptions) -> dict[str, list[Interval]]:
-    """Intervals by the title of their tier."""
+    """Intervals by the title of their tier; they may overlap."""
     found: dict[str, list[Interval]] = {}
 
     def add(what: str, speaker: str | None, *interval: Interval) -> None:
@@ -56,7 +56,7 @@ def _titled(timeline: Timeline, options: ExportOptions) -> dict[str, list[Interv
 
 
 def _layers(intervals: Iterable[Interval]) -> list[list[Interval]]:
-    """Lists without overlaps: each interval goes where there is room first."""
+    """Lists without overlaps: each interval goes into the first list with room for it."""
     layers: list[list[Interval]] = []
     for interval in sorted(intervals, key=lambda interval: interval[:2]):
         layer = next((each for each in layers if each[-1][1] <= interval[0]), None)
@@ -68,7 +68,7 @@ def _layers(intervals: Iterable[Interval]) -> list[list[Interval]]:
 
 
 def _filled(intervals: Iterable[Interval], end: int) -> Iterable[Interval]:
-    """The intervals with empty ones between them: Praat's tiers have no gaps."""
+    """The intervals, with empty ones in the gaps: Praat's tiers have none."""
     now = 0
     for interval in intervals:
         if interval[0] > now:

@@ -1,7 +1,7 @@
-"""A transcript made ready to be written: clean text, and times that every format can hold.
+"""Prepares a transcript for the formats: clean text, and times that every format can hold.
 
-Times are whole milliseconds here. Nothing is dropped: times that are missing are interpolated,
-times that cannot be are mended, and `Timeline.warnings` says so.
+Times become whole milliseconds. Nothing is dropped: missing times are estimated, impossible ones
+corrected, and `Timeline.warnings` says so.
 """
 
 from __future__ import annotations
@@ -9,21 +9,30 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import UnsetType
 
-from protocol.transcript import Segment, Transcript, Turn, Word
+from protocol.transcript import TranscriptWord
 from protocol.values import Notice
 from worker.formats.breaking import is_wide_script, width
 
+if TYPE_CHECKING:
+    from protocol import alignment, diarization, transcription
+    from protocol.transcript import Transcript, TranscriptSegment, TranscriptTurn
+
+    AnyWord = TranscriptWord | alignment.Word
+    AnySegment = TranscriptSegment | transcription.Segment
+    AnyTurn = TranscriptTurn | diarization.Turn
+
 MIN_SEGMENT: Final = 10
-"""Milliseconds: the shortest that the formats with hundredths can hold."""
+"""Milliseconds: the shortest segment that formats with hundredths of a second can hold."""
 MIN_WORD: Final = 1
 READING_PACE: Final = 60
-"""Milliseconds a column of text takes to say: the guess for a segment without times."""
+"""Milliseconds per column of text: the guess for a segment without times."""
 TOLERANCE: Final = 20
-"""Milliseconds: a time moved by no more, one step of Whisper's clock, is not worth a warning."""
+"""Milliseconds, one step of Whisper's clock: smaller corrections are not worth a warning."""
 
 _FAR_OFF: Final = -1e9
 """Seconds."""
@@ -31,21 +40,21 @@ _FAR_OFF: Final = -1e9
 _BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
 
-class TimedWord(msgspec.Struct, kw_only=True):
-    """A word of an utterance. `timed` tells times that were given from interpolated ones."""
+class SpokenWord(msgspec.Struct, kw_only=True):
+    """A word of an utterance. `timed` is false if its times are estimates."""
 
     text: str
     start: int
     end: int
     timed: bool
     span: tuple[int, int] | None
-    """Where it stands in the utterance's text."""
+    """Its place in the utterance's text; None if the text lacks it."""
     score: float | None
     speaker: str | None
 
 
 class Utterance(msgspec.Struct, kw_only=True):
-    """A segment with times: 0 <= start < end."""
+    """A segment, with 0 <= start < end."""
 
     start: int
     end: int
@@ -53,16 +62,16 @@ class Utterance(msgspec.Struct, kw_only=True):
     """On one line, without control characters."""
     raw_text: str
     speaker: str | None
-    words: list[TimedWord] | None
+    words: list[SpokenWord] | None
 
     @property
     def has_word_times(self) -> bool:
-        """Whether any word came with times."""
+        """Whether the transcript had times for any of its words."""
         return any(word.timed for word in self.words or ())
 
 
 class SpeakerTurn(msgspec.Struct, kw_only=True):
-    """A turn with times: 0 <= start < end."""
+    """A turn, with 0 <= start < end."""
 
     start: int
     end: int
@@ -83,10 +92,15 @@ class Timeline(msgspec.Struct, kw_only=True):
         return any(utterance.speaker for utterance in self.utterances)
 
 
-def build_timeline(transcript: Transcript) -> Timeline:
-    """Mend what has to be, and tell what was."""
+def build_timeline(transcript: Transcript | transcription.TranscribeResult) -> Timeline:
+    """Correct the times, and warn about each kind of correction.
+
+    No single struct can describe both arguments: a result always has times, and its schema says
+    so; `export` accepts transcripts of other programs, which may lack them. The members that are
+    read here have the same names in both.
+    """
     notes = _Notes()
-    segments = transcript.segments
+    segments: Sequence[AnySegment] = transcript.segments
     times = _segment_times(segments, notes)
     order = sorted(range(len(segments)), key=lambda i: times[i][0])
     notes.reordered = sum(1 for place, i in enumerate(order) if place != i)
@@ -102,38 +116,44 @@ def build_timeline(transcript: Transcript) -> Timeline:
 
 
 def clean(text: str) -> str:
-    """Text on one line: line breaks, tabs and control characters become single spaces."""
+    """Text on one line: runs of white space and control characters become single spaces."""
     return _BREAKS.sub(" ", text).strip(" ")
 
 
 class _Notes:
-    """What had to be done to the times, by index of the segment."""
+    """The corrections that were needed, by index of the segment."""
 
     def __init__(self) -> None:
-        self.interpolated: list[int] = []
-        self.mended: list[int] = []
-        self.words_mended: list[int] = []
-        self.turns_mended = 0
+        self.estimated: list[int] = []
+        self.corrected: list[int] = []
+        self.words_corrected: list[int] = []
+        self.turns_corrected = 0
         self.reordered = 0
         self.overlapping = 0
 
     def warnings(self) -> list[Notice]:
-        """One for each thing that was done."""
+        """One warning per kind of correction."""
         found = [
-            ("times_interpolated", self.interpolated, "had no times: they were estimated"),
-            ("times_mended", self.mended, "had impossible times: they were mended"),
-            ("word_times_mended", self.words_mended, "had words out of order: they were mended"),
+            ("times_interpolated", self.estimated, "had no times: the export estimated them"),
+            ("times_mended", self.corrected, "had impossible times: the export corrected them"),
+            (
+                "word_times_mended",
+                self.words_corrected,
+                "had words out of order: the export corrected their times",
+            ),
         ]
         notices = [
             Notice(kind=kind, message=f"{_segments(len(set(which)))}{_first(which)} {what}.")
             for kind, which, what in found
             if which
         ]
-        if self.turns_mended:
-            message = f"{self.turns_mended} of the turns had impossible times: they were mended."
+        if self.turns_corrected:
+            message = (
+                f"{self.turns_corrected} turns had impossible times: the export corrected them."
+            )
             notices.append(Notice(kind="times_mended", message=message))
         if self.reordered:
-            message = "The segments were not in the order of their starts: they were sorted."
+            message = "The segments were not in the order of their starts: the export sorted them."
             notices.append(Notice(kind="segments_reordered", message=message))
         if self.overlapping:
             message = f"{_segments(self.overlapping)} of one speaker overlap the one before."
@@ -150,7 +170,7 @@ def _first(which: Sequence[int]) -> str:
 
 
 def _milliseconds(seconds: float) -> int:
-    # A negative time, however far off, becomes 0 later on; infinity could not be rounded.
+    # Negative times become 0 later on, but infinity could not be rounded.
     return round(max(seconds, _FAR_OFF) * 1000)
 
 
@@ -158,7 +178,7 @@ def _given(seconds: float | None) -> int | None:
     return None if seconds is None else _milliseconds(seconds)
 
 
-def _segment_times(segments: Sequence[Segment], notes: _Notes) -> list[tuple[int, int]]:
+def _segment_times(segments: Sequence[AnySegment], notes: _Notes) -> list[tuple[int, int]]:
     known = [_known_times(segment) for segment in segments]
     times: list[tuple[int, int]] = []
     previous_end = 0
@@ -169,24 +189,24 @@ def _segment_times(segments: Sequence[Segment], notes: _Notes) -> list[tuple[int
             stop = next((j for j in range(i, len(known)) if known[j] != (None, None)), len(known))
             limit = _anchor(known[stop], segments[stop]) if stop < len(known) else None
             run = _spread(segments[i:stop], previous_end, limit)
-            notes.interpolated += range(i, stop)
+            notes.estimated += range(i, stop)
             i = stop
         else:
             if start is None or end is None:
-                notes.interpolated.append(i)
+                notes.estimated.append(i)
                 following = known[i + 1][0] if i + 1 < len(known) else None
                 start, end = _complete(start, end, _guess(segments[i]), previous_end, following)
-            run = [_mend(start, end, MIN_SEGMENT)]
+            run = [_correct(start, end, MIN_SEGMENT)]
             if max(abs(run[0][0] - start), abs(run[0][1] - end)) > MIN_SEGMENT:
-                notes.mended.append(i)
+                notes.corrected.append(i)
             i += 1
         times += run
         previous_end = max(previous_end, run[-1][1])
     return times
 
 
-def _known_times(segment: Segment) -> tuple[int | None, int | None]:
-    """What is given, or follows from the words."""
+def _known_times(segment: AnySegment) -> tuple[int | None, int | None]:
+    """The segment's own times, or else those of its words."""
     start, end = _given(segment.start), _given(segment.end)
     words = segment.words or ()
     if start is None:
@@ -196,13 +216,13 @@ def _known_times(segment: Segment) -> tuple[int | None, int | None]:
     return start, end
 
 
-def _guess(segment: Segment) -> int:
-    """Milliseconds that the text takes to say."""
+def _guess(segment: AnySegment) -> int:
+    """Roughly how many milliseconds it takes to say the text."""
     return max(500, READING_PACE * width(clean(segment.text)))
 
 
-def _anchor(known: tuple[int | None, int | None], segment: Segment) -> int:
-    """Where a segment of which one time is known begins."""
+def _anchor(known: tuple[int | None, int | None], segment: AnySegment) -> int:
+    """Where a segment begins that has at least one time."""
     start, end = known
     if start is not None:
         return max(0, start)
@@ -220,13 +240,13 @@ def _complete(
     return start, min(limit, following) if following is not None and following > start else limit
 
 
-def _spread(segments: Sequence[Segment], begin: int, limit: int | None) -> list[tuple[int, int]]:
-    """Times between `begin` and `limit`, shared out by length; at a usual pace without a limit."""
+def _spread(segments: Sequence[AnySegment], begin: int, limit: int | None) -> list[tuple[int, int]]:
+    """Times from `begin` to `limit`, in proportion to length; at a usual pace without a limit."""
     weights = [_guess(segment) for segment in segments]
     if limit is None:
         limit = begin + sum(weights)
     if limit - begin < MIN_SEGMENT * len(segments):
-        # No room: they stand before what follows, and are as short as can be.
+        # No room: they share the shortest possible time, at the limit.
         return [(limit, limit + MIN_SEGMENT)] * len(segments)
     times: list[tuple[int, int]] = []
     room = limit - begin - MIN_SEGMENT * len(segments)
@@ -239,20 +259,20 @@ def _spread(segments: Sequence[Segment], begin: int, limit: int | None) -> list[
     return times
 
 
-def _mend(start: int, end: int, least: int) -> tuple[int, int]:
-    """Not negative, not reversed, not empty."""
+def _correct(start: int, end: int, least: int) -> tuple[int, int]:
+    """Make times that are not negative, not reversed and not empty."""
     start, end = max(0, min(start, end)), max(0, start, end)
     return start, max(end, start + (least if end == start else 1))
 
 
-def _utterance(segment: Segment, index: int, start: int, end: int, notes: _Notes) -> Utterance:
+def _utterance(segment: AnySegment, index: int, start: int, end: int, notes: _Notes) -> Utterance:
     text = clean(segment.text) or _joined(segment.words or ())
     speaker = _speaker(segment.speaker)
     words = None
     if segment.words is not None:
         words = _words(segment.words, text, start, end)
         if _were_moved(segment.words, words):
-            notes.words_mended.append(index)
+            notes.words_corrected.append(index)
         said_by = Counter(word.speaker for word in words if word.speaker)
         speaker = speaker or next((name for name, _ in said_by.most_common(1)), None)
     return Utterance(
@@ -265,43 +285,48 @@ def _utterance(segment: Segment, index: int, start: int, end: int, notes: _Notes
     )
 
 
-def _speaker(name: str | None) -> str | None:
+def _speaker(name: str | UnsetType | None) -> str | None:
     return clean(name or "") or None
 
 
-def _joined(words: Sequence[Word]) -> str:
-    """Text from words, which are with their leading spaces (Whisper) or without (whisperX)."""
+def _joined(words: Sequence[AnyWord]) -> str:
+    """Text from words, which have leading spaces (Whisper) or not (whisperX)."""
     texts = [word.word for word in words]
     spaced = any(text[:1].isspace() for text in texts)
     wide = all(is_wide_script(char) for text in texts for char in text)
     return clean(("" if spaced or wide else " ").join(texts))
 
 
-def _words(words: Sequence[Word], text: str, start: int, end: int) -> list[TimedWord]:
+def _words(words: Sequence[AnyWord], text: str, start: int, end: int) -> list[SpokenWord]:
     spans = _locate([clean(word.word) for word in words], text)
     times = _word_times(words, start, end)
     return [
-        TimedWord(
+        SpokenWord(
             text=clean(word.word),
             start=times[i][0],
             end=times[i][1],
             timed=word.start is not None or word.end is not None,
             span=spans[i],
-            score=word.score if word.score is not None else word.probability,
+            score=_score(word),
             speaker=_speaker(word.speaker),
         )
         for i, word in enumerate(words)
     ]
 
 
-def _word_times(words: Sequence[Word], start: int, end: int) -> list[tuple[int, int]]:
-    """Times in order: no word begins before the one before it ends."""
+def _score(word: AnyWord) -> float | None:
+    score = word.score if isinstance(word, TranscriptWord) else None
+    return word.probability if score is None else score
+
+
+def _word_times(words: Sequence[AnyWord], start: int, end: int) -> list[tuple[int, int]]:
+    """Times in order: each word begins after the previous one has ended."""
     times: list[tuple[int, int]] = []
     at = max(0, min((_milliseconds(w.start) for w in words if w.start is not None), default=start))
     for i, word in enumerate(words):
         known_start, known_end = _given(word.start), _given(word.end)
         if known_start is not None and known_end is not None:
-            known_start, known_end = _mend(known_start, known_end, MIN_WORD)
+            known_start, known_end = _correct(known_start, known_end, MIN_WORD)
         if known_start is None:
             known_start = at if known_end is None else min(at, known_end)
         if known_end is None:
@@ -314,8 +339,8 @@ def _word_times(words: Sequence[Word], start: int, end: int) -> list[tuple[int, 
     return times
 
 
-def _next_start(words: Sequence[Word]) -> tuple[int, int] | None:
-    """The next given time in milliseconds, and how many words share the way to it."""
+def _next_start(words: Sequence[AnyWord]) -> tuple[int, int] | None:
+    """The next known time in milliseconds, and how many words share the time until then."""
     for count, word in enumerate(words, 1):
         if word.start is not None:
             return _milliseconds(word.start), count
@@ -324,18 +349,18 @@ def _next_start(words: Sequence[Word]) -> tuple[int, int] | None:
     return None
 
 
-def _were_moved(given: Sequence[Word], made: Sequence[TimedWord]) -> bool:
+def _were_moved(given: Sequence[AnyWord], made: Sequence[SpokenWord]) -> bool:
     pairs = [(a.start, b.start) for a, b in zip(given, made, strict=True)]
     pairs += [(a.end, b.end) for a, b in zip(given, made, strict=True)]
     return any(a is not None and abs(_milliseconds(a) - b) > TOLERANCE for a, b in pairs)
 
 
 def _locate(words: Sequence[str], text: str) -> list[tuple[int, int] | None]:
-    """Where each word stands in `text`; None for one that is not there."""
+    """The place of each word in `text`; None for words that it lacks."""
     spans: list[tuple[int, int] | None] = []
     at = 0
     for word in words:
-        # Not far ahead: a word that is missing must not take the place of a later one.
+        # Not far ahead: a missing word must not take the place of a later one.
         found = text.find(word, at, at + len(word) + 32) if word else -1
         spans.append((found, found + len(word)) if found >= 0 else None)
         if found >= 0:
@@ -352,11 +377,11 @@ def _count_overlaps(utterances: Sequence[Utterance]) -> int:
     return count
 
 
-def _turns(turns: Iterable[Turn], notes: _Notes) -> list[SpeakerTurn]:
+def _turns(turns: Iterable[AnyTurn], notes: _Notes) -> list[SpeakerTurn]:
     made: list[SpeakerTurn] = []
     for turn in turns:
         given = _milliseconds(turn.start), _milliseconds(turn.end)
-        start, end = _mend(*given, MIN_WORD)
-        notes.turns_mended += given[0] < 0 or given[0] > given[1]
+        start, end = _correct(*given, MIN_WORD)
+        notes.turns_corrected += given[0] < 0 or given[0] > given[1]
         made.append(SpeakerTurn(start=start, end=end, speaker=clean(turn.speaker)))
     return sorted(made, key=lambda turn: turn.start)

@@ -1,4 +1,4 @@
-"""JSON as the whisperx package writes and reads it."""
+"""JSON as the whisperx package reads and writes it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from protocol.transcript import ExportOptions
-from worker.formats.timeline import TimedWord, Timeline, Utterance
+from worker.formats.timeline import SpokenWord, Timeline, Utterance
 
 
 def write_json(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """`segments`, `word_segments`, `language`, and `turns` when they are known; in seconds.
+    """`segments`, `word_segments`, `language` and, if known, `turns`. Times are seconds.
 
-    The text of segments is as it came. Words have `score`, and no times where they had none.
+    Segments keep their text unchanged. Words have `score`, and no times if they had none.
     """
     segments = [_segment(each) for each in timeline.utterances]
     document: dict[str, Any] = {
@@ -42,7 +42,7 @@ def _segment(utterance: Utterance) -> dict[str, Any]:
     return segment
 
 
-def _word(word: TimedWord) -> dict[str, Any]:
+def _word(word: SpokenWord) -> dict[str, Any]:
     times = {"start": word.start / 1000, "end": word.end / 1000} if word.timed else {}
     score = {"score": word.score} if word.score is not None else {}
     speaker = {"speaker": word.speaker} if word.speaker else {}

@@ -1,25 +1,19 @@
-"""Who stands in the place of a job towards an engine: a stage of it, or several jobs at once."""
+"""Callers of an engine that are not jobs: one stage of a job, or several jobs that share a call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from protocol.progress import ProgressReport, read_progress
+from protocol.progress import ProgressReport
 from worker.session.job import Caller, Cancellable
 
-TOKENS = {"progressToken": 0, "partialResultToken": 1}
-"""What a part asks its engine for."""
-
-
-_PROGRESS: Final = b"%d" % TOKENS["progressToken"]
 _decode_report = msgspec.json.Decoder(ProgressReport).decode
 
 
-class Part(Cancellable):
-    """Hands on what the engine tells of progress, and the parts of its result, as JSON."""
+class CallbackCaller(Cancellable):
+    """Passes an engine's progress reports, and its partial results as JSON, to functions."""
 
     def __init__(
         self,
@@ -31,30 +25,27 @@ class Part(Cancellable):
         self._on_partial = on_partial
 
     def report(self, report: ProgressReport) -> None:
-        """Tell how far the work is."""
+        """Pass on a report of the front's own."""
         self._on_report(report)
 
-    def forward(self, lines: bytes) -> None:
-        """Take notifications that the engine wrote."""
-        for line in lines.splitlines():
+    def forward_partials(self, values: Sequence[bytes]) -> None:
+        """Pass on parts of the result that the engine wrote, each as JSON."""
+        for value in values:
             if self.cancelled:
                 return
-            token, value = read_progress(line)
-            if token == _PROGRESS:
-                self._on_report(_decode_report(value))
-            else:
-                self._on_partial(value)
+            self._on_partial(value)
 
-    def forward_report(self, token: bytes, line: bytes) -> None:
-        """Take a progress report that the engine wrote."""
-        self.forward(line)
+    def forward_report(self, value: bytes) -> None:
+        """Pass on a progress report that the engine wrote, as JSON."""
+        if not self.cancelled:
+            self._on_report(_decode_report(value))
 
 
-class Shared(Part):
-    """Work that several callers wait for, a load or a download: each is told how far it is.
+class SharedCaller(CallbackCaller):
+    """Stands for several callers that wait for the same load or download: each gets its progress.
 
-    `callers` tells who they are now. Where it only comes before what they are to do, the share
-    that is done is none of theirs.
+    `callers` returns them as they are now. With `preliminary` their own work comes after this, so
+    that they get its progress without a percentage, which would be none of theirs.
     """
 
     def __init__(

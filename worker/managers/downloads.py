@@ -1,4 +1,4 @@
-"""Downloads: each in a process of its own, those of the same model joined."""
+"""Downloads: each in a process of its own; requests for the same model share one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from protocol.errors import CancelledBy, RpcError
 from worker.managers import memory
-from worker.managers.callers import TOKENS, Shared
+from worker.managers.callers import SharedCaller
 from worker.session.job import Caller, Json
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _Key = tuple[str, str, str | None]
 
 
 class Downloads:
-    """Runs a few at a time. A process that is ended loses nothing: the next one goes on."""
+    """Runs a few at a time. Ending a process loses nothing: a later download continues."""
 
     def __init__(self, start: Callable[[], EngineProcess]) -> None:
         self._start = start
@@ -33,9 +33,9 @@ class Downloads:
         self._free = threading.Semaphore(_SIDE_BY_SIDE)
 
     def fetch(self, caller: Caller, source: FetchParams) -> Json:
-        """Have a model in its cache, whole; return the hub engine's answer.
+        """Download and verify a model; return the hub engine's answer.
 
-        Whoever asks for what is on its way already waits for the same download.
+        If the same model is already being downloaded, wait for that download.
         """
         key = (source.task, source.repository, source.revision)
         with self._lock:
@@ -50,17 +50,17 @@ class Downloads:
         return download.outcome(caller)
 
     def fetching(self, repository: str) -> bool:
-        """Whether a repository is on its way."""
+        """Whether a repository is being downloaded."""
         with self._lock:
             return any(key[1] == repository for key in self._open)
 
     def resident(self) -> int:
-        """Resident memory of their processes, in bytes."""
+        """Resident memory of the download processes, in bytes."""
         with self._lock:
             return sum(download.resident() for download in self._open.values())
 
     def close(self) -> None:
-        """End them all; what has arrived stays for a later one."""
+        """End all downloads; a later one continues with the bytes that have arrived."""
         with self._lock:
             downloads = list(self._open.values())
         for download in downloads:
@@ -83,10 +83,10 @@ class Downloads:
 
 
 class _Download:
-    """One download, and those who wait for it."""
+    """One download, and the callers that wait for it."""
 
     def __init__(self, source: FetchParams) -> None:
-        self.shared = Shared(self._waiting)
+        self.shared = SharedCaller(self._waiting)
         self._source = source
         self._callers: list[Caller] = []
         self._engine: EngineProcess | None = None
@@ -95,7 +95,7 @@ class _Download:
         self._error: BaseException | None = None
 
     def join(self, caller: Caller) -> bool:
-        """Wait for it, too; False when it is over, or being given up."""
+        """Add a caller; False when the download is over, or being stopped."""
         with self._changed:
             if self._result or self._error or self.shared.cancelled:
                 return False
@@ -103,12 +103,11 @@ class _Download:
             return True
 
     def run(self, start: Callable[[], EngineProcess]) -> None:
-        """Download, in a process that ends with it; on the thread that the process is tied to."""
+        """Download in a process of its own, on the thread that the process dies with."""
         self.shared.raise_if_cancelled()
         self._engine = engine = start()
         try:
-            params = {**msgspec.to_builtins(self._source), "progressToken": TOKENS["progressToken"]}
-            result = engine.call("download", msgspec.json.encode(params), self.shared)
+            result = engine.call("download", msgspec.json.encode(self._source), self.shared)
         finally:
             engine.stop()
         with self._changed:
@@ -116,13 +115,13 @@ class _Download:
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
-        """It is over; tell those who wait."""
+        """Give the waiting callers an error."""
         with self._changed:
             self._error = error
             self._changed.notify_all()
 
     def outcome(self, caller: Caller) -> Json:
-        """Wait, and return or raise what came of it; raises cancelled for this caller alone."""
+        """Wait for the result or error; a cancelled caller alone gets the error cancelled."""
         caller.on_cancel(self._reconsider)
         try:
             with self._changed:
@@ -139,12 +138,12 @@ class _Download:
             caller.on_cancel(None)
 
     def resident(self) -> int:
-        """Resident memory of its process, in bytes."""
+        """Resident memory of the process, in bytes."""
         engine = self._engine
         return memory.resident(engine.pid) if engine and engine.alive else 0
 
     def close(self) -> None:
-        """End its process."""
+        """End the process."""
         if self._engine:
             self._engine.stop(_POLL_SECONDS)
 
@@ -153,7 +152,7 @@ class _Download:
             return [caller for caller in self._callers if not caller.cancelled]
 
     def _reconsider(self, by: CancelledBy) -> None:
-        """Somebody was cancelled: stop when nobody is left."""
+        """A caller was cancelled: stop if it was the last."""
         with self._changed:
             if not self._waiting():
                 self.shared.stop(by)

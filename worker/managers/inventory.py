@@ -1,11 +1,11 @@
-"""What models there are: known, cached, loaded, or several of these."""
+"""The models that the worker knows, has cached or has loaded, for `models/list`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from protocol.models import ListModelsResult, ModelRow
-from worker.managers.model import TASKS, Model
+from worker.managers.model import Model
 from worker.managers.resolve import catalogued_model, weights
 from worker.models import catalogue
 
@@ -15,11 +15,9 @@ if TYPE_CHECKING:
     from worker.managers.pool import ModelPool
 
 
-def inventory(
-    params: ListModelsParams, cache: CacheResult, managers: ModelPool
-) -> ListModelsResult:
-    """The answer to `models/list`: the catalogue, then what else is cached or loaded."""
-    loaded = managers.loaded()
+def inventory(params: ListModelsParams, cache: CacheResult, pool: ModelPool) -> ListModelsResult:
+    """The result of `models/list`: the catalogue, then other models that are cached or loaded."""
+    loaded = pool.loaded()
     cached = {each.repository: each for each in cache.models}
 
     def row(place: str, model: Model | None, entry: catalogue.Entry | None) -> ModelRow:
@@ -30,7 +28,7 @@ def inventory(
             repository=None if model and model.source is None else place,
             languages=list(entry.languages) if entry else [],
             size_on_disk=found.size if found else model and weights(model),
-            size_in_memory=model and managers.expected_memory(model),
+            size_in_memory=model and pool.expected_memory(model),
             licence=entry.licence if entry else None,
             gated=entry.gated if entry else None,
             cached=found is not None and found.complete,
@@ -41,7 +39,7 @@ def inventory(
 
     rows = [row(entry.repository, catalogued_model(entry), entry) for entry in catalogue.ENTRIES]
     known = {entry.repository for entry in catalogue.ENTRIES}
-    at_work = {_place(model): model for model, _ in loaded if model.kind in TASKS}
+    at_work = {_place(model): model for model, _ in loaded if not model.helper}
     others = dict.fromkeys([*cached, *at_work])
     rows += [row(place, at_work.get(place), None) for place in others if place not in known]
     return ListModelsResult(
@@ -51,13 +49,13 @@ def inventory(
             if params.task in (None, each.task)
             and (each.cached or each.loaded or not params.cached_only)
         ],
-        helpers=[each for model, each in loaded if model.kind not in TASKS],
+        helpers=[each for model, each in loaded if model.helper],
         cache_directory=cache.directory,
         free_disk=cache.free_disk,
-        memory=managers.memory_info(),
+        memory=pool.memory_info(),
     )
 
 
 def _place(model: Model) -> str:
-    """What tells models apart here: the repository, or the directory as it was named."""
+    """What identifies a model here: its repository, or its directory as the client named it."""
     return model.source.repository if model.source else model.name

@@ -1,4 +1,4 @@
-"""How much memory there is, who holds it, and what a model will need."""
+"""Memory of the machine, its CUDA devices and processes, and estimates of what models need."""
 
 from __future__ import annotations
 
@@ -7,39 +7,30 @@ import time
 from functools import cache
 from typing import Final, NamedTuple
 
+from worker.models.families import FAMILIES
+
 _MB: Final = 1_000_000
 RESERVE: Final = 128 * _MB
-"""Memory that is left to others."""
+"""Bytes that stay free for other programs."""
 _SMI_SECONDS: Final = 5.0
 _SMI_FRESH_SECONDS: Final = 1.0
 
-# Resident memory of an engine's process beside the weights, and bytes of memory a byte of
-# weights on disk, at the highest while it loads and works. Measured on Linux; what is measured
-# at run time replaces the first.
-_BASE: Final = {
-    "audio": 90 * _MB,
-    "hub": 60 * _MB,
-    "whisper": 220 * _MB,
-    "whisperx": 1250 * _MB,
-    "alignment": 800 * _MB,
-    "diarization": 1150 * _MB,
-}
-_FACTOR: Final = {"auto": 1.0, "int8": 1.0, "int8_float32": 1.0, "float32": 3.0, "default": 2.5}
 _USUAL_FACTOR: Final = 1.5
+"""Bytes of memory per byte of weights, unless the family has a factor of its own."""
 _UNKNOWN_WEIGHTS: Final = 500 * _MB
 _CUDA_CONTEXT: Final = 500 * _MB
 
 
 class Estimate(NamedTuple):
-    """What a model is expected to need at the highest, in bytes."""
+    """Bytes that a model is expected to need at its highest."""
 
     system: int
     device: int
-    """Of a CUDA device; 0 where it runs on the CPU."""
+    """Memory of a CUDA device; 0 on the CPU."""
 
 
 class SystemMemory(NamedTuple):
-    """Memory of the machine, or of the container when that has less. In bytes."""
+    """Memory of the machine, or of its container if that has less. In bytes."""
 
     total: int
     available: int
@@ -55,23 +46,24 @@ class DeviceMemory(NamedTuple):
 def estimate(
     kind: str, weights: int | None, compute_type: str, on_device: bool, base: int | None
 ) -> Estimate:
-    """What an engine with a model of so many bytes of `weights` is expected to need.
+    """What an engine needs for a model with `weights` bytes of weights; None if unknown.
 
-    `base` is what was measured for this kind of engine, weights apart.
+    `base` is what engines of this kind were seen to need without weights; None if not measured.
     """
     held = _UNKNOWN_WEIGHTS if weights is None else weights
-    factor = _FACTOR.get(compute_type, _USUAL_FACTOR)
-    base = _BASE.get(kind, 0) if base is None else base
+    family = FAMILIES[kind]
+    base = family.base if base is None else base
     if on_device:
         # The weights pass through the process on their way to the device.
         return Estimate(base + held, round(_CUDA_CONTEXT + _USUAL_FACTOR * held))
-    return Estimate(base + round(factor * held), 0)
+    return Estimate(base + round(family.factors.get(compute_type, _USUAL_FACTOR) * held), 0)
 
 
 def base_of(kind: str, weights: int | None, compute_type: str, measured: int) -> int:
-    """What a measurement says of this kind of engine, weights apart."""
-    factor = _FACTOR.get(compute_type, _USUAL_FACTOR)
-    return max(_BASE.get(kind, 0) // 4, measured - round(factor * (weights or 0)))
+    """What engines of this kind need without weights, from `measured` bytes of one with them."""
+    family = FAMILIES[kind]
+    factor = family.factors.get(compute_type, _USUAL_FACTOR)
+    return max(family.base // 4, measured - round(factor * (weights or 0)))
 
 
 def system() -> SystemMemory:
@@ -89,7 +81,7 @@ def system() -> SystemMemory:
 
 
 def resident(pid: int) -> int:
-    """Resident memory of a process, in bytes; 0 when it is gone."""
+    """Resident memory of a process, in bytes; 0 if it has ended."""
     import psutil
 
     try:
@@ -106,19 +98,19 @@ def own() -> int:
 
 
 class Devices:
-    """CUDA devices, as the driver's own program tells of them: nothing native is loaded here."""
+    """Memory of CUDA devices according to nvidia-smi, so that no native library is loaded here."""
 
     def __init__(self) -> None:
         self._memory: tuple[float, list[list[int]]] = (-math.inf, [])
         self._held: tuple[float, list[list[int]]] = (-math.inf, [])
 
     def memory(self) -> list[DeviceMemory]:
-        """Of each device, by its index; empty without a driver."""
+        """Memory per device, by index; empty without a driver."""
         self._memory = self._fresh(self._memory, "--query-gpu=memory.total,memory.free")
         return [DeviceMemory(row[0] << 20, row[1] << 20) for row in self._memory[1]]
 
     def held(self) -> dict[int, int]:
-        """Bytes that processes hold on devices, by process id."""
+        """Bytes that each process holds on all devices together, by process id."""
         self._held = self._fresh(self._held, "--query-compute-apps=pid,used_memory")
         held: dict[int, int] = {}
         for pid, mebibytes in self._held[1]:
@@ -128,7 +120,7 @@ class Devices:
     def _fresh(
         self, known: tuple[float, list[list[int]]], query: str
     ) -> tuple[float, list[list[int]]]:
-        """What is known, asked again when it is old: when, and what."""
+        """`known`, a time and rows, or a new answer to `query` if that is too old."""
         now = time.monotonic()
         if not _nvidia_smi() or now - known[0] < _SMI_FRESH_SECONDS:
             return known
@@ -155,7 +147,7 @@ class Devices:
 
 @cache
 def _nvidia_smi() -> str:
-    """The path of the driver's program; empty where there is none."""
+    """Path of the driver's program; empty if there is none."""
     import shutil
 
     return shutil.which("nvidia-smi") or ""

@@ -1,4 +1,4 @@
-"""From what a request says of a model to the model that it means."""
+"""Resolves the model options of a request to a `Model`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from worker.engines.contract import (
 )
 from worker.managers.model import Model
 from worker.models import catalogue
-from worker.system.paths import is_utf8, local
+from worker.models.families import RECOGNISERS
+from worker.system.paths import from_wire, is_utf8
 
 if TYPE_CHECKING:
     from protocol.models import LoadModelParams, ModelChoice, Task
 
-_KINDS = {"faster-whisper": "whisper", "whisperx": "whisperx"}
-
 
 def recognition_model(params: ModelParams, engine: str, download: bool) -> Model:
-    """The Whisper model that a request names."""
+    """The recognition model that a request names."""
     load = LoadParams(
         model=absolute(params.model),
         revision=params.revision,
@@ -38,11 +37,11 @@ def recognition_model(params: ModelParams, engine: str, download: bool) -> Model
         threads=params.threads,
     )
     source = _source("recognition", load.model, load.revision)
-    return _model(_KINDS[engine], params.model, load, source, download, load.compute_type)
+    return _model(engine, params.model, load, source, download, load.compute_type)
 
 
 def alignment_model(options: AlignmentOptions, language: str, download: bool) -> Model:
-    """The model that aligns `language`; `download` holds where the options leave it open."""
+    """The model that aligns `language`; `download` applies if the options leave it open."""
     load = LoadAlignmentParams(
         model=absolute(options.model or catalogue.aligner(language)),
         revision=options.revision,
@@ -57,7 +56,7 @@ def alignment_model(options: AlignmentOptions, language: str, download: bool) ->
 
 
 def diarization_model(options: DiarizationOptions, download: bool) -> Model:
-    """The diarization pipeline; `download` holds where the options leave it open."""
+    """The diarization pipeline; `download` applies if the options leave it open."""
     load = LoadDiarizationParams(
         model=absolute(options.model),
         revision=options.revision,
@@ -86,7 +85,7 @@ def model_to_load(params: LoadModelParams) -> Model:
             threads=params.threads,
             **where,  # type: ignore[arg-type]
         )
-        return recognition_model(wanted, params.engine or "faster-whisper", params.download)
+        return recognition_model(wanted, params.engine or RECOGNISERS[0], params.download)
     _refuse(params, "engine", "compute_type", "threads")
     where["allow_pickle"] = params.allow_pickle
     if params.task == "alignment":
@@ -99,7 +98,7 @@ def model_to_load(params: LoadModelParams) -> Model:
 
 
 def hub_model(choice: ModelChoice) -> FetchParams:
-    """Where on the hub a model comes from. Raises `RpcError` for what is none of its models."""
+    """Where on the hub a model comes from. Raises `RpcError` for a directory or unknown name."""
     name = choice.model
     if name is None and choice.task == "recognition":
         name = ModelParams().model
@@ -110,16 +109,16 @@ def hub_model(choice: ModelChoice) -> FetchParams:
     if source is None:
         raise RpcError(
             "invalid_params",
-            f"{name} is a directory: the worker neither fetches nor deletes those.",
+            f"{name} is a directory: the worker neither downloads nor removes directories.",
             path="$.model",
         )
     return source
 
 
 def catalogued_model(entry: catalogue.Entry) -> Model:
-    """A model of the catalogue with the usual options."""
+    """A model of the catalogue, with default options."""
     if entry.task == "recognition":
-        return recognition_model(ModelParams(model=entry.name), "faster-whisper", False)
+        return recognition_model(ModelParams(model=entry.name), RECOGNISERS[0], False)
     if entry.task == "alignment":
         options = AlignmentOptions(model=entry.name)
         return alignment_model(options, entry.languages[0], download=False)
@@ -127,7 +126,7 @@ def catalogued_model(entry: catalogue.Entry) -> Model:
 
 
 def goes_by(model: Model, task: Task | None, name: str | None) -> bool:
-    """Whether a model is for `task` and is called `name`; None stands for any."""
+    """Whether a model is for `task` and has this name, hub id or directory; None matches any."""
     if name is not None:
         repository = model.source.repository if model.source else None
         if name not in (model.name, repository) and absolute(name) != absolute(model.name):
@@ -136,11 +135,11 @@ def goes_by(model: Model, task: Task | None, name: str | None) -> bool:
 
 
 def absolute(name: str) -> str:
-    """A directory as an absolute path; any other name as it is.
+    """The absolute path if `name` is a directory; else `name` unchanged.
 
-    Raises `RpcError` for a directory whose path is not UTF-8: the engines' libraries take no other.
+    Raises `RpcError` for a path that is not UTF-8: the engines' libraries accept no other.
     """
-    path = Path(local(name))
+    path = Path(from_wire(name))
     if not path.is_dir():
         return name
     if not is_utf8(str(path)):
@@ -154,20 +153,20 @@ def absolute(name: str) -> str:
 
 
 def weights(model: Model) -> int | None:
-    """Bytes of a model's weights on disk, as far as that is known without reading them."""
+    """Bytes of a model's weights on disk; None where the catalogue does not know them."""
     load = msgspec.json.decode(model.params or b"{}")
     name = load.get("model")
     if name is None:
         return 0
     if model.source is None:
-        files = Path(local(name)).glob("**/*")
+        files = Path(from_wire(name)).glob("**/*")
         return sum(file.stat().st_size for file in files if file.is_file())
     entry = catalogue.find(name)
     return entry.size if entry else None
 
 
 def _source(task: Task, name: str, revision: str | None) -> FetchParams | None:
-    if Path(local(name)).is_dir():
+    if Path(from_wire(name)).is_dir():
         return None
     repository = catalogue.repository(task, name)
     return FetchParams(task=task, name=name, repository=repository, revision=revision)
@@ -178,7 +177,7 @@ def _language(choice: ModelChoice) -> str:
         if choice.model is None:
             raise RpcError(
                 "invalid_params",
-                "Name an alignment model, or the language whose usual one is meant.",
+                "Name an alignment model, or a language to get its default model.",
                 path="$.language",
             )
         entry = catalogue.find(choice.model)
@@ -196,7 +195,7 @@ def _refuse(params: LoadModelParams, *names: str) -> None:
             )
             raise RpcError(
                 "invalid_params",
-                f"{wire} is no option of a model for {params.task}.",
+                f"{wire} is not an option of a model for {params.task}.",
                 path=f"$.{wire}",
             )
 

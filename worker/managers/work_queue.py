@@ -1,4 +1,4 @@
-"""The queue of work for an engine: whose turn is next, and how those who wait learn the outcome."""
+"""Work queued for an engine: which item is next, and how the caller that waits gets its result."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OVERTAKING: Final = 4
-"""So many interactive turns may be taken before one of a batch that waits."""
+"""How many interactive items may go before one of a batch that waits."""
 
 
 class WorkItem(Generic[T]):
-    """Work that somebody waits for, and may take back until it has begun."""
+    """Work that a caller waits for, and may withdraw until it has begun."""
 
-    told = True
-    """Whether the caller is told of what comes before the turn."""
+    hears_of_load = True
+    """Whether the caller gets progress of a load before its own work begins."""
     priority: Priority = "interactive"
 
     def __init__(self, caller: Caller, work: Callable[[], T], *, download: bool = False) -> None:
         self.caller = caller
         self.download = download
-        """Its model may be fetched."""
-        self.asked_at = time.monotonic()
+        """The worker may fetch the model."""
+        self.queued_at = time.monotonic()
         self.result: list[T] = []
-        """What came of it, when it was done without an error."""
+        """Holds the result, once the work has ended without an error."""
         self.error: BaseException | None = None
         self._work = work
         self._lock = threading.Lock()
         self._begun = False
-        self._done = threading.Event()
+        self._settled = threading.Event()
 
-    def take(self) -> None:
-        """Do it, unless it was taken back."""
+    def do(self) -> None:
+        """Do the work, unless it was withdrawn."""
         with self._lock:
-            if self._done.is_set():
+            if self._settled.is_set():
                 return
             self._begun = True
         try:
@@ -52,29 +52,29 @@ class WorkItem(Generic[T]):
             self.error = error
 
     def settle(self) -> None:
-        """Tell whoever waits that it is over."""
-        self._done.set()
+        """Wake the caller that waits in `outcome`."""
+        self._settled.set()
 
     def withdraw(self, by: CancelledBy) -> None:
-        """Take it back: whoever waits is told that it was cancelled."""
+        """Drop the work if it has not begun: its caller gets the error cancelled."""
         with self._lock:
             if not self._begun:
                 self.error = cancelled(by)
-                self._done.set()
+                self._settled.set()
 
     def outcome(self) -> T:
-        """Wait, and return or raise what came of it."""
-        self._done.wait()
+        """Wait, then return the result or raise the error."""
+        self._settled.wait()
         if self.error:
             raise self.error
         return self.result[0]
 
 
 class WorkQueue(Generic[T]):
-    """Things that wait for their turn: interactive ones first, each kind in the order it came.
+    """Interactive items first, then those of batches; each in the order in which they came.
 
-    A job has one turn at a time in the queue and goes to its end with the next, so that jobs of
-    the same kind go on side by side. A batch that waits gets every fifth turn. Not thread-safe.
+    A job has one item at a time in the queue and queues the next when that is done, so that jobs
+    of the same priority take turns. A batch that waits gets every fifth turn. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -90,11 +90,11 @@ class WorkQueue(Generic[T]):
         yield from self._batch
 
     def put(self, item: T, priority: Priority) -> None:
-        """Let it wait."""
+        """Add an item."""
         (self._batch if priority == "batch" else self._interactive).append(item)
 
     def get(self) -> T:
-        """Take who is next; raises IndexError when nobody waits."""
+        """Remove and return the next item; raises IndexError when the queue is empty."""
         overtakes = bool(self._interactive) and self._overtaken < OVERTAKING
         if overtakes or not self._batch:
             self._overtaken += bool(self._batch)
@@ -104,9 +104,9 @@ class WorkQueue(Generic[T]):
 
     @property
     def interactive(self) -> int:
-        """How many interactive ones wait."""
+        """How many interactive items wait."""
         return len(self._interactive)
 
     def get_interactive(self) -> T | None:
-        """Take the next interactive one, if there is one."""
+        """Remove and return the next interactive item; None when there is none."""
         return self._interactive.popleft() if self._interactive else None

@@ -1,4 +1,4 @@
-"""The work methods on this machine: what works on it, and what there is to compute on."""
+"""The methods on this machine, `environment/…`: what works on it, and its compute devices."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from worker.system.log import Log
 
 
-class ProbeWork:
-    """Serves `environment/…`. `token_variables` gives what tells the hub's client the token."""
+class EnvironmentMethods:
+    """Serves `environment/…`. `token_variables` returns the variables that hold the hub's token."""
 
     def __init__(self, token_variables: Callable[[], Mapping[str, str]], log: Log) -> None:
         self._token_variables = token_variables

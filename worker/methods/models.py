@@ -1,4 +1,4 @@
-"""The work methods on models themselves: list, download, load, unload, remove."""
+"""The methods on models themselves: `models/…` and `hub/whoami`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 from protocol.errors import RpcError
 from worker.managers.pool import ModelPool
 from worker.methods.recordings import work_method
+from worker.models.families import TASKS
 from worker.session.job import Job, Json, Later
 from worker.session.lane import Method, answer_aside, as_json
 
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
         UnloadModelParams,
         WhoAmIParams,
     )
-    from worker.engines.contract import FetchParams
+    from worker.engines.contract import EngineParams, FetchParams
     from worker.system.log import Log
 
 
-class ModelWork:
-    """Serves requests about models. Each leaves the lane for a thread that may wait."""
+class ModelMethods:
+    """Serves requests about models. Each leaves its lane for a thread that may wait."""
 
-    def __init__(self, managers: ModelPool, log: Log) -> None:
-        self._managers = managers
+    def __init__(self, pool: ModelPool, log: Log) -> None:
+        self._pool = pool
         self._log = log
 
     def methods(self) -> dict[str, Method]:
@@ -54,9 +55,9 @@ class ModelWork:
 
         def answer(chunks: Json) -> Json:
             cache = msgspec.json.decode(b"".join(chunks), type=CacheResult)
-            return as_json(inventory(params, cache, self._managers))
+            return as_json(inventory(params, cache, self._pool))
 
-        return self._ask_hub(job, "Listing models", "cached", b"{}", answer)
+        return self._ask_hub(job, "Listing models", "cached", answer=answer)
 
     def download(self, job: Job, params: DownloadModelParams) -> Later:
         """Serve `models/download`."""
@@ -66,7 +67,7 @@ class ModelWork:
         return answer_aside(
             job,
             f"Downloading {source.name}",
-            lambda: self._managers.downloads.fetch(job, source),
+            lambda: self._pool.downloads.fetch(job, source),
             self._log,
         )
 
@@ -76,12 +77,12 @@ class ModelWork:
         from worker.managers.resolve import model_to_load
 
         model = model_to_load(params)
-        lease = self._managers.lease(model, keep_alive=params.keep_alive)
+        lease = self._pool.lease(model, keep_alive=params.keep_alive)
 
         def work() -> Json:
             job.begin(f"Loading {model.name}")
             seconds = lease.load(job)
-            lease.give_back()  # so that it tells when it will expire
+            lease.give_back()  # so that the description says when the model expires
             return as_json(
                 LoadModelResult(
                     model=lease.describe(),
@@ -95,16 +96,15 @@ class ModelWork:
     def unload(self, job: Job, params: UnloadModelParams) -> Later:
         """Serve `models/unload`."""
         from protocol.models import UnloadModelResult
-        from worker.managers.model import TASKS
         from worker.managers.resolve import goes_by
 
         def work() -> Json:
-            unloaded = self._managers.unload(
+            unloaded = self._pool.unload(
                 job,
                 lambda model: goes_by(model, params.task, params.model),
                 params.when_busy,
             )
-            models = [each for each in unloaded if each.task in TASKS.values()]
+            models = [each for each in unloaded if each.task in TASKS]
             freed = sum(each.memory or 0 for each in unloaded)
             return as_json(UnloadModelResult(unloaded=models, freed_memory=freed))
 
@@ -116,16 +116,16 @@ class ModelWork:
 
         source = hub_model(params)
         self._refuse_in_use(source)
-        return self._ask_hub(job, f"Removing {source.name}", "remove", msgspec.json.encode(source))
+        return self._ask_hub(job, f"Removing {source.name}", "remove", source)
 
     def who_am_i(self, job: Job, params: WhoAmIParams) -> Later:
         """Serve `hub/whoami`."""
-        return self._ask_hub(job, "Asking the hub", "whoami", b"{}")
+        return self._ask_hub(job, "Asking the hub", "whoami")
 
     def _refuse_in_use(self, source: FetchParams) -> None:
-        """Raise model_busy for a model that is loaded or on its way."""
+        """Raise model_busy for a model that is loaded or being downloaded."""
         repository = source.repository
-        for model, _ in self._managers.loaded():
+        for model, _ in self._pool.loaded():
             if model.source and model.source.repository == repository:
                 raise RpcError(
                     "model_busy",
@@ -133,7 +133,7 @@ class ModelWork:
                     remedy="Unload it first, with models/unload.",
                     model=model.name,
                 )
-        if self._managers.downloads.fetching(repository):
+        if self._pool.downloads.fetching(repository):
             raise RpcError(
                 "model_busy",
                 f"The model {source.name} is being downloaded.",
@@ -146,17 +146,17 @@ class ModelWork:
         job: Job,
         title: str,
         method: str,
-        params: bytes,
+        request: EngineParams | None = None,
         answer: Callable[[Json], Json] = lambda chunks: chunks,
     ) -> Later:
-        """Have the hub's engine answer."""
+        """Let the hub's engine answer the job, by way of `answer`."""
+        from worker.engines.contract import EngineParams
         from worker.managers.model import HUB
 
-        lease = self._managers.lease(HUB)
+        lease = self._pool.lease(HUB)
 
         def work() -> Json:
             job.begin(title)
-            lease.load(job)
-            return answer(lease.call(job, method, params))
+            return answer(lease.perform(job, method, request or EngineParams()))
 
         return lease.answer(job, work)

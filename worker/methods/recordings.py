@@ -1,12 +1,13 @@
-"""The work methods on recordings: what each asks of the model managers."""
+"""The methods on recordings: `transcribe`, `align`, `diarize` and `export`."""
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -17,39 +18,45 @@ from worker.session.lane import Method, typed
 
 if TYPE_CHECKING:
     from protocol.alignment import AlignParams
+    from protocol.detection import DetectLanguageParams, DetectSpeechParams
     from protocol.diarization import DiarizeParams
     from protocol.transcript import ExportParams, ExportResult
     from protocol.transcription import TranscribeParams
-    from worker.engines.contract import Source
+    from worker.engines.contract import EngineParams, Source
     from worker.managers.model import Model
     from worker.pipeline.queue import Pipelines
     from worker.session.job import Job, Json, Later
     from worker.system.log import Log
 
-# Any of these makes `transcribe` more than one engine's work.
+    _Audio = AlignParams | DiarizeParams | DetectSpeechParams | DetectLanguageParams
+    _EngineWork = TranscribeParams | _Audio
+
+# With any of these, `transcribe` needs more than the recognition engine.
 _PIPELINE_PARAMS = frozenset(
     {"align", "diarize", "channelSpeakers", "formats"}
     | {"outputDir", "name", "overwrite", "formatOptions"}
 )
 
 
-class Work:
-    """Serves requests that take long. Each method looks at its params and leaves the rest to a
-    manager's thread, so that none stands behind another's work."""
+class RecordingMethods:
+    """Serves requests about recordings. A method checks its params and leaves the work to the
+    thread of a model's manager, so that no request waits behind another's work."""
 
-    def __init__(self, managers: ModelPool, log: Log) -> None:
-        self._managers = managers
+    def __init__(self, pool: ModelPool, log: Log) -> None:
+        self._pool = pool
         self._log = log
         self._pipelines: dict[int | None, Pipelines] = {}
         """By CUDA device, or None for the CPU: each runs a few jobs side by side."""
         self._lock = threading.Lock()
 
     def engine_methods(self) -> dict[str, Method]:
-        """For a lane that they leave at once: engines do the work."""
+        """For a lane that they leave at once, because engines do the work."""
         return {
             "transcribe": work_method("transcribe", self.transcribe),
             "align": work_method("align", self.align),
             "diarize": work_method("diarize", self.diarize),
+            "detectSpeech": work_method("detectSpeech", self.detect_speech),
+            "detectLanguage": work_method("detectLanguage", self.detect_language),
         }
 
     def export_methods(self) -> dict[str, Method]:
@@ -57,28 +64,30 @@ class Work:
         return {"export": work_method("export", _export)}
 
     def transcribe(self, job: Job, params: TranscribeParams) -> Later:
-        """Serve `transcribe`: by the engine alone, or by a pipeline of several."""
-        from protocol.params import given_names
+        """Serve `transcribe`: with one engine, or with a pipeline of several."""
         from worker.audio import check_file
+        from worker.engines.contract import EngineTranscribeParams
         from worker.managers.resolve import recognition_model
 
         check_file(params.audio)
-        given = given_names(job.params)
-        if given & _PIPELINE_PARAMS:
+        if job.given & _PIPELINE_PARAMS:
             _refuse_contradictions(params)
             return self._start_pipeline(job, params)
 
-        request = {"request": msgspec.Raw(job.params), "given": sorted(given)}
         model = recognition_model(params, params.engine, params.download)
+        # The client's own bytes: the engine decodes them, so that nothing is encoded again.
+        request = EngineTranscribeParams(
+            request=cast("TranscribeParams", msgspec.Raw(job.params)), given=sorted(job.given)
+        )
         return self._ask(job, params, model, "Transcribing", request)
 
     def align(self, job: Job, params: AlignParams) -> Later:
         """Serve `align`."""
         from protocol.alignment import AlignmentOptions, SegmentText
-        from worker.audio import check_file
+        from worker.engines.contract import EngineAlignParams
         from worker.managers.resolve import alignment_model
 
-        check_file(params.audio)
+        source = _source(params)
         if (params.segments is None) == (params.text is None):
             raise RpcError("invalid_params", "Give either segments or text.", path="$.segments")
         options = _narrowed(params, AlignmentOptions)
@@ -87,77 +96,86 @@ class Work:
         if segments is None:
             segments = [SegmentText(text=params.text or "")]
 
-        request = {
-            "source": _source(params),
-            "segments": segments,
-            "language": language,
-            "options": options,
-        }
         model = alignment_model(options, language, download=False)
+        request = EngineAlignParams(
+            source=source, segments=segments, language=language, options=options
+        )
         return self._ask(job, params, model, "Aligning", request)
 
     def diarize(self, job: Job, params: DiarizeParams) -> Later:
         """Serve `diarize`."""
         from protocol.diarization import DiarizationOptions
-        from worker.audio import check_file
+        from worker.engines.contract import EngineDiarizeParams
         from worker.managers.resolve import diarization_model
 
-        check_file(params.audio)
+        source = _source(params)
         options = _narrowed(params, DiarizationOptions)
 
-        request = {"source": _source(params), "options": options}
         model = diarization_model(options, download=False)
+        request = EngineDiarizeParams(source=source, options=options)
         return self._ask(job, params, model, "Diarizing", request)
 
-    def close(self) -> None:
-        """End the engines."""
-        self._managers.close()
+    def detect_speech(self, job: Job, params: DetectSpeechParams) -> Later:
+        """Serve `detectSpeech`."""
+        from worker.engines.contract import EngineDetectSpeechParams
+        from worker.managers.model import AUDIO
+
+        request = EngineDetectSpeechParams(source=_source(params), parameters=params.vad_parameters)
+        return self._ask(job, params, AUDIO, "Detecting speech in", request)
+
+    def detect_language(self, job: Job, params: DetectLanguageParams) -> Later:
+        """Serve `detectLanguage`."""
+        from worker.engines.contract import EngineDetectLanguageParams
+        from worker.managers.resolve import recognition_model
+
+        request = EngineDetectLanguageParams(
+            source=_source(params), model=params.model, windows=params.windows
+        )
+        model = recognition_model(params, "faster-whisper", params.download)
+        return self._ask(job, params, model, "Detecting the language of", request)
 
     def _ask(
-        self,
-        job: Job,
-        params: TranscribeParams | AlignParams | DiarizeParams,
-        model: Model,
-        doing: str,
-        request: dict[str, Any],
+        self, job: Job, params: _EngineWork, model: Model, doing: str, request: EngineParams
     ) -> Later:
-        """Have the engine of `model` answer."""
-        lease = self._managers.lease(model, priority=params.priority, keep_alive=params.keep_alive)
+        """Let the engine of `model` answer the job; its method has the job's, in snake case."""
+        lease = self._pool.lease(model, priority=params.priority, keep_alive=params.keep_alive)
 
         def work() -> Json:
-            queued = time.monotonic() - job.accepted_at
+            request.queue_seconds = time.monotonic() - job.accepted_at
             job.begin(f"{doing} {os.path.basename(params.audio)}")
-            asked = {
-                **request,
-                "loadSeconds": lease.load(job),
-                "queueSeconds": queued,
-                "progressToken": msgspec.Raw(job.progress_token or b"null"),
-                "partialResultToken": msgspec.Raw(job.partial_token or b"null"),
-            }
-            return lease.call(job, job.method, msgspec.json.encode(asked))
+            method = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", job.method)
+            return lease.perform(job, method, request)
 
         return lease.answer(job, work)
 
     def _start_pipeline(self, job: Job, params: TranscribeParams) -> Later:
         from worker.pipeline.queue import Pipelines
 
-        device = self._managers.cuda_device(params.device, params.device_index)
+        device = self._pool.cuda_device(params.device, params.device_index)
         with self._lock:
-            pipelines = self._pipelines.setdefault(device, Pipelines(self._managers, self._log))
+            pipelines = self._pipelines.setdefault(device, Pipelines(self._pool, self._log))
         return pipelines.start(job, params)
 
 
 def work_method(name: str, function: Callable[[Job, Any], Any]) -> Method:
-    """A method of a lane, with the params that the contract has under its name."""
+    """A method of a lane; the protocol has the type of its params under its name."""
     return typed(function, lambda: methods.REQUESTS[name].params_type)
 
 
 def _export(job: Job, params: ExportParams) -> ExportResult:
     """Serve `export`, which needs no engine."""
-    from worker.formats.export import export  # with the first of them
+    from worker.formats.export import export  # with the first request
 
     job.begin("Exporting")
-    return export(job, params)
+    return export(
+        job,
+        params.transcript,
+        params.formats,
+        params.options,
+        name=params.name,
+        output_dir=params.output_dir,
+        overwrite=params.overwrite,
+    )
 
 
 def _refuse_contradictions(params: TranscribeParams) -> None:
@@ -167,17 +185,20 @@ def _refuse_contradictions(params: TranscribeParams) -> None:
         if given:
             raise RpcError(
                 "invalid_params",
-                f"channelSpeakers takes each channel for a speaker: it cannot go with {name}.",
+                f"channelSpeakers takes each channel for one speaker: it excludes {name}.",
                 path=f"$.{name}",
             )
 
 
 def _narrowed(params: Any, type_: Any) -> Any:
-    """The fields of `params` that `type_` has, as such."""
+    """A `type_` with those fields of `params` that it has."""
     return type_(**{name: getattr(params, name) for name in type_.__struct_fields__})
 
 
-def _source(params: AlignParams | DiarizeParams) -> Source:
+def _source(params: _Audio) -> Source:
+    """The part of a recording that an engine decodes. Raises `RpcError` where it cannot be read."""
+    from worker.audio import check_file
     from worker.engines.contract import Source
 
+    check_file(params.audio)
     return Source(path=params.audio, channel=params.channel, start=params.start, end=params.end)

@@ -1,8 +1,8 @@
-"""The models that have names: where they lie on the hub, what they know, how large they are.
+"""The models that clients can name: their hub repository, languages, size, licence and gate.
 
-Names are those of faster-whisper and whisperx, which a test holds this table to; it is written
-out here so that neither has to be imported to know them. Sizes are of the published weights, in
-bytes, rounded; licences and gates as their pages state them, None where we do not know.
+Names are those of faster-whisper and whisperx; a test compares the tables. They are copied here so
+that nothing has to import those packages to know them. Sizes are those of the published weights,
+rounded; licences and gates are as the model pages state them, None where unknown.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _MB: Final = 1_000_000
 
 
 class Entry(NamedTuple):
-    """A model that has a name here."""
+    """A model that clients can name."""
 
     task: Task
     name: str
     repository: str
-    """A hub id, or `torchaudio/NAME` for a bundle of torchaudio's."""
+    """A hub id, or `torchaudio/NAME` for one of torchaudio's bundles."""
     languages: tuple[str, ...]
-    """Codes; empty where the model does not care."""
+    """Language codes; empty if the model works for any language."""
     size: int
-    """Of its weights on disk, in bytes."""
+    """Bytes of its weights on disk."""
     licence: str | None
     gated: bool = False
 
@@ -45,7 +45,7 @@ _CODES: Final = (
     "ur uz vi yi yo zh yue"
 )
 WHISPER_LANGUAGES: Final = tuple(_CODES.split())
-"""Codes of the languages that Whisper knows."""
+"""Codes of the languages that Whisper recognises."""
 
 _SYSTRAN = "Systran/faster-whisper-"
 _DISTIL = "Systran/faster-distil-whisper-"
@@ -73,7 +73,7 @@ _WHISPER: Final = (  # name, repository, MB
 )
 
 _VOXPOPULI = "VOXPOPULI_ASR_BASE_10K_"
-_BUNDLES: Final = {  # torchaudio's, by language: name, file, licence
+_BUNDLES: Final = {  # torchaudio's default per language: name, file, licence
     "en": ("WAV2VEC2_ASR_BASE_960H", "wav2vec2_fairseq_base_ls960_asr_ls960.pth", "mit"),
     **{
         code: (
@@ -84,7 +84,7 @@ _BUNDLES: Final = {  # torchaudio's, by language: name, file, licence
         for code in ("fr", "de", "es", "it")
     },
 }
-_MORE_BUNDLES: Final = {  # that are nobody's usual choice, all for English
+_MORE_BUNDLES: Final = {  # no language's default, all for English: name -> file
     "WAV2VEC2_ASR_BASE_10M": "wav2vec2_fairseq_base_ls960_asr_ll10m.pth",
     "WAV2VEC2_ASR_BASE_100H": "wav2vec2_fairseq_base_ls960_asr_ls100.pth",
     "WAV2VEC2_ASR_LARGE_10M": "wav2vec2_fairseq_large_ls960_asr_ll10m.pth",
@@ -147,7 +147,7 @@ def _entries() -> tuple[Entry, ...]:
             "recognition",
             name,
             repository,
-            # Distilled ones have the tokens of all languages, but were taught English alone.
+            # Distilled models have the tokens of all languages, but were trained on English only.
             ("en",) if name.endswith(".en") or "distil" in name else WHISPER_LANGUAGES,
             megabytes * _MB,
             "mit",
@@ -179,7 +179,7 @@ _BUNDLE_FILES: Final = {**{name: file for name, file, _ in _BUNDLES.values()}, *
 
 
 def find(name: str) -> Entry | None:
-    """The entry of a name."""
+    """The model of that name, if it is in the catalogue."""
     return _BY_NAME.get(name)
 
 
@@ -189,7 +189,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def torchaudio_file(name: str) -> str | None:
-    """The file that torchaudio keeps a bundle's weights in; None for what is no bundle."""
+    """The file in which torchaudio keeps a bundle's weights; None if there is no such bundle."""
     return _BUNDLE_FILES.get(name)
 
 
@@ -198,11 +198,11 @@ def repository(task: Task, name: str) -> str:
     entry = _BY_NAME.get(name)
     if entry and entry.task == task:
         return entry.repository
-    # A name with a single slash that is no directory could be either; the hub id is likelier.
+    # `owner/name` could also mean a missing directory; a hub id is likelier.
     if is_hub_id(name):
         return name
     if task != "recognition" or "/" in name or os.sep in name:
-        raise RpcError("model_not_found", f"There is no model directory {name}.", model=name)
+        raise RpcError("model_not_found", f"The model directory {name} does not exist.", model=name)
     known = sorted(entry.name for entry in ENTRIES if entry.task == task)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
@@ -210,12 +210,12 @@ def repository(task: Task, name: str) -> str:
 
 
 def aligner(language: str) -> str:
-    """whisperX's choice for a language; raises `RpcError` of kind language_unsupported."""
+    """whisperX's default model for a language; raises `RpcError` of kind language_unsupported."""
     if language not in _ALIGNERS:
         raise RpcError(
             "language_unsupported",
-            f"There is no usual alignment model for the language {language}.",
-            remedy="Give a wav2vec2 CTC model of the language, as a hub id or a directory: "
+            f"There is no default alignment model for the language {language}.",
+            remedy="Give a wav2vec2 CTC model for the language, as a hub id or a directory: "
             '"align": {"model": …} in transcribe, "model" in align.',
             language=language,
             known=sorted(_ALIGNERS),

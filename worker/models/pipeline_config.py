@@ -1,4 +1,4 @@
-"""The `config.yaml` of a pyannote.audio pipeline: which other models it names."""
+"""Which other models the `config.yaml` of a pyannote.audio pipeline names."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ ONNX_SUFFIX: Final = ".onnx"
 
 
 def other_models(config: bytes) -> list[tuple[str, str | None]]:
-    """The models that a pipeline of version 3 is made of; later ones bring their parts along."""
+    """(repository, revision) of each model that the pipeline loads from the hub.
+
+    Pipelines of version 3 name several; later ones bring their parts along.
+    """
     import yaml
 
     try:
         values = list(yaml.safe_load(config)["pipeline"]["params"].values())
     except (yaml.YAMLError, KeyError, TypeError, AttributeError):
-        return []  # loading it will tell
+        return []  # loading the pipeline reports what is wrong
     named = [
         value.partition("@")
         for value in values

@@ -1,1 +1,1 @@
-"""The whole job: recognition, alignment and speakers side by side, made into one transcript."""
+"""A whole job: recognition, alignment and diarization side by side, merged into one transcript."""

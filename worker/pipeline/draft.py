@@ -1,18 +1,19 @@
-"""The transcript while it is made: segments first, then their words' times, then speakers."""
+"""The transcript while it is made: segments first, then their words, then speakers."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from protocol.alignment import AlignedSegment
 from protocol.transcription import PartialTranscript, Segment
 
-_SEGMENTS_A_PART = 200
+_SEGMENTS_PER_PARTIAL: Final = 200
 
 
 class Draft:
-    """Segments by their id. Whatever changes is sent as a partial result; from any thread."""
+    """Segments by their id. Sends each change as a partial result; from any thread."""
 
     def __init__(self, send: Callable[[PartialTranscript], None]) -> None:
         self._send = send
@@ -24,15 +25,15 @@ class Draft:
         return len(self._segments)
 
     def add(self, language: str, segments: Iterable[Segment]) -> None:
-        """Take what was recognised."""
+        """Add new segments."""
         with self._lock:
             for segment in segments:
                 self._segments[segment.id] = segment
                 self._languages[segment.id] = language
-            self._tell(segments)
+            self._send_changed(segments)
 
     def align(self, aligned: Iterable[AlignedSegment]) -> None:
-        """Take the words of segments that are there, and their times."""
+        """Give segments of the draft their words, and the times of these."""
         with self._lock:
             changed = []
             for each in aligned:
@@ -43,33 +44,23 @@ class Draft:
                 for word in each.words:
                     word.speaker = segment.speaker
                 changed.append(segment)
-            self._tell(changed)
+            self._send_changed(changed)
 
-    def tell_all(self) -> None:
-        """Send every segment again: their speakers are known."""
+    def send_all(self) -> None:
+        """Send every segment again, now with its speakers."""
         with self._lock:
-            self._tell(self.segments())
+            self._send_changed(self.segments())
 
     def segments(self) -> list[Segment]:
-        """All of them, in the order of their starts."""
+        """All segments, in the order of their starts."""
         return sorted(self._segments.values(), key=lambda segment: (segment.start, segment.id))
 
-    def _tell(self, segments: Iterable[Segment]) -> None:
-        """Send segments, those of one language together."""
+    def _send_changed(self, segments: Iterable[Segment]) -> None:
+        """Send segments; a partial result has one language."""
         by_language: dict[str, list[Segment]] = {}
         for segment in segments:
             by_language.setdefault(self._languages[segment.id], []).append(segment)
         for language, group in by_language.items():
-            for start in range(0, len(group), _SEGMENTS_A_PART):
-                part = group[start : start + _SEGMENTS_A_PART]
+            for start in range(0, len(group), _SEGMENTS_PER_PARTIAL):
+                part = group[start : start + _SEGMENTS_PER_PARTIAL]
                 self._send(PartialTranscript(language=language, segments=part))
-
-
-def order_of_appearance(segments: Sequence[Segment]) -> list[str]:
-    """The speakers, in the order of their first words."""
-    found: dict[str, None] = {}
-    for segment in segments:
-        for speaker in [*(word.speaker for word in segment.words or ()), segment.speaker]:
-            if isinstance(speaker, str):
-                found[speaker] = None
-    return list(found)

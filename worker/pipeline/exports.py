@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from protocol.errors import RpcError
-from protocol.transcript import ExportParams, Transcript
 from protocol.values import Notice
-from worker.session.lane import failure
-from worker.system.paths import local, told, told_name
+from worker.system.paths import from_wire, name_to_wire, to_wire
 
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams, TranscribeResult
     from worker.session.job import Job
-    from worker.system.log import Log
 
-_WITH_FORMATS: Final = ("outputDir", "name", "overwrite", "formatOptions")
+_ONLY_WITH_FORMATS: Final = ("outputDir", "name", "overwrite", "formatOptions")
 
 
-def ignored(params: TranscribeParams, given: Collection[str]) -> list[Notice]:
-    """What was given for files that nobody asked for."""
+def ignored_options(params: TranscribeParams, given: Collection[str]) -> list[Notice]:
+    """Warnings of options for files, where the client asks for no file."""
     if params.formats:
         return []
     return [
@@ -32,57 +27,43 @@ def ignored(params: TranscribeParams, given: Collection[str]) -> list[Notice]:
             option=option,
             message=f"{option} changes nothing without formats.",
         )
-        for option in _WITH_FORMATS
+        for option in _ONLY_WITH_FORMATS
         if option in given
     ]
 
 
-def refuse_taken(params: TranscribeParams) -> None:
-    """Raise export_exists before any work, where files are not to be replaced."""
+def refuse_existing(params: TranscribeParams) -> None:
+    """Before any work, raise export_exists if a file exists that the job may not replace."""
     if not params.formats or params.output_dir is None or params.overwrite:
         return
     from worker.formats.registry import WRITERS
 
     for each in params.formats:
-        path = Path(local(params.output_dir), _name(params) + WRITERS[each].suffix).absolute()
+        path = Path(from_wire(params.output_dir), _name(params) + WRITERS[each].suffix).absolute()
         if path.exists():
-            raise RpcError("export_exists", f"{told(path)} is there already.", path=told(path))
+            there = to_wire(path)
+            raise RpcError("export_exists", f"{there} already exists.", path=there)
 
 
-def add_files(
-    job: Job,
-    params: TranscribeParams,
-    result: TranscribeResult,
-    log: Log,
-    fail: Callable[[RpcError], None],
-) -> None:
-    """Write the transcript in the formats that were asked for, into the result or to files.
-
-    What goes wrong is handed to `fail`: the transcript itself is worth keeping.
-    """
+def add_files(job: Job, params: TranscribeParams, result: TranscribeResult) -> None:
+    """Write the transcript in each of `formats`, to files or into the result."""
     if not params.formats:
         return
     from worker.formats.export import export
 
-    try:
-        exported = export(
-            job,
-            ExportParams(
-                transcript=msgspec.convert(msgspec.to_builtins(result), Transcript),
-                formats=params.formats,
-                output_dir=params.output_dir,
-                name=_name(params),
-                overwrite=params.overwrite,
-                options=params.format_options,
-            ),
-        )
-    except Exception as error:
-        fail(failure(error, job.method, log))
-        return
+    exported = export(
+        job,
+        result,
+        params.formats,
+        params.format_options,
+        name=_name(params),
+        output_dir=params.output_dir,
+        overwrite=params.overwrite,
+    )
     result.files = exported.files
     result.contents = exported.contents
     result.warnings += exported.warnings
 
 
 def _name(params: TranscribeParams) -> str:
-    return params.name or told_name(Path(local(params.audio)).stem)
+    return params.name or name_to_wire(Path(from_wire(params.audio)).stem)

@@ -1,10 +1,10 @@
-"""Who says which word: turns of speakers brought together with a transcript.
+"""Who says which word: assigns the speakers of turns to words and segments.
 
-Two ways. `whisperx` is the whisperx package's `assign_word_speakers`: the speaker whose turns
-overlap a word, or a segment, the longest; nobody where there is no overlap. `nearest` takes the
-turns without overlap, so that an interjection does not take words from whoever goes on speaking,
-gives a word in no turn to the nearest turn (it was said by somebody), and a segment to whoever
-says most of its words.
+There are two ways. `whisperx` is the whisperx package's `assign_word_speakers`: a word or segment
+gets the speaker whose turns overlap it the longest, or none where no turn does. `nearest` uses the
+turns without overlap, so that an interjection does not take words from the speaker who goes on; a
+word in no turn goes to the nearest turn (somebody said it), and a segment to the speaker who says
+most of it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,23 @@ def assign(
     exclusive_turns: Sequence[Turn],
     assignment: Assignment,
 ) -> None:
-    """Set `speaker` on segments and their words; without turns nothing is changed."""
+    """Set `speaker` on segments and their words; without turns, change nothing."""
     if not turns:
         return
     if assignment == "whisperx":
         _assign_overlapping(segments, _Turns(turns))
     else:
         _assign_nearest(segments, _Turns(exclusive_turns or turns))
+
+
+def order_of_appearance(segments: Iterable[Segment]) -> list[str]:
+    """The speakers, in the order of their first words."""
+    found: dict[str, None] = {}
+    for segment in segments:
+        for speaker in [*(word.speaker for word in segment.words or ()), segment.speaker]:
+            if isinstance(speaker, str):
+                found[speaker] = None
+    return list(found)
 
 
 class _Turns:
@@ -43,7 +53,7 @@ class _Turns:
         self._latest_ends = list(accumulate((turn.end for turn in self._turns), max))
 
     def overlaps(self, start: float, end: float) -> dict[str, float]:
-        """Seconds that each speaker is heard between `start` and `end`."""
+        """Seconds that each speaker speaks between `start` and `end`."""
         first = bisect_right(self._latest_ends, start)
         found: dict[str, float] = {}
         for turn in self._turns[first : bisect_left(self._starts, end)]:
@@ -53,7 +63,7 @@ class _Turns:
         return found
 
     def nearest(self, start: float, end: float) -> str:
-        """Who speaks last before, or first after, a stretch in which nobody does."""
+        """Who speaks last before, or first after, a span of time in which nobody speaks."""
         after = bisect_left(self._starts, end)
         sides = self._turns[max(0, after - 1) : after + 1]
         return min(sides, key=lambda turn: max(turn.start - end, start - turn.end)).speaker

@@ -1,5 +1,5 @@
-"""The environment probe: what imports, what works, which devices there are, why not, what to do.
+"""The environment probe: tests packages, devices, caches and the hub, and suggests remedies.
 
-It stands apart from the rest of the worker, so that it runs where the worker does not: it needs
-msgspec and the standard library. Whatever else it looks at is tried in child processes.
+It must run where the worker does not, so it stands apart from the rest of the worker: it needs only
+msgspec and the standard library. It tries everything else in child processes.
 """

@@ -1,7 +1,7 @@
-"""The probe's child process: it imports one package, puts it to use, and tells on stdout.
+"""The probe's child process: imports one package, uses it, and reports each step on stdout.
 
-Lines of JSON, as far as it got: `version`, `imported`, `facts`, `failed`, and `done` at the end,
-without which it has crashed. Only the standard library is imported besides the package itself.
+It writes one JSON object per line: `version`, `imported`, `facts` or `failed`, and finally `done`;
+without `done`, it crashed. Besides the package it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from worker.system.stdio import claim_stdio
 from worker.system.watch import die_with_parent
 
 HUB: Final = "@hub"
-"""The subject that is no package: the hub, asked over the network."""
+"""The subject that is not a package: the hub, contacted over the network."""
 _LONGEST_TEXT: Final = 20_000
 
 
 def main(subject: str, parent: int | None, *, use: bool) -> NoReturn:
-    """Examine `subject`, tell what came of it, and exit."""
+    """Examine `subject`, report the outcome, and exit."""
     if parent is not None:
         die_with_parent(parent)
     _, output = claim_stdio()
     _crash_quietly()
 
-    def tell(**event: Any) -> None:
+    def report(**event: Any) -> None:
         data = json.dumps(event).encode() + b"\n"
         while data:
             data = data[os.write(output, data) :]
@@ -42,19 +42,19 @@ def main(subject: str, parent: int | None, *, use: bool) -> NoReturn:
         if subject == HUB:
             from worker.probe import hub
 
-            tell(facts=hub.ask())
+            report(facts=hub.ask())
         else:
-            _examine(find(subject), use, tell)
-    except BaseException as error:  # also SystemExit: whatever an import raises is a finding
-        tell(failed=_describe(error))
-    tell(done=True)
-    # What a package does at the end of a process is no concern of an engine, which ends like this.
+            _examine(find(subject), use, report)
+    except BaseException as error:  # also SystemExit: anything an import raises is a finding
+        report(failed=_describe(error))
+    report(done=True)
+    # Engines end with `_exit` too, so exit handlers of a package cannot harm them.
     os._exit(0)
 
 
-def _examine(package: Package, use: bool, tell: Any) -> None:
+def _examine(package: Package, use: bool, report: Any) -> None:
     try:
-        tell(version=metadata.version(package.name))
+        report(version=metadata.version(package.name))
     except metadata.PackageNotFoundError:
         pass
     started = time.perf_counter()
@@ -62,12 +62,12 @@ def _examine(package: Package, use: bool, tell: Any) -> None:
     for name in package.modules[1:]:
         import_module(name)
     seconds = time.perf_counter() - started
-    tell(imported={"seconds": round(seconds, 3), "location": _location(module)})
+    report(imported={"seconds": round(seconds, 3), "location": _location(module)})
     if use:
         from worker.probe import uses
 
         _check_assets(package, Path(_location(module) or "."))
-        tell(facts=uses.use(package.name, module))
+        report(facts=uses.use(package.name, module))
 
 
 def _location(module: Any) -> str | None:
@@ -85,7 +85,7 @@ def _check_assets(package: Package, directory: Path) -> None:
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
-    """The error and its causes: the last cause often says what the first hides."""
+    """The error and its causes: the last cause often explains what the first hides."""
     causes: list[str] = []
     paths: list[str] = []
     at: BaseException | None = error
@@ -102,7 +102,7 @@ def _describe(error: BaseException) -> dict[str, Any]:
 
 
 def _cut(text: str) -> str:
-    """A text of bounded length: whole lines are left out of its middle, lest half a secret is."""
+    """Shorten a text by whole lines from its middle: half a secret could not be redacted."""
     if len(text) <= _LONGEST_TEXT:
         return text
     half = _LONGEST_TEXT // 2
@@ -112,7 +112,7 @@ def _cut(text: str) -> str:
 if sys.platform == "win32":
 
     def _crash_quietly() -> None:
-        """The Python stack goes to stderr; no dialogue box waits for somebody."""
+        """Write the Python stack to stderr, and open no dialogue box that waits for a user."""
         import ctypes
 
         faulthandler.enable()
@@ -122,7 +122,7 @@ if sys.platform == "win32":
 else:
 
     def _crash_quietly() -> None:
-        """The Python stack goes to stderr, also when the parent sends SIGABRT; no core file."""
+        """Write the Python stack to stderr, also on the parent's SIGABRT, but no core file."""
         import resource
 
         faulthandler.enable()

@@ -1,49 +1,52 @@
-"""Child processes side by side, each for a limited time; however one ends, that is an outcome."""
+"""Runs child processes in parallel, each with a time limit, and returns how each one ended.
+
+A child may crash, hang or fill its pipes without harming the probe: threads drain its pipes and
+keep only their end, a hanging child is aborted so that it writes its stack, and leaving the context
+kills every child that remains.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from types import TracebackType
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from protocol.errors import RpcError
 from worker.probe.redaction import Redactor
 from worker.probe.surroundings import token_files
+from worker.system import child
 from worker.system.child_environment import QUIET
 from worker.system.cpu import available_threads
 from worker.system.scratch import Scratch
 
 _SIDE_BY_SIDE: Final = 4
-"""Imports at once, at most: several of them take a GB each."""
+"""At most this many imports at once: several of them take a GB each."""
 _POLL_SECONDS: Final = 0.1
 _READ_BYTES: Final = 64 * 1024
-_LAST_WORDS_SECONDS: Final = 1.0
-"""For a child that was told to abort, to write its stack."""
+_END_SECONDS: Final = 1.0
+"""How long to wait for a child that was killed, or was aborted and writes its stack."""
 _TAIL_BYTES: Final = 1024 * 1024
-"""That are kept of what a child writes."""
+"""How much of a child's output is kept."""
 
 
 class Ended(NamedTuple):
-    """How a child ended, and the end of what it wrote, secrets and all."""
+    """How a child ended, and the end of its output, secrets not yet redacted."""
 
     code: int | None
-    """Exit code or negative signal; None when it was given up."""
+    """Exit code or negative signal; None if it hung and was aborted."""
     output: str
     errors: str
 
 
 class Children:
-    """Runs children; use it as a context manager, at whose end none is left.
+    """Runs children; a context manager that kills the remaining ones on exit.
 
-    `environment` comes on top of our own. `check` is called often while children run; what it
-    raises ends them all.
+    `environment` extends this process's environment. `check` is called often while children run; if
+    it raises, all of them are killed.
     """
 
     def __init__(
@@ -57,12 +60,10 @@ class Children:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._closed = False
         self._scratch: Scratch | None = None
-        try:  # what a child leaves behind that was ended, goes with this
+        try:
             self._scratch = Scratch("probe")
-        except RpcError:  # that there is no room for it is a finding of its own
-            return
-        place = str(self._scratch.path)
-        self._environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), place)
+        except RpcError:  # a full disk is a finding of its own
+            pass
 
     def __enter__(self) -> Children:
         return self
@@ -82,10 +83,10 @@ class Children:
             self._closed = True
             running = list(self._running)
         for process in running:
-            _kill(process)
+            _end(process)
 
     def side_by_side(self, tasks: Sequence[Callable[[], None]]) -> None:
-        """Run `tasks`, each of which runs a child, in threads."""
+        """Run `tasks`, each of which runs one child, in parallel threads."""
         if not tasks:
             return
         limit = min(available_threads(), _SIDE_BY_SIDE, len(tasks))
@@ -105,18 +106,15 @@ class Children:
             future.result()
 
     def run(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Ended:
-        """Run a command to its end. Raises `OSError` when it cannot be started."""
+        """Run a command until it ends or times out. Raises `OSError` if it cannot start."""
         with self._lock:
             if self._closed:
                 return Ended(None, "", "")
-            process = subprocess.Popen(
+            process = child.start(
                 command,
-                bufsize=0,
+                self._environment | dict(environment or {}),
+                self._scratch.path if self._scratch else None,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=self._environment | dict(environment or {}),
-                **_NEW_GROUP,
             )
             self._running.add(process)
         output, errors = _Tail(process.stdout), _Tail(process.stderr)
@@ -125,16 +123,17 @@ class Children:
             code: int | None = process.returncode
         except subprocess.TimeoutExpired:
             code = None
-            _abort(process)
+            child.abort(process)
+            child.reap(process, _END_SECONDS)
         finally:
-            _kill(process)
+            _end(process)
             with self._lock:
                 self._running.discard(process)
         return Ended(code, output.text(), errors.text())
 
 
 class _Tail:
-    """Reads a pipe to its end from a thread of its own, and keeps the last of it."""
+    """Reads a pipe to its end in its own thread, and keeps the last bytes."""
 
     def __init__(self, pipe: IO[bytes] | None) -> None:
         assert pipe is not None
@@ -145,10 +144,10 @@ class _Tail:
         self._thread.start()
 
     def text(self) -> str:
-        """What was read. A process that the child left behind may hold the pipe open."""
-        self._thread.join(_LAST_WORDS_SECONDS)
+        """The kept text. Does not wait for long: a grandchild may hold the pipe open."""
+        self._thread.join(_END_SECONDS)
         kept = bytes(self._kept)
-        if self._cut:  # not within a line, where a secret could be left in part
+        if self._cut:  # drop the partial line: half a secret could not be redacted
             kept = kept.partition(b"\n")[2]
         return kept.decode("utf-8", "backslashreplace")
 
@@ -161,35 +160,7 @@ class _Tail:
                     self._cut = True
 
 
-if sys.platform == "win32":
-    _NEW_GROUP: Final[dict[str, Any]] = {
-        "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-    }
-
-    def _abort(process: subprocess.Popen[bytes]) -> None:
-        """Nothing there makes a process tell where it hangs."""
-
-    def _kill(process: subprocess.Popen[bytes]) -> None:
-        if process.poll() is None:
-            process.kill()
-            _bury(process)
-
-else:
-    _NEW_GROUP: Final[dict[str, Any]] = {"process_group": 0}
-
-    def _abort(process: subprocess.Popen[bytes]) -> None:
-        """End a process that hangs; its last words are where it did."""
-        process.send_signal(signal.SIGABRT)
-        _bury(process)
-
-    def _kill(process: subprocess.Popen[bytes]) -> None:
-        if process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            _bury(process)
-
-
-def _bury(process: subprocess.Popen[bytes]) -> None:
-    """Wait a little for the end of a process: one that is stuck in a driver cannot be ended."""
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_LAST_WORDS_SECONDS)
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        child.kill_group(process)
+        child.reap(process, _END_SECONDS)

@@ -1,4 +1,8 @@
-"""What there is to compute on: processor, memory, accelerators, and who can use them."""
+"""Describes the processor, memory and accelerators, and finds why a package cannot use one.
+
+Facts come from packages examined in children, from nvidia-smi and from the system's files; nothing
+native is loaded into this process.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from worker.probe.signatures import Place, explain
 from worker.system.cpu import available_threads
 
 QUICK: Final = ("numpy", "psutil", "ctranslate2")
-"""Packages whose facts are asked in any case; torch's where there may be an accelerator."""
+"""Packages that are always asked for facts; torch is asked only if there may be an accelerator."""
 
 _LOW_MEMORY: Final = 1_000_000_000
 """Bytes; the model `small` takes 0.8 GB, and each stage that needs torch 1 GB and more."""
@@ -27,14 +31,14 @@ _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
 class Smi(NamedTuple):
-    """What nvidia-smi says: a row of `_SMI_COLUMNS` for each device, or why there is none."""
+    """The output of nvidia-smi: one row of `_SMI_COLUMNS` per device, or an error."""
 
     rows: list[list[str]]
     error: str | None = None
 
 
 def ask_smi(children: Children) -> Smi:
-    """Ask NVIDIA's driver by its own program: nothing native is loaded for it."""
+    """Query NVIDIA's driver through its own program, so that nothing native is loaded."""
     path = shutil.which("nvidia-smi")
     if path is None:
         return Smi([])
@@ -50,7 +54,7 @@ def ask_smi(children: Children) -> Smi:
 
 
 def hints() -> set[Literal["cuda", "rocm", "mps"]]:
-    """Kinds of accelerators that this machine may have, as its drivers show."""
+    """Kinds of accelerators that this machine may have, judging by its drivers."""
     found: set[Literal["cuda", "rocm", "mps"]] = set()
     system = Path(os.environ.get("SYSTEMROOT", "C:\\Windows"), "System32")
     cuda = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg", str(system / "nvcuda.dll"))
@@ -64,7 +68,7 @@ def hints() -> set[Literal["cuda", "rocm", "mps"]]:
 
 
 def describe(outcomes: Mapping[str, Outcome], smi: Smi) -> Devices:
-    """The devices, from what the packages and the driver told."""
+    """Describe the devices from the facts of the packages and of the driver."""
     types = _facts(outcomes, "ctranslate2").get("computeTypes", {})
     memory = _facts(outcomes, "psutil")
     return Devices(
@@ -87,15 +91,15 @@ def describe(outcomes: Mapping[str, Outcome], smi: Smi) -> Devices:
 def findings(
     devices: Devices, outcomes: Mapping[str, Outcome], smi: Smi, *, full: bool
 ) -> Iterator[Finding]:
-    """What keeps the devices from being used."""
+    """Find what prevents the worker from using the devices."""
     yield from _of_processor(devices)
     if smi.error:
         yield Finding(
             id="driver_failed",
             severity="warning",
             message=f"NVIDIA's driver is installed but does not answer: {smi.error.rstrip('.')}.",
-            remedy="Restart the machine, which a driver needs after its update; else install the "
-            "driver again. Until then work is done on the CPU.",
+            remedy="Restart the machine, which a driver update requires; if that does not help, "
+            "reinstall the driver. Until then the worker uses the CPU.",
         )
     yield from _of_recognition(outcomes, smi)
     if full and _works(outcomes, "torch"):
@@ -116,7 +120,7 @@ def _accelerators(outcomes: Mapping[str, Outcome], smi: Smi) -> Iterator[Acceler
     recognition, torch = _facts(outcomes, "ctranslate2"), _facts(outcomes, "torch")
     counted: int = recognition.get("cudaDevices", 0)
     seen: list[dict[str, Any]] = torch.get("devices", [])
-    # The runtimes count what CUDA_VISIBLE_DEVICES leaves them; the driver counts all.
+    # The runtimes count the devices in CUDA_VISIBLE_DEVICES; the driver counts all of them.
     rows = smi.rows if max(counted, len(seen)) in (0, len(smi.rows)) else []
     for index in range(max(counted, len(seen), len(rows))):
         device = Accelerator(kind="rocm" if torch.get("hip") else "cuda", index=index)
@@ -126,7 +130,7 @@ def _accelerators(outcomes: Mapping[str, Outcome], smi: Smi) -> Iterator[Acceler
         if index < len(seen):
             about = seen[index]
             device.name, device.memory_total = about["name"], about["total"]
-            # The driver's figure is of whole MiB.
+            # The driver rounds to MiB.
             device.memory_free = min(device.memory_free or about["free"], about["total"])
             device.compute_capability = device.compute_capability or about["capability"]
             device.usable_by.append("torch")
@@ -145,23 +149,23 @@ def _of_processor(devices: Devices) -> Iterator[Finding]:
         yield Finding(
             id="slow_processor",
             severity="info",
-            message="The processor has no AVX2: recognition on it is several times slower.",
+            message="The processor lacks AVX2: recognition on it is several times slower.",
             remedy="Use small models, or another machine.",
         )
     if _is_translated():
         yield Finding(
             id="translated_program",
             severity="warning",
-            message="The program is made for Intel and runs translated on Apple silicon, slowly.",
-            remedy="Install the build for arm64; from source, an arm64 Python.",
+            message="The program is built for Intel and runs slowly, translated, on Apple silicon.",
+            remedy="Install the arm64 build; from source, use an arm64 Python.",
         )
     left = [size for size in (memory.available, memory.limit) if size is not None]
     if left and min(left) < _LOW_MEMORY:
         yield Finding(
             id="memory_low",
             severity="warning",
-            message=f"There is only {min(left) / 1e9:.1f} GB of memory to use.",
-            remedy="Use the models tiny or base, end other programs, or give the machine or "
+            message=f"Only {min(left) / 1e9:.1f} GB of memory are available.",
+            remedy="Use the models tiny or base, close other programs, or give the machine or "
             "container more memory.",
         )
 
@@ -174,8 +178,8 @@ def _of_recognition(outcomes: Mapping[str, Outcome], smi: Smi) -> Iterator[Findi
         yield Finding(
             id=explained.id,
             severity="error",
-            message="Recognition cannot use the CUDA device: the libraries "
-            f"{', '.join(missing)} are not found.",
+            message="Recognition cannot use the CUDA device because it does not find these "
+            f"libraries: {', '.join(missing)}.",
             remedy=explained.remedy,
             package="ctranslate2",
         )
@@ -183,8 +187,8 @@ def _of_recognition(outcomes: Mapping[str, Outcome], smi: Smi) -> Iterator[Findi
         yield Finding(
             id="device_not_used",
             severity="warning",
-            message=f"There is a {smi.rows[0][0]}, but recognition cannot use it.",
-            remedy="Update NVIDIA's driver to one for CUDA 12, and see that CUDA_VISIBLE_DEVICES "
+            message=f"The machine has a {smi.rows[0][0]}, but recognition cannot use it.",
+            remedy="Update NVIDIA's driver to one for CUDA 12, and check that CUDA_VISIBLE_DEVICES "
             "does not hide the device.",
             package="ctranslate2",
             detail=facts.get("cudaError"),
@@ -194,16 +198,16 @@ def _of_recognition(outcomes: Mapping[str, Outcome], smi: Smi) -> Iterator[Findi
 def _of_torch(torch: Mapping[str, Any], smi: Smi) -> Iterator[Finding]:
     place = Place("torch")
     if smi.rows and not torch.get("cuda"):
-        remedy = "Use a build of the application with CUDA if its makers offer one."
+        remedy = "Use a build of the application with CUDA, if its developers offer one."
         if not place.frozen:
             remedy = (
-                "Install a build of PyTorch with CUDA: pip install 'torch==2.8.*' "
+                "Install PyTorch with CUDA: pip install 'torch==2.8.*' "
                 "'torchaudio==2.8.*' --index-url https://download.pytorch.org/whl/cu128."
             )
         yield Finding(
             id="device_not_used",
             severity="info" if place.frozen else "warning",
-            message=f"There is a {smi.rows[0][0]}, but this PyTorch is built without CUDA: "
+            message=f"The machine has a {smi.rows[0][0]}, but this PyTorch is built without CUDA: "
             "alignment and diarization run on the CPU.",
             remedy=remedy,
             package="torch",
@@ -214,11 +218,10 @@ def _of_torch(torch: Mapping[str, Any], smi: Smi) -> Iterator[Finding]:
         yield Finding(
             id=explained.id if explained else "device_not_used",
             severity="warning",
-            message="PyTorch cannot use the graphics processor: alignment and diarization run on "
-            "the CPU.",
+            message="PyTorch cannot use the GPU: alignment and diarization run on the CPU.",
             remedy=explained.remedy
             if explained
-            else "Update the driver of the graphics processor, and see that CUDA_VISIBLE_DEVICES "
+            else "Update the driver of the GPU, and check that CUDA_VISIBLE_DEVICES "
             "(HIP_VISIBLE_DEVICES for ROCm) does not hide it.",
             package="torch",
             detail=said,
@@ -227,17 +230,17 @@ def _of_torch(torch: Mapping[str, Any], smi: Smi) -> Iterator[Finding]:
         yield Finding(
             id="device_not_used",
             severity="info",
-            message="There is a driver for AMD's ROCm, but this PyTorch is built without it.",
-            remedy="For alignment and diarization on it, install a build of PyTorch with ROCm: "
-            "https://pytorch.org/get-started/locally. Recognition runs on the CPU there.",
+            message="The machine has AMD's ROCm driver, but this PyTorch is built without ROCm.",
+            remedy="For alignment and diarization on the GPU, install PyTorch with ROCm: "
+            "https://pytorch.org/get-started/locally. Recognition always runs on the CPU.",
             package="torch",
         )
     if "mps" in hints() and not torch.get("mps"):
         yield Finding(
             id="device_not_used",
             severity="info",
-            message="PyTorch cannot use Metal (MPS) here.",
-            remedy="It needs macOS 12.3 or newer and an arm64 build. The CPU does the work.",
+            message="PyTorch cannot use Metal (MPS): alignment and diarization run on the CPU.",
+            remedy="Use macOS 12.3 or newer, and an arm64 build of PyTorch.",
             package="torch",
             detail=torch.get("error"),
         )
@@ -299,7 +302,7 @@ else:
 
 
 def _memory_limit() -> int | None:
-    """Of the control groups of version 2 that this process is in; in bytes."""
+    """The lowest limit, in bytes, of this process's control groups (version 2)."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -1,4 +1,7 @@
-"""From what came of each package to findings: one for each cause, with a remedy."""
+"""Turns the outcomes of packages into findings: one per cause, with a remedy.
+
+A package that fails because of another one is explained by that root cause.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from worker.probe.packages import Package
 from worker.probe.signatures import Explanation, Place
 
 Required = Callable[[Package], bool]
-"""Whether something that is meant to be here needs a package."""
+"""Whether this flavour needs a package."""
 
 DEPENDENCY_FAILED: Final = "dependency_failed"
 _SEVERITIES: Final = ("error", "warning", "info")
 _STAGES: Final = {"import": "Importing", "use": "Using"}
 
-# Of what stderr says before a crash, only these explain one: the rest are warnings, mostly.
+# Only these known texts in stderr explain a crash: the others are mostly warnings.
 _CRASH_BY: Final = {
     *("cuda_library_missing", "wrong_architecture", "out_of_memory", "disk_full"),
     *("versions_do_not_match", "system_too_old", "driver_too_old"),
@@ -28,17 +31,17 @@ _CRASH_BY: Final = {
 def of_packages(
     outcomes: Mapping[str, Outcome], required: Required, timeout: float
 ) -> Iterator[Finding]:
-    """Findings about packages, each by the cause that lies deepest."""
+    """Findings about packages, each explained by its root cause."""
     for outcome in outcomes.values():
         package, failure = outcome.package, outcome.failure
         severity: Severity | None = "error" if required(package) else package.optional
         absent = outcome.absent and not outcome.version
         if severity is None or (absent and package.optional):
-            continue  # nobody needs it
+            continue  # nothing needs it
         if failure is None:
             if outcome.version is None and packages.is_known(package) and severity != "info":
                 yield _no_metadata(outcome)
-        elif cause := behind(outcome, outcomes):
+        elif cause := root_cause(outcome, outcomes):
             deeper = _finding(cause, severity, timeout)
             yield Finding(
                 id=DEPENDENCY_FAILED,
@@ -63,20 +66,20 @@ NOT_IN_LITE: Final = "The packages for alignment, diarization and whisperx are n
 
 
 def lite() -> Finding:
-    """What an installation without torch can do."""
+    """The finding for an installation without torch: what works, and how to get the rest."""
     frozen = Place("").frozen
     return Finding(
         id="lite",
         severity="info",
         message=f"{NOT_IN_LITE} Recognition, speech detection and word times work without them.",
-        remedy="Use the full build of the application if you need them."
+        remedy="If you need them, use the full build of the application."
         if frozen
-        else "If you need them: pip install 'transcription-worker[full]', which takes some GB.",
+        else "If you need them: pip install 'transcription-worker[full]', which takes several GB.",
     )
 
 
 def state(failure: Failure | None) -> PackageState:
-    """What came of a package, in a word."""
+    """The state of a package."""
     if failure is None:
         return "ok"
     if failure.kind != "raised":
@@ -84,20 +87,20 @@ def state(failure: Failure | None) -> PackageState:
     return "import_failed" if failure.stage == "import" else "use_failed"
 
 
-def behind(outcome: Outcome, outcomes: Mapping[str, Outcome]) -> Outcome | None:
-    """The package whose failure explains that this one cannot be imported."""
+def root_cause(outcome: Outcome, outcomes: Mapping[str, Outcome]) -> Outcome | None:
+    """The package whose failure explains why this one cannot be imported."""
     if not outcome.fails_to_import:
         return None
     for name in all_needs(outcome.package):
         other = outcomes.get(name)
         if other and other.failure and other.failure.stage == "import":
-            deeper = behind(other, outcomes)
+            deeper = root_cause(other, outcomes)
             return deeper or other
     return None
 
 
 def all_needs(package: Package) -> Sequence[str]:
-    """Names of what the package needs, and of what that needs."""
+    """Names of the packages that a package needs, directly or indirectly."""
     found: list[str] = []
     waiting = list(package.needs)
     while waiting:
@@ -117,7 +120,7 @@ def _finding(outcome: Outcome, severity: Severity, timeout: float) -> Finding:
         id_, message, remedy = _absent(outcome, place)
     elif failure.kind == "timed_out":
         id_ = f"{failure.stage}_timed_out"
-        message = f"{_STAGES[failure.stage]} {place.package} was given up after {timeout:g} s."
+        message = f"{_STAGES[failure.stage]} {place.package} took longer than {timeout:g} s."
         remedy = _hangs(place)
     elif failure.kind == "crashed":
         id_ = f"{failure.stage}_crashed"
@@ -156,20 +159,19 @@ def _absent(outcome: Outcome, place: Place) -> tuple[str, str, str]:
     if outcome.version is not None:
         return (
             "package_damaged",
-            f"{place.package} {outcome.version} is recorded as installed, but its code is not "
-            "there.",
+            f"{place.package} {outcome.version} is recorded as installed, but its code is missing.",
             signatures.install_again(place),
         )
     if place.frozen:
         return (
             "package_missing",
-            f"{place.package} is not in this build of the program.",
-            "Use a build that contains it; if this one is meant to, report it to its makers.",
+            f"This build of the program does not contain {place.package}.",
+            "Use a build that contains it; if this one should, report that to its developers.",
         )
     known = packages.is_known(outcome.package)
     if not known:
         remedy = f"pip install {place.package}"
-    elif packages.of_full_alone(place.package):
+    elif packages.is_only_in_full(place.package):
         remedy = "pip install 'transcription-worker[full]'"
     else:
         remedy = "pip install --force-reinstall transcription-worker"
@@ -185,9 +187,9 @@ def _no_metadata(outcome: Outcome) -> Finding:
     return Finding(
         id="metadata_missing",
         severity="warning",
-        message=f"{place.package} works, but its metadata is not there: others cannot tell its "
-        "version.",
-        remedy="Report this to the application's makers: their build must contain the metadata "
+        message=f"{place.package} works, but its metadata is missing: other packages cannot check "
+        "its version.",
+        remedy="Report this to the application's developers: their build must contain the metadata "
         f"(dist-info) of {place.package}."
         if place.frozen
         else signatures.install_again(place),
@@ -197,7 +199,7 @@ def _no_metadata(outcome: Outcome) -> Finding:
 
 def _hangs(place: Place) -> str:
     slow = place.choose(
-        linux="When the machine is busy or its disk slow, try again with a larger --timeout. ",
+        linux="If the machine is busy or its disk is slow, try again with a larger --timeout. ",
         darwin="The system may still be verifying new files, or the disk is slow: try again. ",
         win32="Security software may be scanning its files, which takes minutes after an "
         "installation: try again, or make an exception for the folder. ",
@@ -208,13 +210,13 @@ def _hangs(place: Place) -> str:
 def _crashes(failure: Failure, place: Place) -> str:
     if "SIGILL" in failure.cause or "illegal instruction" in failure.cause:
         return (
-            "This processor lacks instructions that the package uses. Install a build for older "
-            "processors, or use another machine."
+            "The package uses instructions that this processor does not have. Install a build for "
+            "older processors, or use another machine."
         )
     if place.platform == "win32":
         return (
             "Install Microsoft's Visual C++ redistributable 2015-2022 (x64) from "
-            "https://aka.ms/vs/17/release/vc_redist.x64.exe. If it stays so: "
+            "https://aka.ms/vs/17/release/vc_redist.x64.exe. If it still crashes: "
             + signatures.install_again(place)
         )
     return signatures.install_again(place) + " The detail shows where it crashed."

@@ -1,6 +1,6 @@
-"""Asking the hub, in the probe's child: can it be reached, and does it take the token?
+"""Contacts the hub, in a child of the probe, and checks that it accepts the token.
 
-By the hub's own client, so that proxies and certificates count as they do for a download.
+It uses the hub's own client, so that proxies and certificates apply as they do for a download.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import time
 from typing import Any, Final
 
 _SECONDS: Final = 10.0
-"""For each answer."""
+"""Time limit per request."""
 _PROXY_REFUSES: Final = 407
 
 
 def ask() -> dict[str, Any]:
-    """Facts: `reachable` and `error`, `seconds`, `tokenValid` and `user`."""
+    """Return facts: `reachable` and `error`, `seconds`, `tokenValid` and `user`."""
     from huggingface_hub import constants, get_token, utils
 
     client: Any = utils
@@ -25,7 +25,7 @@ def ask() -> dict[str, Any]:
         answer = session.get(f"{constants.ENDPOINT}/api/models?limit=1", timeout=_SECONDS)
         facts["seconds"] = round(time.perf_counter() - started, 3)
         if answer.status_code >= 500 or answer.status_code == _PROXY_REFUSES:
-            facts["error"] = f"the answer was HTTP {answer.status_code}"
+            facts["error"] = f"the hub answered HTTP {answer.status_code}"
             return facts
         facts["reachable"] = True
         if token := get_token():
@@ -36,6 +36,6 @@ def ask() -> dict[str, Any]:
                 facts["tokenValid"] = False
             elif answer.status_code == 200:
                 facts |= {"tokenValid": True, "user": str(answer.json().get("name", ""))}
-    except Exception as error:  # of whichever HTTP library this client is made with
+    except Exception as error:  # the hub's client changes its HTTP library between versions
         facts["error"] = f"{type(error).__name__}: {error}"
     return facts

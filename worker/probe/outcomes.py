@@ -1,4 +1,4 @@
-"""What came of examining a package in a child, as far as the child could tell."""
+"""Examines a package in a child, and turns the child's events or its crash into an `Outcome`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.system.program import program
 _TAIL_LINES: Final = 40
 _LONGEST_DETAIL: Final = 8000
 
-# Exit codes by which Windows tells of a crash.
+# Exit codes with which Windows reports a crash.
 _NTSTATUS: Final = {
     0xC0000005: "an access violation",
     0xC000001D: "an illegal instruction",
@@ -38,14 +38,14 @@ class Failure(NamedTuple):
     cause: str
     """The exception, or how the process ended."""
     text: str
-    """What signatures are looked for in: all causes, or the end of stderr."""
+    """The text to search for signatures: all causes, or the end of stderr."""
     detail: str | None
     path: str | None = None
-    """Of a file that was not found."""
+    """The file that was not found."""
 
 
 class Outcome(NamedTuple):
-    """A package, examined."""
+    """The result of examining a package."""
 
     package: Package
     version: str | None = None
@@ -56,46 +56,47 @@ class Outcome(NamedTuple):
 
     @property
     def recorded(self) -> bool:
-        """Whether it is installed as far as its metadata or its code tell."""
+        """Whether its metadata or its code is installed."""
         return self.version is not None or not self.absent
 
     @property
     def hangs(self) -> bool:
-        """Whether its import does not come to an end."""
+        """Whether its import hangs."""
         failure = self.failure
         return failure is not None and (failure.stage, failure.kind) == ("import", "timed_out")
 
     @property
     def fails_to_import(self) -> bool:
-        """Whether its code is there, but its import fails."""
+        """Whether its code is installed, but its import fails."""
         return self.failure is not None and self.failure.stage == "import" and not self.absent
 
     @property
     def absent(self) -> bool:
-        """Whether its code is not there."""
+        """Whether its code is not installed."""
         return self.failure is not None and self.failure.kind == "absent"
 
 
-HELD_UP: Final = Outcome(
-    Package("", ()), failure=Failure("import", "timed_out", "what it needs hangs", "", None)
+BLOCKED: Final = Outcome(
+    Package("", ()),
+    failure=Failure("import", "timed_out", "a package that it needs hangs", "", None),
 )
-"""Of a package that was not tried, because its import would hang as that of another does."""
+"""Outcome of a package that was not tried, because the import of one that it needs hangs."""
 
 
 def examine(children: Children, package: Package, *, use: bool) -> Outcome:
-    """Import `package` in a child of its own, and with `use` put it to use there."""
+    """Import `package` in its own child; with `use`, also use it there."""
     flags = ["--use"] if use else []
     command = [*_command(), package.name, *flags]
     try:
         ended = children.run(command, environment=OFFLINE)
     except OSError as error:
-        cause = f"its process could not be started: {error.strerror or error}"
+        cause = f"its process did not start: {error.strerror or error}"
         return Outcome(package, failure=Failure("import", "crashed", cause, str(error), None))
     return _outcome(package, ended, children.redactor)
 
 
 def ask_hub(children: Children) -> Mapping[str, Any]:
-    """What the hub answers, or why it was not asked: as `worker.probe.hub` tells it."""
+    """The hub's answer, or why it could not be asked: facts as `worker.probe.hub` returns them."""
     try:
         ended = children.run([*_command(), HUB])
     except OSError as error:
@@ -111,7 +112,7 @@ def _command() -> list[str]:
 
 
 def _events(output: str, redactor: Redactor) -> dict[str, Any]:
-    """What the child told; other lines are from before it guarded its output."""
+    """The child's events; other lines date from before it guarded its stdout."""
     events: dict[str, Any] = {}
     for line in output.splitlines():
         try:
@@ -171,6 +172,6 @@ def _cause_of_death(code: int) -> str:
         except ValueError:
             return f"its process was ended by signal {-code}"
     if code > 0xFFFF:
-        what = _NTSTATUS.get(code, "a status that says no more")
+        what = _NTSTATUS.get(code, "an unknown status")
         return f"its process was ended by {what} (0x{code:08X})"
     return f"its process exited with code {code}"

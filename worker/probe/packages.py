@@ -1,4 +1,4 @@
-"""The packages that the worker rests on: what to import of each, and what it is for."""
+"""The packages that the worker depends on: which modules to import, which features need them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ if TYPE_CHECKING:
 
 
 class Package(NamedTuple):
-    """A package as pip names it. All of `modules` are imported; the first is the package."""
+    """A package, by its pip name. All `modules` are imported; the first is the package itself."""
 
     name: str
     modules: tuple[str, ...]
     needs: tuple[str, ...] = ()
-    """Packages without which its import fails: a failure of theirs explains one of its own."""
+    """Packages that its import needs: a failure of one of them explains its own failure."""
     assets: tuple[str, ...] = ()
-    """Data files beside its code, as patterns."""
+    """Patterns of data files beside its code."""
     optional: Severity | None = None
-    """May be absent; and how bad it is when it is there and broken."""
+    """Set if it may be absent: the severity when it is installed but broken."""
 
 
-# What takes long comes first, so that nothing long is left for the end; before it what much of it
-# needs, so that it is known when that hangs.
+# Slow imports come first, so that none is left for the end. torch comes before them, so that if it
+# hangs, the probe need not try the packages that need it.
 PACKAGES: Final = (
     Package("torch", ("torch",)),
     Package(
         "whisperx",
-        # It imports its own parts by name, when they are first used.
+        # It imports its own modules lazily, by name.
         ("whisperx", "whisperx.asr", "whisperx.alignment", "whisperx.diarize", "whisperx.vads"),
         (
             *("torch", "torchaudio", "pyannote.audio", "transformers", "faster-whisper"),
@@ -87,35 +87,36 @@ PACKAGES: Final = (
     Package("orjson", ("orjson",)),
     Package("psutil", ("psutil",)),
     Package("pysubs2", ("pysubs2",)),
+    Package("regex", ("regex",)),
     Package("tqdm", ("tqdm",)),
 )
 
-BENEATH: Final = (
+UNDERLYING: Final = (
     Package("lightning", ("lightning", "lightning.pytorch"), ("torch",), ("version.info",)),
     Package("asteroid-filterbanks", ("asteroid_filterbanks",), ("torch",)),
     Package("nltk", ("nltk", "nltk.tokenize.punkt")),
     Package("pandas", ("pandas",), ("numpy",)),
 )
-"""Only examined when a package that needs them fails, to say which of them is the cause."""
+"""Examined only if a package that needs them fails, to find which of them is the cause."""
 
 CRITICAL: Final = (
     *("faster-whisper", "ctranslate2", "whisperx", "pyannote.audio", "torch", "torchaudio"),
 )
-"""What applications ask about, and what a bundle loses first."""
+"""The packages that applications ask about, and that a bundle is most likely to lack."""
 
 TRACES: Final = ("whisperx", "pyannote.audio")
 TRACES_IN_BUNDLE: Final = (*TRACES, "torch", "torchaudio")
-"""A trace of any of these says that the flavour is meant to be `full`. Other programs that share a
-Python may have brought torch there; nobody else brings anything into a bundle."""
+"""If any of these is installed, the flavour is `full`. Another program in the same Python may have
+installed torch, so torch counts only in a bundle."""
 
 BASE: Final = {
-    "worker": ("msgspec", "orjson", "jsonrpcserver", "psutil", "pysubs2", "tqdm"),
+    "worker": ("msgspec", "orjson", "jsonrpcserver", "psutil", "pysubs2", "regex", "tqdm"),
     "fasterWhisper": (
         *("faster-whisper", "ctranslate2", "onnxruntime", "tokenizers", "av", "numpy"),
         *("huggingface-hub", "hf-xet", "certifi"),
     ),
 }
-"""Environments of every flavour, and the packages of each."""
+"""Environments of both flavours, and the packages of each."""
 
 FULL: Final = {
     "whisperx": (
@@ -130,26 +131,26 @@ FULL: Final = {
         *("numpy", "torchcodec", "soundfile"),
     ),
 }
-"""Environments of the flavour `full` alone."""
+"""Environments that only the flavour `full` has."""
 
 _BY_NAME: Final = {
     name.lower().replace("-", "_"): package
-    for package in PACKAGES + BENEATH
+    for package in PACKAGES + UNDERLYING
     for name in (package.name, package.name.replace(".", "-"), package.modules[0])
 }
 
 
 def find(name: str) -> Package:
-    """The package of a name, as pip or an import spells it; an unknown one is a module's."""
+    """The package with this pip or module name; an unknown name becomes a package of one module."""
     known = _BY_NAME.get(name.lower().replace("-", "_"))
     return known or Package(name, (name.replace("-", "_"),))
 
 
 def is_known(package: Package) -> bool:
-    """Whether it is one of the tables'."""
-    return package in PACKAGES + BENEATH
+    """Whether a table contains it."""
+    return package in PACKAGES + UNDERLYING
 
 
-def of_full_alone(name: str) -> bool:
+def is_only_in_full(name: str) -> bool:
     """Whether only the flavour `full` needs it."""
     return not any(name in names for names in BASE.values())

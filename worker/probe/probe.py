@@ -1,8 +1,8 @@
-"""The probe as a whole: `probe` serves `environment/probe`, `devices` `environment/devices`.
+"""The whole probe: `probe` answers `environment/probe`, `devices` answers `environment/devices`.
 
-Both may be called from any thread. `raise_if_cancelled` is called ten times a second; what it
-raises ends the children and comes out. `environment` holds variables on top of the process's own,
-such as the token that a client gave.
+Both may be called from any thread. They call `raise_if_cancelled` ten times a second; if it raises,
+they kill the children and let its exception through. `environment` extends the process's
+environment, for example with the client's token.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from worker.probe import devices as _devices
 from worker.probe import findings as _findings
 from worker.probe import packages, surroundings
 from worker.probe.children import Children
-from worker.probe.outcomes import HELD_UP, Outcome, ask_hub, examine
+from worker.probe.outcomes import BLOCKED, Outcome, ask_hub, examine
 from worker.probe.packages import BASE, FULL, PACKAGES, Package
 from worker.probe.signatures import Place
 
 Progress = Callable[[int, int], None]
-"""Called with how many of how many packages are done."""
+"""Called with the number of examined packages, and the number of all packages."""
 
 _NO_VARIABLES: Final[Mapping[str, str]] = MappingProxyType({})
 _LOST: Final = {"error": 10, "warning": 5}
-"""Points for a finding that belongs to no environment."""
+"""Points lost for a finding that belongs to no environment."""
 _WORTH: Final[dict[EnvironmentStatus, float]] = {"ready": 1.0, "degraded": 0.5, "failed": 0.0}
 
 
 def _never() -> None:
-    """Nobody cancels."""
+    """The default `raise_if_cancelled`: never cancels."""
 
 
 def _silent(done: int, total: int) -> None:
-    """Nobody watches."""
+    """The default `progress`: ignores it."""
 
 
 class Check(NamedTuple):
-    """What `check` found."""
+    """The result of `check`."""
 
     packages: list[PackageInfo]
     findings: list[Finding]
@@ -67,7 +67,7 @@ def probe(
     environment: Mapping[str, str] = _NO_VARIABLES,
     progress: Progress = _silent,
 ) -> ProbeResult:
-    """Try everything that the worker needs of this machine."""
+    """Test everything that the worker needs on this machine."""
     started = time.monotonic()
     variables = {**os.environ, **environment}
     with Children(environment, params.timeout, raise_if_cancelled) as children:
@@ -77,7 +77,7 @@ def probe(
         if params.online:
             others.append(lambda: answer.append(ask_hub(children)))
         outcomes = _examine(children, PACKAGES, progress, use=True, others=others)
-        outcomes |= _beneath(children, outcomes)
+        outcomes |= _underlying(children, outcomes)
     flavour = _flavour(outcomes.values())
     required = partial(_is_required, flavour)
     machine = _devices.describe(outcomes, smi[0])
@@ -126,7 +126,7 @@ def devices(
     *,
     environment: Mapping[str, str] = _NO_VARIABLES,
 ) -> DevicesResult:
-    """What there is to compute on. torch, which is slow, is asked where it could tell more."""
+    """List the compute devices. Imports torch, which is slow, only if there may be a GPU."""
     hinted = _devices.hints()
     names = [*(["torch"] if hinted else []), *_devices.QUICK]
     with Children(environment, params.timeout, raise_if_cancelled) as children:
@@ -155,16 +155,16 @@ def devices(
 
 
 def check(names: Sequence[str], timeout: float, progress: Progress = _silent) -> Check:
-    """Import the packages of these names, each in a child; without names the critical ones.
+    """Import the named packages, each in a child; without names, the critical ones.
 
-    Named packages are all required. Of the critical ones, those that only the flavour `full`
-    needs are required in it alone.
+    All named packages are required. Without names, packages that only the flavour `full` needs are
+    required only in that flavour.
     """
     chosen = list(dict.fromkeys(map(packages.find, names or packages.CRITICAL)))
     wanted = set(chosen)
     with Children(_NO_VARIABLES, timeout, _never) as children:
         outcomes = _examine(children, chosen, progress, use=False)
-        outcomes |= _beneath(children, outcomes)
+        outcomes |= _underlying(children, outcomes)
     flavour = _flavour(outcomes.values())
 
     def required(package: Package) -> bool:
@@ -181,12 +181,11 @@ def check(names: Sequence[str], timeout: float, progress: Progress = _silent) ->
 
 
 def score(environments: Mapping[str, EnvironmentInfo], found: Iterable[Finding]) -> int:
-    """How much of what this flavour is meant to do works here, from 0 to 100.
+    """How much of this flavour works on this machine, from 0 to 100.
 
-    100 times the mean over the environments that are meant to be here: 1 for one that is ready, 1/2
-    for a degraded, 0 for a failed one. Each error about no package of them takes 10 from it, each
-    warning 5. It is 0 when the environment `worker` has failed, and is never below. So 100 means
-    that there is neither an error nor a warning.
+    100 times the mean over the flavour's environments: 1 if ready, 1/2 if degraded, 0 if failed.
+    Each error that concerns no package of them takes 10 points off, each warning 5. The score is 0
+    if the environment `worker` failed. So 100 means neither errors nor warnings.
     """
     worth = [_WORTH[each.status] for each in environments.values() if each.status != "missing"]
     if environments["worker"].status == "failed":
@@ -204,13 +203,13 @@ def _examine(
     use: bool,
     others: Sequence[Callable[[], None]] = (),
 ) -> dict[str, Outcome]:
-    """Examine packages side by side, and run `others` beside them."""
+    """Examine packages in parallel, together with `others`."""
     done: list[Outcome] = []
 
     def task(package: Package) -> None:
         needs = _findings.all_needs(package)
         if any(each.hangs and each.package.name in needs for each in done):
-            done.append(HELD_UP._replace(package=package))
+            done.append(BLOCKED._replace(package=package))
         else:
             done.append(examine(children, package, use=use))
         progress(len(done), len(chosen))
@@ -220,12 +219,12 @@ def _examine(
     return {package.name: by_name[package.name] for package in chosen}
 
 
-def _beneath(children: Children, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
-    """Where nothing explains that a package cannot be imported: all that it needs, examined."""
+def _underlying(children: Children, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """If nothing explains why a package cannot be imported, examine everything that it needs."""
     needs = [
         name
         for outcome in outcomes.values()
-        if outcome.fails_to_import and not _findings.behind(outcome, outcomes)
+        if outcome.fails_to_import and not _findings.root_cause(outcome, outcomes)
         for name in _findings.all_needs(outcome.package)
     ]
     chosen = [packages.find(name) for name in dict.fromkeys(needs) if name not in outcomes]
@@ -233,7 +232,7 @@ def _beneath(children: Children, outcomes: Mapping[str, Outcome]) -> dict[str, O
 
 
 def _flavour(outcomes: Iterable[Outcome]) -> Flavour:
-    """`full` when there is a trace of a package that only it has."""
+    """`full` if a package that only it has is installed."""
     names = packages.TRACES_IN_BUNDLE if Place("").frozen else packages.TRACES
     traced = any(each.recorded for each in outcomes if each.package.name in names)
     return "full" if traced else "lite"

@@ -1,6 +1,7 @@
-"""Secrets are kept out of everything that the probe tells, wherever they turn up.
+"""Removes secrets from everything that the probe reports: users send its reports to others.
 
-A report of the probe is made to be sent to others.
+A secret is the value of a variable with a telling name, a login in a URL, a token in a query, or
+anything that looks like a hub token. Known secrets are removed wherever they occur.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ _QUERY: Final = re.compile(
 )
 _HUB_TOKEN: Final = re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{8,}")
 _SHORTEST: Final = 4
-"""Shorter ones are redacted in their place, but not looked for elsewhere."""
+"""Shorter secrets are redacted in their own variable, but not searched for elsewhere."""
 _TOKEN_LENGTH: Final = 12
-"""From which on a user's name in a URL is taken for a token."""
+"""A user name in a URL of at least this length counts as a token."""
 _OUR_WORDS: Final = frozenset(
     {"id", "severity", "status", "state", "kind", "flavour", "usableBy", "tokenSource"}
 )
-"""Fields whose values are of the contract."""
+"""Fields whose values the contract defines."""
 
 
 class Redactor:
-    """Knows the secrets of an environment."""
+    """Removes the secrets of an environment from texts."""
 
     def __init__(self, environment: Mapping[str, str], files: Iterable[Path] = ()) -> None:
         secrets: set[str] = set()
@@ -55,13 +56,13 @@ class Redactor:
                 secrets.add(file.read_text("utf-8").strip())
             except (OSError, ValueError):
                 continue
-        # Longer ones first, so that none is left in part.
+        # Longer secrets first: a shorter one may be a part of them.
         self._secrets = sorted(
             (secret for secret in secrets if len(secret) >= _SHORTEST), key=len, reverse=True
         )
 
     def variable(self, name: str, value: str) -> str:
-        """The value of an environment variable, as it may be shown."""
+        """The redacted value of an environment variable."""
         if _is_secret(name):
             return _MARK if value else ""
         if _PROXY_NAME.search(name) and "@" in value:
@@ -70,7 +71,7 @@ class Redactor:
         return self.text(value)
 
     def text(self, text: str) -> str:
-        """A text without the secrets."""
+        """A text without secrets."""
         for secret in self._secrets:
             text = text.replace(secret, _MARK)
         text = _USER.sub(f"{_MARK}@", text)
@@ -78,13 +79,13 @@ class Redactor:
         return _HUB_TOKEN.sub(_MARK, text)
 
     def struct(self, value: T) -> T:
-        """A struct without the secrets in any of its texts."""
+        """A struct without secrets in any of its texts."""
         plain = self.plain(msgspec.to_builtins(value))
         cleaned: T = msgspec.convert(plain, type=type(value))
         return cleaned
 
     def plain(self, value: Any) -> Any:
-        """What JSON can hold, without the secrets in any of its texts."""
+        """A JSON value without secrets in any of its texts."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
@@ -101,7 +102,7 @@ def _is_secret(name: str) -> bool:
 
 
 def _parts(user: str) -> set[str]:
-    """`user:password@`, its password, and both as they are without percent signs."""
+    """`user:password` and its password, each as written and percent-decoded."""
     whole = user.removesuffix("@").rpartition("://")[2]
     name, _, password = whole.partition(":")
     parts = [whole, password] if password else [name] if len(name) >= _TOKEN_LENGTH else []

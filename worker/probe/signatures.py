@@ -1,4 +1,8 @@
-"""Failures that are known by their text: what they really mean, and what to do about them."""
+"""Recognizes failures by their text, and says what each really means and what to do about it.
+
+`_SIGNATURES` maps patterns to functions that build an explanation for one place: the same failure
+needs other remedies in a frozen program, or on another system.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Final, NamedTuple
 
 
 class Place(NamedTuple):
-    """Where a package failed, as far as remedies differ by it."""
+    """Where a package failed: everything that remedies depend on."""
 
     package: str
     version: str | None = None
@@ -18,12 +22,12 @@ class Place(NamedTuple):
     platform: str = sys.platform
 
     def choose(self, *, linux: str, darwin: str, win32: str) -> str:
-        """The text for this system."""
+        """The text for this platform."""
         return {"darwin": darwin, "win32": win32}.get(self.platform, linux)
 
 
 class Explanation(NamedTuple):
-    """What is behind a failure."""
+    """What a failure means: `message` completes "PACKAGE cannot be imported: …"."""
 
     id: str
     message: str
@@ -34,7 +38,7 @@ Explain = Callable[[re.Match[str], Place], Explanation]
 
 
 def explain(text: str, place: Place) -> Explanation | None:
-    """What is known of a failure with this text: an exception with its causes, or stderr."""
+    """Explain a failure by its text: an exception with its causes, or stderr."""
     for pattern, make in _SIGNATURES:
         if match := pattern.search(text):
             return make(match, place)
@@ -42,50 +46,50 @@ def explain(text: str, place: Place) -> Explanation | None:
 
 
 def install_again(place: Place) -> str:
-    """The remedy for a package that is damaged."""
+    """The remedy for a damaged package."""
     if place.frozen:
         return (
-            "Install the application again; if that does not help, report this to its makers: "
-            f"their build of it lacks a part of {place.package}."
+            "Reinstall the application; if that does not help, report this to its developers: "
+            f"their build lacks a part of {place.package}."
         )
     version = f"=={place.version}" if place.version else ""
     return (
-        f"Install the package again: pip install --force-reinstall --no-deps "
+        f"Reinstall the package: pip install --force-reinstall --no-deps "
         f"'{place.package}{version}'."
     )
 
 
 def asset_missing(path: str, place: Place) -> Explanation:
-    """A data file that is not where the package looks for it."""
-    return Explanation("asset_missing", f"its file {path} is not there", install_again(place))
+    """The package does not find one of its data files."""
+    return Explanation("asset_missing", f"its file {path} is missing", install_again(place))
 
 
 def _backend_left_out(match: re.Match[str], place: Place) -> Explanation:
     module = f"torchaudio.backend.{match[1]}"
-    remedy = "Install torchaudio again, and do not delete modules of it."
+    remedy = "Reinstall torchaudio, and do not delete its modules."
     if place.frozen:
         remedy = (
-            "Report this to the application's makers: their build must not exclude "
+            "Report this to the application's developers: their build must not exclude "
             f"{module}, which torchaudio imports although it is deprecated."
         )
     return Explanation(
         "module_left_out",
-        f"the module {module} is not there, which Python takes for a circular import",
+        f"the module {module} is missing, which Python reports as a circular import",
         remedy,
     )
 
 
 def _module_left_out(match: re.Match[str], place: Place) -> Explanation:
     missing = match[1]
-    remedy = f"Install what provides it: pip install {missing.partition('.')[0]}."
+    remedy = f"Install its package: pip install {missing.partition('.')[0]}."
     if "." in missing:
         remedy = install_again(Place(missing.partition(".")[0]))
     if place.frozen:
         remedy = (
-            "Install the application again; if that does not help, report this to its makers: "
+            "Reinstall the application; if that does not help, report this to its developers: "
             f"their build must not exclude the module {missing}."
         )
-    return Explanation("module_left_out", f"the module {missing} is not there", remedy)
+    return Explanation("module_left_out", f"the module {missing} is missing", remedy)
 
 
 def _torchcodec(match: re.Match[str], place: Place) -> Explanation:
@@ -97,14 +101,13 @@ def _torchcodec(match: re.Match[str], place: Place) -> Explanation:
     remedy = f"Install FFmpeg's shared libraries: {how}."
     if place.package == "torchcodec":
         remedy = (
-            "Nothing needs to be done, and no ffmpeg is needed: torchcodec would let "
-            "pyannote.audio open files, but the worker hands it samples that PyAV has decoded, "
-            "whose wheels carry an FFmpeg of their own. To have torchcodec for other programs: "
-            f"{how}."
+            "You need not do anything, and no ffmpeg is needed: torchcodec lets pyannote.audio "
+            "open files, but the worker passes it samples decoded by PyAV, whose wheels contain "
+            f"their own FFmpeg. If other programs need torchcodec: {how}."
         )
     return Explanation(
         "torchcodec_not_loadable",
-        "torchcodec finds no FFmpeg libraries of version 4 to 7, or is not made for this torch",
+        "torchcodec finds no FFmpeg libraries of version 4 to 7, or is built for another torch",
         remedy,
     )
 
@@ -120,26 +123,26 @@ def _cuda_library(match: re.Match[str], place: Place) -> Explanation:
         remedy = 'There is no CUDA on macOS: use device "cpu" or "mps".'
     elif place.frozen:
         remedy = (
-            'Use device "cpu", or install CUDA 12 and cuDNN 9 of NVIDIA so that the system finds '
-            "their libraries; if the application is meant to contain them, report this."
+            'Use device "cpu", or install NVIDIA\'s CUDA 12 and cuDNN 9 where the system finds '
+            "their libraries; if the application should contain them, report this."
         )
     else:
         variable = place.choose(linux="LD_LIBRARY_PATH", darwin="", win32="PATH")
         remedy = (
-            f'Use device "cpu", or install CUDA 12 and cuDNN 9: pip install {wheel}, and name the '
-            f"folder of the library in {variable}."
+            f'Use device "cpu", or install CUDA 12 and cuDNN 9: pip install {wheel}, and add the '
+            f"folder of the library to {variable}."
         )
-    return Explanation("cuda_library_missing", f"the CUDA library {library} is not found", remedy)
+    return Explanation("cuda_library_missing", f"the CUDA library {library} is missing", remedy)
 
 
 def _wrong_architecture(match: re.Match[str], place: Place) -> Explanation:
     return Explanation(
         "wrong_architecture",
-        "a library of it is damaged, or made for another processor or system",
+        "one of its libraries is damaged, or built for another processor or system",
         place.choose(
-            linux="Install the build for this processor (uname -m tells which). ",
+            linux="Install the build for this processor (see uname -m). ",
             darwin="Install the build for this processor: arm64 for Apple silicon, x86_64 for "
-            "Intel; Python and its packages must be of the same. ",
+            "Intel; Python and its packages must match. ",
             win32="Install the build for this processor: 64-bit Windows needs 64-bit Python and "
             "packages. ",
         )
@@ -150,9 +153,9 @@ def _wrong_architecture(match: re.Match[str], place: Place) -> Explanation:
 def _dll_load_failed(match: re.Match[str], place: Place) -> Explanation:
     return Explanation(
         "dll_load_failed",
-        "a DLL that it needs is not found or does not start",
+        "a DLL that it needs is missing or does not start",
         "Install Microsoft's Visual C++ redistributable 2015-2022 (x64) from "
-        "https://aka.ms/vs/17/release/vc_redist.x64.exe and start again. If it stays so: "
+        "https://aka.ms/vs/17/release/vc_redist.x64.exe and start again. If that does not help: "
         + install_again(place),
     )
 
@@ -160,13 +163,13 @@ def _dll_load_failed(match: re.Match[str], place: Place) -> Explanation:
 def _system_too_old(match: re.Match[str], place: Place) -> Explanation:
     remedy = "Use a newer distribution."
     if place.frozen:
-        remedy += " A build of the application that was made on an older system would do, too."
+        remedy += " A build of the application made on an older system works, too."
     return Explanation(
         "system_too_old", f"it needs {match[1]}, which is newer than this system's", remedy
     )
 
 
-# The hash that makers of wheels put into the name of a library that they bring along.
+# The hash in the name of a library that is bundled in a wheel.
 _BUNDLED: Final = re.compile(r"-[0-9a-f]{8}\.")
 _PROVIDERS: Final = {
     "libsndfile": ("libsndfile1", "libsndfile"),
@@ -177,9 +180,9 @@ _PROVIDERS: Final = {
 
 
 def _not_opened(match: re.Match[str], place: Place) -> Explanation:
-    """glibc says so, too, of a file that is there and made for another processor."""
-    made_for_another = Path(match[1]).is_file()
-    return (_wrong_architecture if made_for_another else _system_library)(match, place)
+    """glibc says the same of an existing file that is built for another processor."""
+    exists = Path(match[1]).is_file()
+    return (_wrong_architecture if exists else _system_library)(match, place)
 
 
 def _system_library(match: re.Match[str], place: Place) -> Explanation:
@@ -188,22 +191,22 @@ def _system_library(match: re.Match[str], place: Place) -> Explanation:
     if stem in _PROVIDERS:
         debian, brew = _PROVIDERS[stem]
         remedy = place.choose(
-            linux=f"Install it: apt install {debian}, or what your distribution calls it.",
+            linux=f"Install it: apt install {debian}, or your distribution's package.",
             darwin=f"Install it: brew install {brew}.",
-            win32=f"Install what provides {library}.",
+            win32=f"Install the program that provides {library}.",
         )
-    else:  # most come with the package
+    else:  # most packages contain their libraries
         remedy = install_again(place)
         if not _BUNDLED.search(library):
-            remedy += f" Or install what provides {library} on this system."
-    return Explanation("library_missing", f"the library {library} is not found", remedy)
+            remedy += f" Or install the system package that provides {library}."
+    return Explanation("library_missing", f"the library {library} is missing", remedy)
 
 
 def _abi(match: re.Match[str], place: Place) -> Explanation:
     return Explanation(
         "versions_do_not_match",
-        "it was made for another version of numpy",
-        f"{install_again(place)} Or install numpy again: pip install --upgrade 'numpy>=2'.",
+        "it was built for another version of numpy",
+        f"{install_again(place)} Or upgrade numpy: pip install --upgrade 'numpy>=2'.",
     )
 
 
@@ -211,18 +214,18 @@ def _symbol(match: re.Match[str], place: Place) -> Explanation:
     remedy = install_again(place)
     if not place.frozen:
         remedy = (
-            "Install versions that belong together: torch, torchaudio and torchcodec each name the "
-            "torch that they are made for. pip install 'transcription-worker[full]' does it."
+            "Install matching versions: torchaudio and torchcodec each need the torch that they "
+            "were built for. pip install 'transcription-worker[full]' does that."
         )
     return Explanation(
-        "versions_do_not_match", "it was made for another version of a library", remedy
+        "versions_do_not_match", "it was built for another version of a library", remedy
     )
 
 
 def _executable_stack(match: re.Match[str], place: Place) -> Explanation:
     return Explanation(
         "executable_stack",
-        "a library of it asks for an executable stack, which this system refuses",
+        "one of its libraries needs an executable stack, which this system refuses",
         f"Install a newer version: pip install --upgrade {place.package}."
         if not place.frozen
         else "Install a newer version of the application.",
@@ -232,9 +235,8 @@ def _executable_stack(match: re.Match[str], place: Place) -> Explanation:
 def _static_tls(match: re.Match[str], place: Place) -> Explanation:
     return Explanation(
         "library_order",
-        "a library of it finds no more room for its thread-local data",
-        "Have that library loaded first: set LD_PRELOAD to the path of the file that the detail "
-        "names.",
+        "one of its libraries finds no space left for its thread-local data",
+        "Load that library first: set LD_PRELOAD to the path in the detail.",
     )
 
 
@@ -242,27 +244,27 @@ def _memory(match: re.Match[str], place: Place) -> Explanation:
     return Explanation(
         "out_of_memory",
         "memory ran out",
-        "End other programs, or give the machine or container more memory, and start again.",
+        "Close other programs, or give the machine or container more memory, and start again.",
     )
 
 
 def _metadata(match: re.Match[str], place: Place) -> Explanation:
     name = match[1].strip("'\"")
-    remedy = f"Install it again: pip install --force-reinstall --no-deps {name}."
+    remedy = f"Reinstall it: pip install --force-reinstall --no-deps {name}."
     if place.frozen:
         remedy = (
-            "Report this to the application's makers: their build must contain the metadata "
+            "Report this to the application's developers: their build must contain the metadata "
             f"(dist-info) of {name}."
         )
-    return Explanation("metadata_missing", f"the metadata of {name} is not there", remedy)
+    return Explanation("metadata_missing", f"the metadata of {name} is missing", remedy)
 
 
 def _no_source(match: re.Match[str], place: Place) -> Explanation:
     return Explanation(
         "source_missing",
-        f"torch compiles {match[1]} from its Python source, which is not there",
-        "Report this to the application's makers: their build must contain that package as source "
-        "files, too."
+        f"torch compiles {match[1]} from its Python source, which is missing",
+        "Report this to the application's developers: their build must also contain the source "
+        "files of that package."
         if place.frozen
         else install_again(place),
     )
@@ -274,14 +276,14 @@ def _disk_full(match: re.Match[str], place: Place) -> Explanation:
         "a disk is full",
         "Free some space, or set "
         + place.choose(linux="TMPDIR", darwin="TMPDIR", win32="TEMP")
-        + " to a place with more.",
+        + " to a folder with more space.",
     )
 
 
 def _driver(match: re.Match[str], place: Place) -> Explanation:
     return Explanation(
         "driver_too_old",
-        "the graphics driver is older than the CUDA that it is made for",
+        "the graphics driver is too old for the CUDA version that it was built for",
         'Update NVIDIA\'s driver, or use device "cpu".',
     )
 
@@ -289,8 +291,8 @@ def _driver(match: re.Match[str], place: Place) -> Explanation:
 def _no_kernel(match: re.Match[str], place: Place) -> Explanation:
     return Explanation(
         "device_not_supported",
-        "it is not made for this model of graphics processor",
-        'Use device "cpu", or a build of PyTorch for this graphics processor: '
+        "it is not built for this GPU model",
+        'Use device "cpu", or a build of PyTorch for this GPU: '
         "https://pytorch.org/get-started/locally.",
     )
 
@@ -300,12 +302,12 @@ def _forbidden(match: re.Match[str], place: Place) -> Explanation:
         "not_permitted",
         "the system does not let it read or load a file",
         place.choose(
-            linux="Check who may read the folder that the package is in, and whether its file "
-            "system is mounted noexec.",
+            linux="Check the permissions of the package's folder, and that its file system is not "
+            "mounted noexec.",
             darwin="Lift the quarantine of the application: xattr -dr com.apple.quarantine "
             "PATH_OF_THE_APPLICATION; or install it from a signed package.",
-            win32="Security software may hold files of the application back: make an exception for "
-            "its folder, or install it again.",
+            win32="Security software may be blocking files of the application: make an exception "
+            "for its folder, or reinstall it.",
         ),
     )
 
@@ -313,7 +315,7 @@ def _forbidden(match: re.Match[str], place: Place) -> Explanation:
 _CUDA: Final = (
     r"cudnn|cublas|cudart|cufft|curand|cusparse|cusolver|cupti|nccl|nvrtc|nvjitlink|nvtoolsext"
 )
-# In this order: what says more comes first.
+# The first match wins: more specific patterns come first.
 _SIGNATURES: Final[tuple[tuple[re.Pattern[str], Explain], ...]] = tuple(
     (re.compile(pattern, re.IGNORECASE), explanation)
     for pattern, explanation in (

@@ -1,4 +1,7 @@
-"""Facts about the program and its place: platform, variables, caches, temporary files, the hub."""
+"""Describes the program's surroundings: platform, variables, caches, temporary files and the hub.
+
+Each `describe_…` function returns the facts of one subject, and the findings about it.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ from worker.probe.signatures import Place
 
 _LITTLE_DISK: Final = 1_000_000_000
 _NO_DISK: Final = 100_000_000
-"""Bytes. Models take up to 3 GB; an hour of audio, decoded, takes 0.23 GB of temporary files."""
+"""Bytes. Models take up to 3 GB; an hour of decoded audio takes 0.23 GB of temporary files."""
 _WRITTEN: Final = 64 * 1024
-"""Bytes that are written to see whether that can be done."""
+"""Bytes written to test whether a folder is writable."""
 
-# Those that change what this program or a library of it does.
+# Variables that change how this program or one of its libraries behaves.
 _VARIABLES: Final = re.compile(
     r"(?:HF|HUGGING_?FACE|TRANSFORMERS|TOKENIZERS|TORCH|PYTORCH|TORCHAUDIO|PYANNOTE|OTEL|NLTK"
     r"|CUDA|CUDNN|NVIDIA|CUBLAS|HIP|ROCM|ROCR|HSA|OMP|KMP|GOMP|MKL|OPENBLAS|VECLIB|NUMEXPR"
@@ -44,7 +47,7 @@ _VARIABLES: Final = re.compile(
 
 
 def describe_platform() -> PlatformInfo:
-    """The program, its Python and the system."""
+    """Describe the program, its Python and the system."""
     libc = " ".join(platform.libc_ver()).strip()
     return PlatformInfo(
         frozen=_frozen(),
@@ -65,7 +68,7 @@ def describe_platform() -> PlatformInfo:
 
 
 def variables(environment: Mapping[str, str], redactor: Redactor) -> dict[str, str]:
-    """The environment variables that matter, by name."""
+    """The relevant environment variables, redacted, by name."""
     return {
         name: redactor.variable(name, value)
         for name, value in sorted(environment.items())
@@ -74,12 +77,12 @@ def variables(environment: Mapping[str, str], redactor: Redactor) -> dict[str, s
 
 
 def describe_temporary(environment: Mapping[str, str]) -> tuple[Storage, list[Finding]]:
-    """Where temporary files go."""
+    """Describe the folder for temporary files."""
     names = ("TMPDIR", "TEMP", "TMP")
     wanted = next((environment[name] for name in names if environment.get(name)), None)
     try:
         directory = Path(tempfile.gettempdir())
-    except FileNotFoundError:  # none of the folders that it knows will do
+    except FileNotFoundError:  # none of its candidates is writable
         directory = Path(wanted or os.curdir)
     error = _write_error(directory)
     free = _free(directory)
@@ -90,9 +93,8 @@ def describe_temporary(environment: Mapping[str, str]) -> tuple[Storage, list[Fi
             Finding(
                 id="temporary_not_writable",
                 severity="error",
-                message=f"Temporary files cannot be written in {directory}: {error}.",
-                remedy=f"Set {variable} to a folder that this user may write to and that has "
-                "space.",
+                message=f"The worker cannot write temporary files in {directory}: {error}.",
+                remedy=f"Set {variable} to a writable folder with enough space.",
             )
         )
     elif wanted and not _same(Path(wanted), directory):
@@ -100,10 +102,9 @@ def describe_temporary(environment: Mapping[str, str]) -> tuple[Storage, list[Fi
             Finding(
                 id="temporary_elsewhere",
                 severity="warning",
-                message=f"Temporary files go to {directory}, because they cannot be written in "
-                f"{wanted}: {_write_error(Path(wanted)) or 'it is not there'}.",
-                remedy=f"Set {variable} to a folder that is there, that this user may write to, "
-                "and that has space.",
+                message=f"Temporary files go to {directory}, because the worker cannot write them "
+                f"in {wanted}: {_write_error(Path(wanted)) or 'it does not exist'}.",
+                remedy=f"Set {variable} to an existing, writable folder with enough space.",
             )
         )
     elif free is not None and free < _LITTLE_DISK:
@@ -120,7 +121,7 @@ def describe_temporary(environment: Mapping[str, str]) -> tuple[Storage, list[Fi
 
 
 def describe_cache(environment: Mapping[str, str]) -> tuple[CacheInfo, list[Finding]]:
-    """The hub's cache."""
+    """Describe the hub's cache."""
     directory, source = _cache_directory(environment)
     models = [*_repositories(directory), *_torchaudio_models(environment)]
     error = _write_error(directory)
@@ -131,9 +132,9 @@ def describe_cache(environment: Mapping[str, str]) -> tuple[CacheInfo, list[Find
             Finding(
                 id="cache_not_writable",
                 severity="warning" if models else "error",
-                message=f"Models cannot be stored in the cache {directory}: {error}.",
-                remedy="Set HF_HOME to a folder that this user may write to, or change the owner "
-                "of this one. Models that are in it already can be used.",
+                message=f"The worker cannot store models in the cache {directory}: {error}.",
+                remedy="Set HF_HOME to a writable folder, or make this one writable. The worker "
+                "can still use the models in it.",
             )
         )
     elif free is not None and free < _LITTLE_DISK:
@@ -143,7 +144,7 @@ def describe_cache(environment: Mapping[str, str]) -> tuple[CacheInfo, list[Find
                 severity="error" if free < _NO_DISK and not models else "warning",
                 message=f"Only {_size(free)} are free for models in {directory}; the model small "
                 "takes 0.5 GB, large-v3 3.1 GB.",
-                remedy="Free some space, remove models (transcription-worker models remove), or "
+                remedy="Free some space, delete models (transcription-worker models remove), or "
                 "set HF_HOME to a folder on another disk.",
             )
         )
@@ -162,7 +163,7 @@ def describe_cache(environment: Mapping[str, str]) -> tuple[CacheInfo, list[Find
 def describe_hub(
     environment: Mapping[str, str], answer: Mapping[str, Any] | None
 ) -> tuple[HubInfo, list[Finding]]:
-    """The hub, and what it answered if it was asked."""
+    """Describe the hub; `answer` holds the facts of `worker.probe.hub`, if it was asked."""
     offline = environment.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     info = HubInfo(
         endpoint=environment.get("HF_ENDPOINT") or "https://huggingface.co",
@@ -179,13 +180,13 @@ def describe_hub(
 
 
 def token_files(environment: Mapping[str, str]) -> list[Path]:
-    """Where the hub's own login keeps its token."""
+    """The files in which the hub's own login keeps its token."""
     home = _hub_home(environment)
     return [Path(environment.get("HF_TOKEN_PATH") or home / "token")]
 
 
 def bundle_findings(platform_info: PlatformInfo) -> Iterator[Finding]:
-    """What is wrong with the place of a frozen program's modules."""
+    """Find modules that a frozen program would load from outside its folder."""
     bundle = platform_info.bundle_directory
     if not platform_info.frozen or bundle is None:
         return
@@ -194,9 +195,9 @@ def bundle_findings(platform_info: PlatformInfo) -> Iterator[Finding]:
         yield Finding(
             id="bundle_moved",
             severity="error",
-            message="The program looks for its modules outside of its own folder.",
-            remedy="Install the application again, as a whole: the executable and its folder "
-            "belong together. Unset PYTHONPATH and PYTHONHOME.",
+            message="The program looks for its modules outside its own folder.",
+            remedy="Reinstall the whole application: the executable needs its folder. Unset "
+            "PYTHONPATH and PYTHONHOME.",
             detail="\n".join([f"bundle: {bundle}", *outside]),
         )
 
@@ -210,41 +211,40 @@ def _of_hub(info: HubInfo, error: str | None) -> Iterator[Finding]:
         yield Finding(
             id="hub_offline",
             severity="warning",
-            message="HF_HUB_OFFLINE forbids to ask the hub: models that are not cached cannot be "
-            "had.",
+            message="HF_HUB_OFFLINE is set: the worker cannot download models.",
             remedy="Unset HF_HUB_OFFLINE to download models.",
         )
     elif not info.reachable:
         yield Finding(
             id="hub_unreachable",
             severity="error",
-            message=f"The hub {info.endpoint} cannot be reached.",
-            remedy="Check the network, HF_ENDPOINT, the proxy settings (HTTPS_PROXY) and, behind a "
-            "proxy that inspects, its certificate (REQUESTS_CA_BUNDLE). What is cached works.",
+            message=f"The worker cannot reach the hub {info.endpoint}.",
+            remedy="Check the network, HF_ENDPOINT, the proxy settings (HTTPS_PROXY) and the "
+            "certificate of a proxy that inspects TLS (REQUESTS_CA_BUNDLE). Cached models work.",
             detail=error,
         )
     elif info.token_valid is False:
         yield Finding(
             id="token_invalid",
             severity="error",
-            message="The hub does not accept the token.",
-            remedy="Make a new token on the hub's settings page and set it as HF_TOKEN, or log in "
-            "again.",
+            message="The hub rejected the token.",
+            remedy="Create a new token on the hub's settings page and set HF_TOKEN to it, or log "
+            "in again.",
         )
     elif info.token_source is None:
         yield Finding(
             id="token_missing",
             severity="info",
-            message="There is no token for the hub: gated models, such as pyannote's, cannot be "
-            "fetched.",
-            remedy="Accept a gated model's terms on its page, and set HF_TOKEN to a token of that "
-            "account, or give it as hfToken in initialize.",
+            message="The worker has no token for the hub: it cannot download gated models, such as "
+            "pyannote's.",
+            remedy="Accept a gated model's terms on its page, then set HF_TOKEN to a token of that "
+            "account, or pass it as hfToken in initialize.",
         )
     elif info.token_valid is None:
         yield Finding(
             id="token_not_checked",
             severity="warning",
-            message="Whether the hub accepts the token, it did not say.",
+            message="The hub did not say whether it accepts the token.",
             remedy="Try again later.",
             detail=error,
         )
@@ -254,14 +254,14 @@ def _token_source(
     environment: Mapping[str, str],
 ) -> Literal["initialize", "environment", "login"] | None:
     if environment.get("HF_TOKEN") or environment.get("HUGGING_FACE_HUB_TOKEN"):
-        # The front says so when the token is the client's.
+        # The front sets this variable if the token comes from the client.
         given = environment.get("TRANSCRIPTION_WORKER_TOKEN_SOURCE")
         return "initialize" if given else "environment"
     return "login" if any(file.is_file() for file in token_files(environment)) else None
 
 
 def _hub_home(environment: Mapping[str, str]) -> Path:
-    """huggingface_hub's rules, without importing it."""
+    """The cache folder by huggingface_hub's rules, without importing it."""
     if home := environment.get("HF_HOME"):
         return Path(home).expanduser()
     cache = environment.get("XDG_CACHE_HOME") or "~/.cache"
@@ -280,7 +280,7 @@ def _cache_directory(environment: Mapping[str, str]) -> tuple[Path, str]:
 def _repositories(directory: Path) -> Iterator[CachedRepository]:
     for folder in sorted(directory.glob("models--*")):
         blobs = list(folder.glob("blobs/*"))
-        copies = (  # where the system has no symbolic links
+        copies = (  # the hub copies files if the system has no symbolic links
             file for file in folder.glob("snapshots/**/*") if not file.is_symlink()
         )
         size = sum(_size_of(file) for file in blobs if file.suffix != ".incomplete")
@@ -319,7 +319,7 @@ def _size_of(file: Path) -> int:
 
 
 def _existing(directory: Path) -> Path:
-    """It, or the nearest above it that is there."""
+    """The directory, or its nearest ancestor that exists."""
     at = directory.absolute()
     while not os.path.lexists(at) and at != at.parent:
         at = at.parent
@@ -327,7 +327,7 @@ def _existing(directory: Path) -> Path:
 
 
 def _write_error(directory: Path) -> str | None:
-    """Why nothing can be written there; None when it can, or could once it is made."""
+    """Why the directory is not writable; None if it is, or will be once it is created."""
     place = _existing(directory)
     if not place.is_dir():
         return f"{place} is not a folder"

@@ -1,7 +1,7 @@
-"""What shows that a package works: its native libraries loaded, its data read, a little done.
+"""Tests that a package works: loads its native libraries, reads its data, does a little work.
 
-Each function gets the imported package and returns facts for the parent to judge, or raises.
-Packages are imported by name: a build without them must not collect them for our sake.
+Each function takes the imported package and returns facts, which the parent judges, or raises.
+Packages are imported by name, so that a build without them does not collect them because of us.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from worker.system import cuda
 
 Facts = dict[str, Any]
 
-# Beside sox_io_backend these are what torchaudio's parts and others name.
+# Modules that torchaudio and its users import by name, besides sox_io_backend.
 _TORCHAUDIO_BACKENDS: Final = (
     *("torchaudio._backend.ffmpeg", "torchaudio._backend.sox", "torchaudio._backend.soundfile"),
     *("torchaudio.backend.no_backend", "torchaudio.backend.soundfile_backend"),
@@ -31,7 +31,7 @@ _RATE: Final = 16_000
 
 
 def use(name: str, module: Any) -> Facts:
-    """Put a package to use; raises whatever goes wrong."""
+    """Use a package; raises anything that goes wrong."""
     function = _USES.get(name)
     return function(module) if function else {}
 
@@ -103,7 +103,7 @@ def _faster_whisper(_: Any) -> Facts:
     speech = import_module("faster_whisper.vad").get_speech_timestamps(silence)
     features = import_module("faster_whisper.feature_extractor").FeatureExtractor()(silence)
     if speech or len(features) != 80:
-        raise RuntimeError("speech was found in silence, or the features have the wrong shape")
+        raise RuntimeError("it finds speech in silence, or its features have the wrong shape")
     return {}
 
 
@@ -111,7 +111,7 @@ def _tokenizers(tokenizers: Any) -> Facts:
     words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "?": 1}, unk_token="?"))
     words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     if words.encode("a b").ids != [0, 1]:
-        raise RuntimeError("a text was taken apart wrongly")
+        raise RuntimeError("it tokenized a text wrongly")
     return {}
 
 
@@ -122,7 +122,7 @@ def _numpy(numpy: Any) -> Facts:
     try:
         umath = import_module("numpy._core._multiarray_umath")
         features = [name for name, there in umath.__cpu_features__.items() if there]
-    except (ImportError, AttributeError):  # numpy's own affair
+    except (ImportError, AttributeError):  # private in numpy: it may move
         features = []
     return {"cpuFeatures": features}
 
@@ -171,7 +171,7 @@ def _torch(torch: Any) -> Facts:
 
 
 def _multiply(torch: Any, device: str) -> None:
-    """A matrix product and a convolution: cuBLAS and cuDNN, or their like."""
+    """Compute a matrix product and a convolution, which need cuBLAS and cuDNN or the like."""
     ones = torch.ones(8, 8, device=device)
     convolved = torch.nn.functional.conv1d(ones[None], torch.ones(1, 8, 3, device=device))
     if float((ones @ ones).sum()) != 8**3 or float(convolved.sum()) != 24 * 6:
@@ -212,7 +212,7 @@ def _transformers(transformers: Any) -> Facts:
 def _safetensors(_: Any) -> Facts:
     numpy, tensors = import_module("numpy"), import_module("safetensors.numpy")
     if tensors.load(tensors.save({"a": numpy.ones(2)}))["a"].sum() != 2:
-        raise RuntimeError("a tensor was not read as it was written")
+        raise RuntimeError("it does not read a tensor as it wrote it")
     return {}
 
 
@@ -244,19 +244,19 @@ def _jsonrpcserver(jsonrpcserver: Any) -> Facts:
         '{"jsonrpc": "2.0", "id": 1, "method": "ping"}', methods={"ping": jsonrpcserver.Success}
     )
     if json.loads(reply).get("id") != 1:
-        raise RuntimeError(f"a request was answered with {reply}")
+        raise RuntimeError(f"it answered a request with {reply}")
     return {}
 
 
 def _msgspec(msgspec: Any) -> Facts:
     if msgspec.json.decode(msgspec.json.encode({"a": [1]})) != {"a": [1]}:
-        raise RuntimeError("JSON was not read as it was written")
+        raise RuntimeError("it does not read JSON as it wrote it")
     return {}
 
 
 def _orjson(orjson: Any) -> Facts:
     if orjson.loads(orjson.dumps({"a": [1]})) != {"a": [1]}:
-        raise RuntimeError("JSON was not read as it was written")
+        raise RuntimeError("it does not read JSON as it wrote it")
     return {}
 
 

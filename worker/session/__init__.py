@@ -1,1 +1,1 @@
-"""One JSON-RPC session on a pair of pipes, as the front and every engine hold it."""
+"""One JSON-RPC session on a pair of pipes: client and front, or front and engine."""

@@ -1,7 +1,7 @@
-"""The preempter: control requests are answered at once, work goes to its lane.
+"""The dispatcher answers control requests at once, and sends work to its lane.
 
-After golang.org/x/exp/jsonrpc2: what must not wait (`ping`, `$/cancelRequest`, `shutdown`) never
-stands behind what takes long.
+It is the preempter of golang.org/x/exp/jsonrpc2: requests that must not wait (`ping`,
+`$/cancelRequest`, `shutdown`) never queue behind slow ones.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from protocol.framing import Oversize
 from protocol.params import decode_params
 from worker.session.job import Answer, Job
 from worker.session.lane import Lane, failure
+from worker.session.wire import LINES, Wire
 from worker.session.writer import Writer
 from worker.system.limits import DEFAULT_LIMITS, SessionLimits
 from worker.system.log import Log
@@ -27,15 +28,13 @@ from worker.system.log import Log
 Control = Callable[[bytes], bytes]
 """Takes raw params, returns the result as JSON, raises `RpcError`."""
 
-_OVERSIZE_REPLY = envelope.error_reply(envelope.NULL_ID, RpcError("line_too_long"))
-
 
 class Dispatcher:
-    """Turns lines into replies, and keeps account of the open jobs.
+    """Turns lines into replies, and keeps account of the open jobs: those that wait or run.
 
     With `answer_cancelled`, a cancelled request is answered at once, while its work may still be
-    ending; without, the reply tells that the work has ended. Work beyond the `limits` on jobs
-    that wait or run is refused as busy.
+    ending; without it, the reply shows that the work has ended. Jobs beyond the `limits` are
+    refused as busy.
     """
 
     def __init__(
@@ -48,9 +47,10 @@ class Dispatcher:
         lanes: Mapping[str, Lane],
         answer_cancelled: bool,
         limits: SessionLimits = DEFAULT_LIMITS,
+        wire: Wire = LINES,
     ) -> None:
         self.refusal: RpcError | None = None
-        """When set, every request is answered with it."""
+        """If set, it answers every request."""
         self._writer = writer
         self._log = log
         self._requests = requests
@@ -58,29 +58,30 @@ class Dispatcher:
         self._lanes = lanes
         self._answer_cancelled = answer_cancelled
         self.limits = limits
+        self._wire = wire
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
-        self._open: dict[Job, int] = {}  # bytes of their params, in the order of their acceptance
+        self._open: dict[Job, int] = {}  # to the bytes of its params, in order of acceptance
         self._open_bytes = 0
         self._idle_since = time.monotonic()
 
     def receive(self, line: bytes | Oversize) -> bytes:
-        """Serve a line; return what can be answered now, as whole lines."""
+        """Serve a line; return the replies that are ready now, as whole lines."""
         if isinstance(line, Oversize):
-            return _OVERSIZE_REPLY
+            return self._wire.error(envelope.NULL_ID, RpcError("line_too_long"))
         message = envelope.parse(line)
         if isinstance(message, Call):
             return self._serve(message, self._answer_single)
         if isinstance(message, Batch):
             return self._serve_batch(message)
         if isinstance(message, Fault):
-            return envelope.error_reply(message.id, message.error)
+            return self._wire.error(message.id, message.error)
         if isinstance(message, Response):
             self._ignore_response(message)
         return b""
 
     def open_jobs(self) -> list[Job]:
-        """Jobs that wait or run, in the order of their acceptance."""
+        """The open jobs, in order of acceptance."""
         with self._lock:
             return list(self._open)
 
@@ -90,7 +91,7 @@ class Dispatcher:
             job.cancel(by, answer=self._answer_cancelled)
 
     def wait_idle(self, timeout: float | None = None) -> bool:
-        """Wait until every job has had its reply; False when `timeout` seconds passed first."""
+        """Wait until no job is open; return False if `timeout` seconds pass first."""
         with self._lock:
             return self._idle.wait_for(lambda: not self._open, timeout)
 
@@ -100,7 +101,7 @@ class Dispatcher:
         return self._open_bytes
 
     def idle_seconds(self) -> float:
-        """How long no job has been open."""
+        """Seconds since the last job was open; 0 if one is."""
         with self._lock:
             return 0.0 if self._open else time.monotonic() - self._idle_since
 
@@ -109,7 +110,7 @@ class Dispatcher:
             self._writer.write(*reply)
 
     def _serve(self, call: Call, answer: Answer) -> bytes:
-        """Serve a request or notification; return its reply when that is ready now."""
+        """Serve a request or notification; return its reply if that is ready now."""
         id_ = call.id
         try:
             if id_:
@@ -117,7 +118,7 @@ class Dispatcher:
                     raise self.refusal
                 control = self._requests.get(call.method)
                 if control:
-                    return envelope.reply(id_, control(call.params))
+                    return b"".join(self._wire.result(id_, control(call.params)))
             elif control := self._notifications.get(call.method) or self._requests.get(call.method):
                 control(call.params)
                 return b""
@@ -129,12 +130,12 @@ class Dispatcher:
             raise RpcError(
                 "method_not_found", f"There is no method {call.method[:100]}.", method=call.method
             )
-        except Exception as error:  # whatever it is, the request is answered
-            told = failure(error, call.method, self._log)
+        except Exception as error:  # every request gets an answer
+            answerable = failure(error, call.method, self._log)
             if not id_:
-                self._log.warning(f"notification {call.method[:100]}: {told.message}")
+                self._log.warning(f"notification {call.method[:100]}: {answerable.message}")
                 return b""
-            return envelope.error_reply(id_, told)
+            return self._wire.error(id_, answerable)
 
     def _start_job(self, call: Call, answer: Answer) -> None:
         if self.refusal:
@@ -147,8 +148,8 @@ class Dispatcher:
                 self._close_job(job)
 
         try:
-            job = Job(call, self._writer, answer_and_close)
-        except RecursionError:  # the envelope was parsed with a few frames more to spare
+            job = Job(call, self._writer, answer_and_close, self._wire)
+        except RecursionError:  # the envelope was parsed a few stack frames further up
             raise RpcError(
                 "invalid_params", "The params are nested too deeply.", path="$"
             ) from None
@@ -184,7 +185,7 @@ class Dispatcher:
                     gathered.add((reply,))
             elif isinstance(member, Fault):
                 gathered.expect()
-                gathered.add((envelope.error_reply(member.id, member.error),))
+                gathered.add((self._wire.error(member.id, member.error),))
             else:
                 self._ignore_response(member)
         return gathered.seal()
@@ -198,16 +199,16 @@ class Dispatcher:
         return b"null"
 
     def _ignore_notification(self, call: Call) -> bytes:
-        if not call.method.startswith("$/"):  # LSP: those are optional by their name
+        if not call.method.startswith("$/"):  # in LSP, the name says that it may be ignored
             self._log.warning(f"notification of an unknown method: {call.method[:100]}")
         return b""
 
     def _ignore_response(self, response: Response) -> None:
-        self._log.warning("a reply came in, but the worker asks its client nothing")
+        self._log.warning("received a reply, but the worker sends its client no requests")
 
 
 class _BatchReply:
-    """Gathers the replies of a batch into one array, written when the last is there."""
+    """Gathers the replies of a batch into one array, which the last reply sends."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -217,12 +218,12 @@ class _BatchReply:
         self._lock = threading.Lock()
 
     def expect(self) -> None:
-        """One more reply will come."""
+        """Count a member that will be answered."""
         with self._lock:
             self._missing += 1
 
     def add(self, reply: tuple[bytes, ...]) -> None:
-        """Take the reply of a member; the last one of a sealed batch sends the array."""
+        """Add the reply of a member; the last one of a sealed batch sends the array."""
         if not reply:
             return
         with self._lock:
@@ -233,7 +234,7 @@ class _BatchReply:
             self._writer.write(*self._chunks, b"]\n")
 
     def seal(self) -> bytes:
-        """No more members come; return the array if every reply is there already."""
+        """End the batch; return the array if every member has been answered."""
         with self._lock:
             self._sealed = True
             if self._missing or not self._chunks:
@@ -242,7 +243,7 @@ class _BatchReply:
 
 
 def _id_value(raw: bytes) -> object:
-    """What an id means, so that `1` and "1" differ and the spelling of a string does not."""
+    """An id to compare: `1` and "1" differ, two spellings of the same string do not."""
     if raw[:1] == b'"':
         return msgspec.json.decode(raw)
     return raw

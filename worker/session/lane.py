@@ -1,8 +1,8 @@
-"""The handler lane: work requests, one after another, dispatched by jsonrpcserver.
+"""A lane runs work requests one after another; jsonrpcserver dispatches them.
 
-jsonrpcserver is given one request at a time through its own seams. What it does not do right by
-itself is mended here and nowhere else: exceptions never leak their text into `data`, results that
-cannot be written as JSON become an error, and signatures are looked up once.
+jsonrpcserver gets one request at a time, through its public parameters. This module makes up for
+what it lacks: exceptions never leak their text into `data`, results that cannot be encoded become
+an error, and signatures are inspected once.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from worker.system.log import Log
 Method = Callable[..., Any]
 
 _NO_THREAD = ("can't start new thread", "can't allocate lock")
-"""What Python says where the system has no more of them."""
+"""Python's messages when the system refuses another thread."""
 
 
 def typed(function: Callable[[Job, Any], Any], params_type: Callable[[], type]) -> Method:
-    """A method whose params are decoded into a struct before `function` sees them."""
+    """A method that decodes its params into a struct and passes them to `function`."""
 
     def method(job: Job) -> Any:
         return function(job, decode_params(job.params, params_type()))
@@ -37,7 +37,7 @@ def typed(function: Callable[[Job, Any], Any], params_type: Callable[[], type]) 
 
 
 class Lane:
-    """Runs jobs on one thread, in the order they came. The thread starts with the first job."""
+    """Runs jobs in order on one thread, which starts with the first job."""
 
     def __init__(self, methods: Mapping[str, Method], log: Log) -> None:
         self._methods = methods
@@ -55,13 +55,13 @@ class Lane:
             self._wake.notify()
 
     def hand_over(self) -> None:
-        """Leave the lane to another thread: this one ends with the job that it is at."""
+        """Start another thread for the jobs that wait; the current one ends with its job."""
         with self._wake:
             self._start_thread()
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._run, name="lane", daemon=True)
-        thread.start()  # which may fail: then all is as it was
+        thread.start()  # may fail: then nothing has changed
         self._thread = thread
 
     def _run(self) -> None:
@@ -78,12 +78,12 @@ class Lane:
             try:
                 dispatch = dispatch or make_dispatch(self._methods, self._log)
                 dispatch(job)
-            except Exception as error:  # a package that cannot be imported, say
+            except Exception as error:  # jsonrpcserver cannot be imported, say
                 job.fail(failure(error, job.method, self._log))
 
 
 def answer_aside(job: Job, title: str, work: Callable[[], Json], log: Log) -> Later:
-    """Answer `job` with what `work` returns or raises, on a thread of its own."""
+    """Run `work` on a new thread; what it returns or raises answers `job`."""
 
     def run() -> None:
         try:
@@ -97,31 +97,32 @@ def answer_aside(job: Job, title: str, work: Callable[[], Json], log: Log) -> La
 
 
 def as_json(result: msgspec.Struct) -> Json:
-    """A result as JSON."""
+    """Encode a result."""
     return Json([msgspec.json.encode(result)])
 
 
 def failure(error: BaseException, method: str, log: Log) -> RpcError:
-    """What a client is told of `error`; one that was not foreseen goes to the log in full."""
+    """The error that answers the client; an unforeseen one is logged in full."""
     if isinstance(error, RpcError):
         return error
-    if isinstance(error, MemoryError):
+    of_onnx = type(error).__module__.startswith("onnxruntime")  # it raises no MemoryError
+    if isinstance(error, MemoryError) or (of_onnx and "alloc" in str(error)):
         return RpcError("out_of_memory")
     if isinstance(error, RuntimeError) and str(error) in _NO_THREAD:
         return RpcError(
             "out_of_memory",
-            "The system lets the worker start no further thread.",
-            remedy="End other programs, or raise the limits on memory and processes.",
+            "The system does not let the worker start another thread.",
+            remedy="Close other programs, or raise the limits on memory and processes.",
         )
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         message = f"The package {package} is not installed here."
         return RpcError("engine_unavailable", message, missing=[package])
-    if isinstance(error, ImportError):  # a library of it is missing or damaged
+    if isinstance(error, ImportError):  # one of its libraries is missing or damaged
         return RpcError(
             "engine_unavailable",
             f"A package of the engine cannot be loaded: {error}.",
-            remedy="The worker's command diagnose tells what is wrong with it.",
+            remedy="Run the worker's command diagnose to find out why.",
         )
     log.unforeseen(f"{method} failed", error)
     return RpcError("internal_error", exception=type(error).__name__)
@@ -129,12 +130,12 @@ def failure(error: BaseException, method: str, log: Log) -> RpcError:
 
 def make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], None]:
     """The function that answers a job with jsonrpcserver, unless its method does so later."""
-    # Here, on the lane's thread and with the first job: the import takes about 100 ms, and
-    # control requests are answered meanwhile.
+    # Imported on the lane's thread with the first job: that takes about 100 ms, during which the
+    # reader goes on answering control requests.
     import jsonrpcserver
     import orjson
 
-    # Its types know of text alone; what it hands to the deserializer may be anything.
+    # Its types allow only text, but it passes anything on to the deserializer.
     dispatch_to_response: Any = jsonrpcserver.dispatch_to_response
     sealed = {name: _seal(method, log, jsonrpcserver) for name, method in methods.items()}
     takes_params = {name: len(inspect.signature(m).parameters) > 1 for name, m in methods.items()}
@@ -151,8 +152,7 @@ def make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], No
             deserializer=deserialize,
             validator=lambda _: None,  # the envelope was checked when it was parsed
         )
-        # Only methods fail, and in one of two ways: by themselves, or because jsonrpcserver
-        # found that the params do not fit the signature.
+        # Either the method failed, or the params do not fit its signature.
         if error := getattr(response, "_error", None):
             data = error.data if isinstance(error.data, dict) else {}
             if error.code == INVALID_PARAMS and not data:
@@ -166,7 +166,7 @@ def make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], No
         try:
             job.succeed(result if isinstance(result, Json) else Json([encode(result)]))
         except TypeError as error:
-            log.error(f"{job.method}: the result cannot be written as JSON: {error}")
+            log.error(f"{job.method}: the result cannot be encoded: {error}")
             job.fail(RpcError("internal_error"))
 
     def encode(result: Any) -> bytes:
@@ -177,15 +177,15 @@ def make_dispatch(methods: Mapping[str, Method], log: Log) -> Callable[[Job], No
 
 
 def _seal(method: Method, log: Log, jsonrpcserver: Any) -> Method:
-    """Wrap `method` so that nothing but a result or a typed error comes out of it."""
+    """Wrap `method` so that it returns a result or raises a typed error, and nothing else."""
 
     def sealed(job: Job, *args: Any, **kwargs: Any) -> Any:
         try:
             return jsonrpcserver.Success(method(job, *args, **kwargs))
-        except BaseException as error:  # SystemExit out of a library must not end the lane
-            told = failure(error, job.method, log)
-        raise jsonrpcserver.JsonRpcError(told.code, told.message, told.data)
+        except BaseException as error:  # a library's SystemExit must not end the lane
+            answerable = failure(error, job.method, log)
+        raise jsonrpcserver.JsonRpcError(answerable.code, answerable.message, answerable.data)
 
-    # jsonrpcserver asks for the signature on every call.
+    # jsonrpcserver inspects the signature on every call.
     sealed.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
     return sealed

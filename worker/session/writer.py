@@ -1,7 +1,8 @@
-"""The writer of a session: it puts lines into order and never blocks the reader.
+"""The writer of a session: one thread writes all messages, whole and in order.
 
-One thread writes. Control replies overtake results, a newer progress report replaces an older one
-that still waits, and a producer waits while the peer reads more slowly than it writes.
+Three rules keep a slow peer from blocking the session or filling the memory: control replies
+overtake results, a newer progress report replaces an older one that still waits, and a producer
+waits while too much is unread.
 """
 
 from __future__ import annotations
@@ -13,18 +14,16 @@ from typing import Final
 
 from worker.system.stdio import READ_SIZE
 
-# Above this many bytes waiting, producers wait until the peer reads again.
 HIGH_WATER: Final = 1024 * 1024
-# Above this many, lines are looked at one by one, so that progress can be coalesced.
+"""Unread bytes above which producers wait until the peer reads again."""
 CONGESTED: Final = 64 * 1024
+"""Unread bytes above which the peer counts as slow."""
 
 
 class Writer:
-    """Writes whole lines to a descriptor from a thread of its own.
+    """Writes whole messages, each of which ends with a line feed, to a descriptor.
 
-    Lines come in order, but control replies pass by what waits. A producer waits while more than
-    `HIGH_WATER` bytes are unread by the peer; nothing is lost and memory stays bounded. When the
-    peer is gone, `on_broken` is called once and everything after is dropped.
+    When the peer is gone, it calls `on_broken` once and drops everything that follows.
     """
 
     def __init__(self, fd: int, on_broken: Callable[[], None]) -> None:
@@ -47,7 +46,7 @@ class Writer:
         return self._pending > CONGESTED
 
     def write(self, *chunks: bytes) -> None:
-        """Queue `chunks`, which together are one or more whole lines."""
+        """Queue `chunks`, which together are one or more whole messages."""
         size = sum(map(len, chunks))
         with self._lock:
             while self._pending > HIGH_WATER and not self._broken:
@@ -56,16 +55,16 @@ class Writer:
                 return
             self._queue += chunks
             self._pending += size
-            self._reports.clear()  # a report never overtakes another line
+            self._reports.clear()  # a report never overtakes another message
             self._wake.notify()
 
     def wait_for_room(self) -> None:
-        """Wait while as much is unread by the peer as may be, or until it is gone."""
+        """Wait until the peer has read enough, or is gone."""
         with self._lock:
             self._room.wait_for(lambda: self._broken or self._pending <= HIGH_WATER)
 
     def write_report(self, token: bytes, line: bytes) -> None:
-        """Queue a progress report, in place of the token's last one if that still waits."""
+        """Queue a progress report; it replaces the token's last one if that still waits."""
         with self._lock:
             if self._broken:
                 return
@@ -80,7 +79,7 @@ class Writer:
             self._wake.notify()
 
     def write_control(self, lines: bytes) -> None:
-        """Queue whole lines that are to pass by everything else that waits."""
+        """Queue whole messages that overtake everything else that waits."""
         with self._lock:
             while self._control_pending > HIGH_WATER and not self._broken:
                 self._room.wait()
@@ -91,7 +90,7 @@ class Writer:
             self._wake.notify()
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until everything queued was written; False when `timeout` seconds passed first."""
+        """Wait until the queue is empty; return False if `timeout` seconds pass first."""
         with self._lock:
             return self._room.wait_for(
                 lambda: self._broken or not (self._pending or self._control_pending), timeout
@@ -108,9 +107,9 @@ class Writer:
                 self._write_control()
                 for chunk in _merged(batch):
                     self._write_all(chunk)
-                    if self._control and chunk.endswith(b"\n"):  # not within a line
+                    if self._control and chunk.endswith(b"\n"):  # not within a message
                         self._write_control()
-        except OSError:  # EPIPE, ECONNRESET: nobody reads any more
+        except OSError:  # EPIPE, ECONNRESET: the peer is gone
             with self._lock:
                 self._broken = True
                 self._queue.clear()
@@ -133,7 +132,7 @@ class Writer:
     def _write_all(self, chunk: bytes) -> None:
         view = memoryview(chunk)
         while view:
-            # Bounded writes, so that room is told of as the peer reads.
+            # Small writes, so that producers go on as soon as the peer reads.
             written = os.write(self._fd, view[:READ_SIZE])
             view = view[written:]
             with self._lock:
@@ -143,7 +142,7 @@ class Writer:
 
 
 def _merged(batch: list[bytes]) -> Iterable[bytes]:
-    """Join small neighbours, so that many short lines cost one system call."""
+    """Join small neighbours, so that many short messages cost one system call."""
     if len(batch) == 1:
         yield batch[0]
         return

@@ -1,6 +1,6 @@
-"""The frozen bundle: whether all that was put into it is there, as far as a glance tells.
+"""Whether the frozen bundle still holds every file that the build listed in `contents.txt`.
 
-The build lists what belongs to it. Whether what is there works, the probe tells.
+This is a glance at names and ELF headers; the probe finds out whether the packages work.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Final
 
 CONTENTS: Final = "contents.txt"
-"""Paths of the bundle's files, one a line, `/` between the parts; below the bundle's directory."""
+"""Lists the bundle's files, one path per line, relative to the bundle, with `/` separators."""
 
 
 def damaged() -> frozenset[str]:
-    """Names of the packages that lack a file, or have a library for another kind of machine.
+    """Names of the packages that lack a file, or hold a library for another kind of machine.
 
-    A file that belongs to none goes by its own name. Nothing is damaged where the program runs
-    from source.
+    A file outside any package counts under its own name. Empty when run from source.
     """
     place = getattr(sys, "_MEIPASS", None)
     if place is None:
@@ -37,7 +36,7 @@ def _is_sound(path: Path, ours: bytes) -> bool:
 
 
 def _machine(path: Path) -> bytes:
-    """What an ELF file says of the machine that it is for: word size, byte order, processor."""
+    """The ELF header fields that name the machine: word size, byte order, processor."""
     try:
         with path.open("rb") as file:
             header = file.read(20)
@@ -47,7 +46,7 @@ def _machine(path: Path) -> bytes:
 
 
 def _package(path: str) -> str:
-    """`ctranslate2` of `ctranslate2.libs/…`, `pyannote.audio` of `pyannote/audio/…`."""
+    """`ctranslate2` for `ctranslate2.libs/…`, `pyannote.audio` for `pyannote/audio/…`."""
     first, _, rest = path.partition("/")
     if first == "pyannote":
         return f"{first}.{rest.partition('/')[0]}"

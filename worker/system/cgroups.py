@@ -1,4 +1,4 @@
-"""Linux control groups: how much memory a container, or a service's slice, allows."""
+"""Linux control groups: how much memory a container or a service's slice may use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ROOT: Final = Path("/sys/fs/cgroup")
 
 
 def limits() -> list[tuple[int, int]]:
-    """Limit and use, page cache apart, of the groups that this process is in. Bytes."""
+    """(limit, use) in bytes of each group that this process is in; use excludes the page cache."""
     try:
         own_group = Path("/proc/self/cgroup").read_text()
     except OSError:

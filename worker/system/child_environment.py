@@ -1,4 +1,4 @@
-"""Environment variables for child processes: nothing that they import talks to anybody."""
+"""Environment variables for child processes, so that no library in them phones home."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUIET: Final = {
     "OTEL_SDK_DISABLED": "true",
     "TOKENIZERS_PARALLELISM": "false",
 }
-"""No telemetry, and nothing drawn on stderr."""
+"""No telemetry, and no progress bars on stderr."""
 
 OFFLINE: Final = {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "", "HUGGING_FACE_HUB_TOKEN": ""}
-"""For those that have no business with the hub: they neither ask it nor hold the token."""
+"""For processes that need no hub: they neither query it nor hold the token."""

@@ -1,4 +1,4 @@
-"""What this process may use of the machine."""
+"""How many CPU threads this process may use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def available_threads() -> int:
-    """CPU threads that this process may run on."""
+    """CPU threads that this process may run on: its affinity mask, where the system has one."""
     if sys.platform == "linux":
         threads = len(os.sched_getaffinity(0))
     else:

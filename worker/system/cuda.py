@@ -1,4 +1,4 @@
-"""CUDA's libraries, where they come as Python packages: CTranslate2 looks on the system alone."""
+"""CUDA libraries that Python packages bring: CTranslate2 searches only the system's directories."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-# What CTranslate2 opens by name when it first multiplies on a device.
+# CTranslate2 opens these by name when it first multiplies on a device.
 _BY_NAME: Final = (
     ("cublasLt64_12.dll", "cublas64_12.dll")
     if sys.platform == "win32"
     else ("libcublasLt.so.12", "libcublas.so.12")
 )
-# In the order in which they need each other.
+# Each one needs those before it.
 _LIBRARIES: Final = (
     "cuda_runtime/lib/libcudart.so.*",
     "cublas/lib/libcublasLt.so.*",
@@ -22,10 +22,10 @@ _LIBRARIES: Final = (
 
 
 def preload() -> None:
-    """Load what the `nvidia-…` packages, or the frozen bundle, bring; once is enough.
+    """Load the libraries of the `nvidia-…` packages or of the frozen bundle; once is enough.
 
-    Libraries that are opened by name later are found among those that are loaded. What cannot be
-    loaded is passed over: whoever needs it says so.
+    The loader finds a library that is opened by name later among those already loaded. A library
+    that fails to load is skipped; `missing` reports those that recognition needs.
     """
     frozen = getattr(sys, "_MEIPASS", None)
     places = [frozen] if frozen else sys.path
@@ -35,7 +35,7 @@ def preload() -> None:
 
 
 def missing() -> list[str]:
-    """Names of libraries that recognition on a device would not find, after `preload`."""
+    """Names of the libraries that recognition on a device would not find; call `preload` first."""
     return [name for name in _BY_NAME if not _loads(name)]
 
 

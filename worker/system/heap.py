@@ -1,7 +1,7 @@
-"""The C library's heap of this process: kept whole, and given back, where that is glibc's.
+"""Keeps the heap of a long-lived process small, where the C library is glibc.
 
-It has an arena for every few threads, and what is freed in one of them stays there in pieces: a
-front that lives for weeks, with threads that come and go, would grow by that.
+glibc creates an arena for every few threads, and freed memory stays in its arena in fragments. The
+front lives for weeks while threads come and go: without this it would keep growing.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ _ARENAS: Final = 2
 
 
 def use_few_arenas() -> None:
-    """Have threads that are still to come share what there is."""
+    """Let threads that start from now on share a few arenas."""
     _call(lambda library: library.mallopt(_M_ARENA_MAX, _ARENAS))
 
 
 def trim() -> None:
-    """Give pages on which nothing is left back to the system."""
+    """Return empty pages to the system."""
     _call(lambda library: library.malloc_trim(0))
 
 
 if sys.platform == "linux":
 
     def _call(function: Callable[[Any], object]) -> None:
-        import ctypes  # with the first engine
+        import ctypes  # too heavy for start-up: loaded with the first engine
 
         try:
             function(ctypes.CDLL(None))

@@ -1,7 +1,7 @@
-"""What the worker takes at most, where that is not about models.
+"""Limits that do not concern models.
 
-The limits on recordings are environment variables, so that engines, and commands that start a
-worker, have the same ones.
+The limits on recordings are environment variables, so that they also apply in engines, and in
+workers that our commands start.
 """
 
 from __future__ import annotations
@@ -13,46 +13,46 @@ from typing import Final, NamedTuple
 DURATION_VARIABLE: Final = "TRANSCRIPTION_WORKER_MAX_AUDIO_DURATION"
 SIZE_VARIABLE: Final = "TRANSCRIPTION_WORKER_MAX_AUDIO_SIZE"
 DEFAULT_DURATION: Final = 24 * 3600.0
-"""Seconds. A few kilobytes of some codecs decode to days of silence."""
+"""Seconds. With some codecs, a few kilobytes decode to days of silence."""
 DEFAULT_SIZE: Final = 64 * 10**9
-"""Bytes; a video of several hours has less."""
+"""Bytes; more than a video of several hours has."""
 
 
 class SessionLimits(NamedTuple):
-    """Limits of a session, as `serve` was started with."""
+    """Limits of a session, from the options of `serve`."""
 
     max_open_jobs: int = 10_000
     """Work requests that wait or run."""
     max_open_bytes: int = 512 * 1024 * 1024
-    """Bytes of the params of these; one request alone may have more."""
+    """Total bytes of their params; a single request may exceed this."""
     max_line_bytes: int | None = None
-    """Bytes of a line, also where `initialize` asks for more; its default where it is None."""
+    """Bytes of a line, even if `initialize` asks for more; None leaves that to the client."""
     idle_exit: float | None = None
-    """Seconds without a request, after which the worker ends; it stays where it is None."""
+    """Seconds without input and open jobs after which the worker ends; None: never."""
 
 
 DEFAULT_LIMITS: Final = SessionLimits()
 
 
 def max_audio_duration() -> float:
-    """Seconds of a recording that are decoded at most."""
+    """The longest recording, in seconds."""
     return _number(DURATION_VARIABLE, DEFAULT_DURATION)
 
 
 def max_audio_size() -> int:
-    """Bytes of a recording's file at most."""
+    """The largest file of a recording, in bytes."""
     return int(_number(SIZE_VARIABLE, DEFAULT_SIZE))
 
 
 def set_audio_limits(duration: float | None, size: int | None) -> None:
-    """Set those that are given, for this process and its children."""
+    """Set the given limits for this process and its children."""
     for variable, value in ((DURATION_VARIABLE, duration), (SIZE_VARIABLE, size)):
         if value is not None:
             os.environ[variable] = str(value)
 
 
 def _number(variable: str, otherwise: float) -> float:
-    """A positive number; what is none is as good as not set."""
+    """The variable's value; the default unless that is a positive number."""
     try:
         value = float(os.environ[variable])
     except (KeyError, ValueError):

@@ -1,7 +1,7 @@
-"""Logs: lines on stderr, and `$/logMessage` notifications for a client that asked for them.
+"""Logs: lines on stderr, and `$/logMessage` notifications for clients that want them.
 
-Our own few lines instead of `logging`, which costs every start several milliseconds; libraries
-inside the engines do use `logging`, and `adopt_logging` leads them here.
+The front does not use `logging`, whose import would add several milliseconds to every start.
+Libraries inside the engines do; `adopt_logging` forwards their messages to a `Log`.
 """
 
 from __future__ import annotations
@@ -36,37 +36,37 @@ class Log:
 
     @property
     def finest(self) -> str:
-        """The most detailed level that anybody listens to."""
+        """The most detailed level that stderr or the listener takes."""
         levels = (self.level, self._listener_level if self._listener else self.level)
         return max(levels, key=LEVELS.index)
 
     def error(self, message: str) -> None:
-        """Something failed."""
+        """Log that something failed."""
         self.write("error", message)
 
     def unforeseen(self, what: str, error: BaseException) -> None:
-        """Something failed in a way that nobody foresaw: where is told as well."""
+        """Log an unforeseen error with its traceback."""
         try:
             from traceback import format_exception
 
             self.error(f"{what}: {''.join(format_exception(error))}")
-        except Exception:  # neither descriptors nor memory may be left: there is nothing to add
+        except Exception:  # out of descriptors or memory: write what is at hand
             _write_stderr(what + "\n")
 
     def warning(self, message: str) -> None:
-        """Something that somebody should know."""
+        """Log something that a user should know."""
         self.write("warning", message)
 
     def info(self, message: str) -> None:
-        """A step in the life of the worker."""
+        """Log a step in the life of the worker."""
         self.write("info", message)
 
     def debug(self, message: str) -> None:
-        """Details for whoever hunts a defect."""
+        """Log details for debugging."""
         self.write("debug", message)
 
     def write(self, level: str, message: str) -> None:
-        """Log one line; line breaks inside are kept visible."""
+        """Log one line; line breaks become `\\n`."""
         message = message.replace("\n", "\\n")
         if _at_least(level, self.level):
             _write_stderr(f"{timestamp()} {level.upper():7} {self._prefix} {message}\n")
@@ -74,9 +74,9 @@ class Log:
             self._listener(level, self.name, message)
 
     def relay(self, line: str) -> None:
-        """Pass on a line of an engine's stderr: in this format, or what a library printed.
+        """Log a line of an engine's stderr: a log line of ours, or else a library's output.
 
-        Libraries print for developers; what concerns a user is in the result.
+        The latter is for developers: the result tells users what concerns them.
         """
         fields = line.split(None, 3)
         ours = len(fields) == 4 and fields[1].lower() in LEVELS
@@ -95,10 +95,10 @@ def timestamp(at: float | None = None) -> str:
 
 
 def adopt_logging(log: Log) -> None:
-    """Lead the standard library's `logging` and `warnings` into `log`.
+    """Forward the standard library's `logging` and `warnings` to `log`.
 
-    Libraries use them, and our own code for its retries at the hub. Errors stay errors; all else is
-    for developers, and `debug`.
+    Libraries use them, and so does our code inside the hub engine. Errors stay errors; everything
+    else is for developers, and becomes `debug`.
     """
     import logging
 
@@ -121,4 +121,4 @@ def _write_stderr(text: str) -> None:
     try:
         os.write(2, text.encode("utf-8", "backslashreplace"))
     except OSError:
-        sys.stderr = None  # nobody listens any more; the work goes on
+        sys.stderr = None  # nobody reads it any more; the work goes on

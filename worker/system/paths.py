@@ -1,7 +1,7 @@
-"""Paths as clients write them, and files that are safe to read.
+"""Paths between the wire and the file system, and opening files that are safe to read.
 
-JSON holds UTF-8 alone, names of files any bytes. One whose path is not UTF-8 goes by its `file:`
-URI (RFC 8089), which has any byte as `%XX`; a path that is UTF-8 may be written in that way too.
+JSON holds only UTF-8, but a file name may hold any bytes. A path that is not UTF-8 goes over the
+wire as a `file:` URI (RFC 8089), which writes any byte as `%XX`; clients may send any path so.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ _NONBLOCK: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class NotAFileError(OSError):
-    """What is there is a directory, a device, a pipe or a socket; `strerror` says which."""
+    """The path names a directory, a device, a pipe or a socket; `strerror` says which."""
 
 
-def local(text: str) -> str:
-    """The path that `text` means. Raises `RpcError` for a URI of another computer."""
+def from_wire(text: str) -> str:
+    """Convert a path or `file:` URI from JSON. Raises `RpcError` for a URI of another computer."""
     if not text.startswith(_SCHEME):
         return text
     host, slash, rest = text[len(_SCHEME) :].partition("/")
     if host not in ("", "localhost"):
-        raise RpcError("invalid_params", f"{text} names a file of another computer.")
+        raise RpcError("invalid_params", f"{text} names a file on another computer.")
     path = os.fsdecode(unquote_to_bytes(slash + rest))
     return path[1:] if os.name == "nt" and path[2:3] == ":" else path
 
 
-def told(path: str | os.PathLike[str]) -> str:
-    """A path as JSON can hold it: itself, or the URI of one that is not UTF-8."""
+def to_wire(path: str | os.PathLike[str]) -> str:
+    """Convert a path for JSON: unchanged if it is UTF-8, else its `file:` URI."""
     text = os.fspath(path)
     return text if is_utf8(text) else Path(text).absolute().as_uri()
 
 
-def told_name(name: str) -> str:
-    """A file's name for JSON, where it cannot be a URI: bytes that are not UTF-8 as `%XX`."""
+def name_to_wire(name: str) -> str:
+    """Convert a bare file name for JSON: bytes that are not UTF-8 become `%XX`."""
     if is_utf8(name):
         return name
     return "".join(
@@ -49,16 +49,16 @@ def told_name(name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text on one line of UTF-8: bytes of paths that are none, and control characters, escaped."""
+    """Escape `text` to one line of UTF-8: control characters, and bytes that are not UTF-8."""
     text = os.fsencode(text).decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def open_regular(path: str) -> int:
-    """A descriptor to read a regular file by; raises `OSError` or `ValueError`.
+    """Open a regular file for reading; return the descriptor. Raises `OSError` or `ValueError`.
 
-    Anything else could block for ever, or never end: it is neither opened nor, where it takes the
-    place of a file at the last moment, read.
+    Anything else could block for ever or never end. It is checked before it is opened, and again
+    before anything is read, in case it replaces the file in between.
     """
     _refuse_other(Path(path).stat().st_mode)
     fd = os.open(path, os.O_RDONLY | _NONBLOCK)
@@ -77,7 +77,7 @@ def _refuse_other(mode: int) -> None:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether JSON can hold it."""
+    """Whether JSON can hold `text`."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""How this very program is started again: frozen it is an executable, from source a module."""
+"""The command that starts this program: an executable when frozen, a module when from source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def program() -> list[str]:
-    """The beginning of a command line that runs this program."""
+    """The first arguments of a command line that starts this program."""
     if getattr(sys, "frozen", False):
         return [sys.executable]
     return [sys.executable, "-m", "worker"]

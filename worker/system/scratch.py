@@ -1,6 +1,8 @@
-"""Temporary files and directories, gone with the work.
+"""Temporary files and directories that do not outlive their work.
 
-The directories are private, and those of a killed worker go with the next one.
+A worker deletes its own when they are no longer needed, and at the latest on exit. A killed worker
+cannot: so each directory holds a locked file, the system releases the lock with the process, and
+the next worker sweeps directories whose lock it can take.
 """
 
 from __future__ import annotations
@@ -23,8 +25,7 @@ _LOCK: Final = "lock"
 class Scratch:
     """A new directory that only this user can read; use it as a context manager.
 
-    `purpose` is part of its name. While it is there, a file in it is held locked: so that others
-    know it is in use. Raises `RpcError` of kind storage_failed.
+    `purpose` becomes part of its name. Raises `RpcError` of kind storage_failed.
     """
 
     def __init__(self, purpose: str) -> None:
@@ -37,7 +38,7 @@ class Scratch:
             except OSError as error:
                 raise RpcError(
                     "storage_failed",
-                    f"No temporary directory can be made in {_place()}: {error.strerror}.",
+                    f"Cannot create a temporary directory in {_place()}: {error.strerror}.",
                     path=_place(),
                 ) from None
             _made.add(self)
@@ -49,27 +50,27 @@ class Scratch:
         self.remove()
 
     def remove(self) -> None:
-        """Delete it and what is in it."""
+        """Delete the directory with its content."""
         self._lock.close()
         shutil.rmtree(self.path, ignore_errors=True)
-        if self.path.exists():  # without descriptors, say: `close` tries once more
+        if self.path.exists():  # out of descriptors, say: `close` tries once more
             return
         with _made_lock:
             _made.discard(self)
 
 
-class Passing:
-    """A file beside the place of another, which it becomes when it is whole."""
+class PendingFile:
+    """A temporary file beside `target`, which the caller moves there once it is complete."""
 
-    def __init__(self, place: Path) -> None:
-        # The name is short: a long one of the file's own still fits its directory.
-        self.path = place.with_name(f".{secrets.token_hex(8)}.tmp")
+    def __init__(self, target: Path) -> None:
+        # A short name: one derived from a long target name could exceed the file system's limit.
+        self.path = target.with_name(f".{secrets.token_hex(8)}.tmp")
 
     def write(self, content: bytes) -> None:
-        """Make it, and have the content on the disk."""
+        """Create the file and flush the content to disk."""
         with _made_lock:
             _made.add(self)
-        # Not with the lock held: the disk may be somewhere in a network.
+        # Without the lock: the disk may be a slow network share.
         with self.path.open("xb") as file:
             if _closed:
                 self.remove()
@@ -79,7 +80,7 @@ class Passing:
             os.fsync(file.fileno())
 
     def remove(self) -> None:
-        """Delete it, if it was made and is still there."""
+        """Delete the file, if it exists."""
         with _made_lock:
             _made.discard(self)
         try:
@@ -88,13 +89,13 @@ class Passing:
             pass
 
 
-_made: Final[set[Scratch | Passing]] = set()
+_made: Final[set[Scratch | PendingFile]] = set()
 _made_lock: Final = threading.Lock()
 _closed = False
 
 
 def close() -> None:
-    """Delete all that this process has made, whoever uses it, and let no more be made."""
+    """Delete everything this process has made, in use or not; later attempts to make more fail."""
     global _closed
     with _made_lock:
         _closed = True
@@ -104,7 +105,7 @@ def close() -> None:
 
 
 def sweep() -> None:
-    """Delete the directories that workers left behind which could not clean up."""
+    """Delete the directories that killed workers left behind."""
     for path in Path(tempfile.gettempdir()).glob(_PREFIX + "*"):
         if _abandoned(path):
             shutil.rmtree(path, ignore_errors=True)
@@ -113,7 +114,7 @@ def sweep() -> None:
 def _place() -> str:
     try:
         return tempfile.gettempdir()
-    except FileNotFoundError:  # none of those that it knows is usable
+    except FileNotFoundError:  # it cannot use any candidate
         return "any of the usual places"
 
 
@@ -128,7 +129,7 @@ def _locked(path: Path) -> IO[bytes]:
 if sys.platform == "win32":
 
     def _made_and_held(lock: Path) -> IO[bytes]:
-        """An open file cannot be deleted there: that is lock enough."""
+        """Windows refuses to delete an open file, which is lock enough."""
         return lock.open("wb")
 
     def _abandoned(path: Path) -> bool:
@@ -142,7 +143,7 @@ else:
     import fcntl
 
     def _made_and_held(lock: Path) -> IO[bytes]:
-        """The file gets its name when it is held: others may sweep at any moment."""
+        """Lock the file before giving it its name: another worker may sweep at any moment."""
         nameless = lock.with_suffix(".new")
         file = nameless.open("wb")
         try:
@@ -160,6 +161,6 @@ else:
                 return False
             with (path / _LOCK).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # in use; or just being made, or removed
+        except OSError:  # in use, or another process is creating or removing it
             return False
         return True

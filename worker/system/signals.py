@@ -1,4 +1,4 @@
-"""Signals, heard whichever thread the system gives them to."""
+"""Handles signals no matter to which thread the system delivers them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable
 
 
 def hear(numbers: Iterable[signal.Signals], call: Callable[[signal.Signals], None]) -> None:
-    """Call `call` from a thread with each of the signals `numbers` that comes.
+    """Call `call`, on a thread, with each signal in `numbers` that arrives.
 
-    Python runs a handler in the main thread alone, and the system may give a signal to any: while
-    the main thread waits for a lock, such a signal would go unheeded. What Python writes to the
-    wakeup descriptor comes from the thread that was hit (https://docs.python.org/3/library/
-    signal.html#signal.set_wakeup_fd). To be called from the main thread.
+    Python runs handlers only in the main thread, but the system may deliver a signal to any thread:
+    while the main thread waits for a lock, it would not notice. The thread that gets the signal
+    writes its number to the wakeup descriptor (https://docs.python.org/3/library/signal.html
+    #signal.set_wakeup_fd), which we read. Call this from the main thread.
     """
     heard = frozenset(numbers)
     reader, writer = os.pipe()
-    if sys.platform != "win32":  # there, signals do not interrupt, and pipes always block
+    if sys.platform != "win32":  # on Windows, pipes always block, but signals do not interrupt
         os.set_blocking(writer, False)
     threading.Thread(
         target=_listen, args=(reader, heard, call), name="signals", daemon=True

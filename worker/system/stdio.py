@@ -1,8 +1,8 @@
-"""Descriptors 0 and 1 belong to the protocol alone.
+"""Keeps other output out of the protocol's stream.
 
-`print`, C `printf`, warnings and the output of libraries would corrupt the stream, so the front,
-every engine and the probe's children point their own fds 0 and 1 elsewhere before they import
-anything else.
+`print`, C `printf`, warnings and libraries write to descriptor 1. So the front, every engine and
+the probe's children move the protocol to private descriptors, and point 0 and 1 elsewhere, before
+they import anything else.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 import sys
 from typing import Final
 
-# os.read allocates its buffer on every call: beyond 64 KiB that costs more than it saves.
 READ_SIZE: Final = 64 * 1024
+"""Bytes per read. `os.read` allocates as much on every call: more would not pay off."""
 
 
 def claim_stdio() -> tuple[int, int]:
-    """Take fds 0 and 1 for the protocol; return private (input, output) descriptors.
+    """Move the protocol to private descriptors; return them as (input, output).
 
-    Afterwards fd 0 is the null device and fd 1 is stderr, for Python, C and child processes.
+    Afterwards descriptor 0 is the null device and 1 is stderr: for Python, C and child processes.
     """
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
@@ -26,7 +26,7 @@ def claim_stdio() -> tuple[int, int]:
             os.fstat(fd)
         except OSError:  # started with a closed descriptor
             os.dup2(null, fd)
-    # dup gives the lowest free descriptor, which is 3 or above now, closed on exec.
+    # dup returns the lowest free descriptor, now 3 or above; children do not inherit it.
     input_fd, output_fd = os.dup(0), os.dup(1)
     os.dup2(null, 0)
     os.dup2(2, 1)
@@ -35,7 +35,7 @@ def claim_stdio() -> tuple[int, int]:
     if sys.platform == "win32":
         _claim_windows(input_fd, output_fd)
     sys.stdin = None
-    # A windowed build has no streams at all, and libraries print all the same.
+    # A windowed build has no streams, but libraries print anyway.
     stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stdout = stderr
     return input_fd, output_fd
@@ -44,7 +44,7 @@ def claim_stdio() -> tuple[int, int]:
 if sys.platform == "win32":
 
     def _claim_windows(input_fd: int, output_fd: int) -> None:
-        """Binary mode on our descriptors, and C's idea of stdout redirected like Python's."""
+        """Set binary mode on our descriptors, and redirect the C library's streams as well."""
         import ctypes
         import msvcrt
 

@@ -1,4 +1,4 @@
-"""Noticing that another process is gone, or that nobody reads our output, without writing."""
+"""Notices that another process has ended, or that nobody reads our output, without writing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import threading
 from collections.abc import Callable
 
 Gone = Callable[[str], None]
-"""Called once, from a thread, with a sentence that says who is gone."""
+"""Called once, on a thread, with a sentence that says what happened."""
 
 
 def watch_reader(fd: int, gone: Gone) -> None:
     """Call `gone` when the other end of the pipe or socket `fd` is closed.
 
-    Does nothing for a file. On Windows a pipe cannot be asked: there the parent is watched.
+    Does nothing for a file. Windows has no such query for pipes; there, watch the parent process.
     """
     import stat
 
@@ -25,9 +25,9 @@ def watch_reader(fd: int, gone: Gone) -> None:
 
 
 def watch_process(pid: int, gone: Gone) -> bool:
-    """Call `gone` when process `pid` ends; False when there is none to watch.
+    """Call `gone` when process `pid` ends; return False if there is no such process.
 
-    A pid that is unknown from the start is most likely of another namespace (a container's).
+    If it does not exist from the start, it is most likely in another container's namespace.
     """
     if sys.platform == "linux":
         try:
@@ -51,10 +51,9 @@ def watch_process(pid: int, gone: Gone) -> bool:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the system kill this process when `parent` ends, whatever it is busy with.
+    """Kill this process when `parent` ends, even while native code keeps it from reading its input.
 
-    The end of its input tells an engine the same, unless native code keeps it from reading. Linux
-    alone has such a means; elsewhere the parent is watched from a thread.
+    On Linux the system does that; elsewhere a thread watches the parent.
     """
     if sys.platform == "linux":
         import ctypes
@@ -62,7 +61,7 @@ def die_with_parent(parent: int) -> None:
 
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before we asked
+        if os.getppid() != parent:  # it ended before the call
             os._exit(1)
     else:
         watch_process(parent, lambda _: os._exit(1))
@@ -91,7 +90,7 @@ if sys.platform == "darwin":
         try:
             select.kqueue().control([event], 1)
         except ProcessLookupError:
-            pass  # it ended just now
+            pass  # it has just ended
         gone("")
 
 elif sys.platform == "win32":
@@ -120,7 +119,7 @@ else:
         import select
 
         poll = select.poll()
-        poll.register(fd, 0)  # errors and hang-ups are always told
+        poll.register(fd, 0)  # poll always reports errors and hang-ups
         poll.poll()
         gone("nobody reads the output any more")
 

@@ -1,14 +1,14 @@
 import { AbortError, RpcError, type ErrorObject } from "./errors.js";
 import type { Methods } from "./types.js";
 
-/** What the caller wants to hear about a request. */
+/** How a caller cancels a request and follows it. */
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((value: never) => void) | undefined;
   onPartial?: ((value: never) => void) | undefined;
 }
 
-/** These are not sent again to a restarted worker: once done, they would fail or do harm. */
+/** Not sent again to a restarted worker: done twice, these would fail or do harm. */
 const UNREPEATABLE: ReadonlySet<string> = new Set<keyof Methods>([
   "initialize",
   "shutdown",
@@ -16,13 +16,13 @@ const UNREPEATABLE: ReadonlySet<string> = new Set<keyof Methods>([
   "models/remove",
 ]);
 
-/** One request, from its making to its answer, over as many worker processes as that takes. */
+/** One request until its answer, even if several worker processes have to run it. */
 export class Call {
   /** Settles with the answer. */
   readonly answer: Promise<unknown>;
-  /** How often it was written to a worker. */
+  /** How often it was sent to a worker. */
   sent = 0;
-  /** Its reader is behind: what comes meanwhile has to be kept. */
+  /** Its reader is behind: more parts would have to be buffered. */
   full = false;
   aborted = false;
 
@@ -39,14 +39,14 @@ export class Call {
     this.answer = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
   }
 
-  /** Whether a worker may be asked again when another has ended over it. */
+  /** Whether to send it again if the worker ends before answering. */
   get repeatable(): boolean {
     const { overwrite } = this.params as { overwrite?: unknown };
     const idempotent = !UNREPEATABLE.has(this.method) && overwrite !== false;
     return !this.aborted && (idempotent || this.sent === 0);
   }
 
-  /** The request as it is written. */
+  /** The JSON-RPC request. */
   message(): object {
     const params = {
       ...this.params,
@@ -56,7 +56,7 @@ export class Call {
     return { jsonrpc: "2.0", id: this.id, method: this.method, params };
   }
 
-  /** Calls `cancel` when the caller's signal says so. */
+  /** Calls `cancel` when the caller's signal aborts. */
   watch(cancel: () => void): void {
     const { signal } = this.options;
     this.#onAbort = () => {
@@ -68,14 +68,14 @@ export class Call {
     else signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** From now on whatever the answer is, it is an {@link AbortError}. */
+  /** From now on, any answer becomes an {@link AbortError}. */
   abort(reason?: unknown): void {
     this.aborted = true;
     this.full = false;
     this.#reason = reason;
   }
 
-  /** Hands the value of a `$/progress` notification to the caller. */
+  /** Passes the value of a `$/progress` notification to the caller. */
   notify(kind: "progress" | "partial", value: never): void {
     if (this.aborted) return;
     hand(kind === "progress" ? this.options.onProgress : this.options.onPartial, value);
@@ -102,7 +102,7 @@ export class Call {
   }
 }
 
-/** Calls back; what the callback throws is an uncaught exception, and not the connection's end. */
+/** Calls back; an exception in the callback becomes uncaught, so it cannot break the connection. */
 export function hand<T>(callback: ((value: T) => void) | undefined, value: T): void {
   try {
     callback?.(value);

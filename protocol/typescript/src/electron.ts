@@ -3,20 +3,20 @@ import { posix, win32 } from "node:path";
 const NAME = "transcription-worker";
 
 /**
- * The path of a file that electron-builder has unpacked (`asarUnpack`): no program can be started
- * from within `app.asar`. Other paths stay as they are.
+ * The path of a file that electron-builder has unpacked (`asarUnpack`), because a program inside
+ * `app.asar` cannot be started. Other paths are returned unchanged.
  */
 export function unpackedPath(path: string): string {
   return path.replace(/([\\/]app\.asar)(?=[\\/])/, "$1.unpacked");
 }
 
-/** Where a packaged application has its worker. */
+/** Where a packaged application keeps its worker. */
 export interface BundledWorker {
-  /** Electron's `process.resourcesPath` unless given. */
+  /** Default: Electron's `process.resourcesPath`. */
   resourcesPath?: string;
-  /** The directory of the frozen worker there, as in `extraResources`. `transcription-worker`. */
+  /** Folder of the frozen worker in it, as in `extraResources`. Default: `transcription-worker`. */
   directory?: string;
-  /** `process.platform` unless given. */
+  /** Default: `process.platform`. */
   platform?: string;
 }
 
@@ -27,7 +27,7 @@ export function bundledWorker({
   platform = process.platform,
 }: BundledWorker = {}): string {
   if (resourcesPath === undefined) {
-    throw new Error("There is no process.resourcesPath outside of Electron: give resourcesPath.");
+    throw new Error("Outside Electron there is no process.resourcesPath: set resourcesPath.");
   }
   return platform === "win32"
     ? win32.join(resourcesPath, directory, `${NAME}.exe`)

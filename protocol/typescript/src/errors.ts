@@ -11,17 +11,17 @@ export interface ErrorObject {
 export class RpcError extends Error {
   override readonly name = "RpcError";
   readonly code: number;
-  /** What kind of error it is: stable, to program against. */
+  /** Kind of the error; it never changes, so programs can rely on it. */
   readonly kind: ErrorKind | undefined;
   /** What to do about it. */
   readonly remedy: string | undefined;
-  /** Who cancelled, where the kind is `cancelled`. */
+  /** Who cancelled, if the kind is `cancelled`. */
   readonly by: CancelledBy | undefined;
-  /** All that the worker told, the kind's own members too. */
+  /** All members of the error's data, including those of its kind. */
   readonly data: Readonly<Record<string, unknown>>;
 
   constructor(
-    /** The method that was asked for. */
+    /** The requested method. */
     readonly method: string,
     { code, message, data = {} }: ErrorObject,
   ) {
@@ -34,7 +34,7 @@ export class RpcError extends Error {
   }
 }
 
-/** The request was aborted through its signal, or its iteration was broken off. */
+/** The caller aborted the request through its signal, or left its iteration early. */
 export class AbortError extends Error {
   override readonly name = "AbortError";
   readonly code = "ABORT_ERR";
@@ -47,16 +47,16 @@ export class AbortError extends Error {
 
 /** How a worker process ended. */
 export interface Ending {
-  /** Null when a signal ended it, or when it never started. */
+  /** Null if a signal ended it, or if it never started. */
   readonly exitCode: number | null;
   readonly signal: string | null;
-  /** The end of what it wrote on stderr. */
+  /** The end of its stderr. */
   readonly stderrTail: string;
-  /** Why it could not be started. */
+  /** Why it did not start. */
   readonly startError?: Error;
 }
 
-/** The worker process ended, or never started, and the request has no answer. */
+/** The worker process ended, or never started, before it answered the request. */
 export class WorkerEndedError extends Error implements Ending {
   override readonly name = "WorkerEndedError";
   readonly exitCode: number | null;
@@ -73,12 +73,12 @@ export class WorkerEndedError extends Error implements Ending {
 }
 
 function describe({ exitCode, signal, startError }: Ending): string {
-  if (startError) return `The worker could not be started: ${startError.message}.`;
+  if (startError) return `The worker did not start: ${startError.message}.`;
   if (signal !== null) return `The worker was ended by ${signal}.`;
   return `The worker ended with code ${exitCode}.`;
 }
 
-/** The worker wrote a line that is no message of the protocol. */
+/** The worker wrote a line that is not a message of the protocol. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 

@@ -1,13 +1,13 @@
 const LF = 0x0a;
 
 /**
- * Cuts a byte stream into lines at 0x0A alone. A line's chunks are joined once, when its end has
- * come, so that a long line costs no more per byte than a short one.
+ * Splits a byte stream into lines, at 0x0A only. It joins a line's chunks once, at the line's end,
+ * so that a long line costs no more per byte than a short one.
  */
 export class LineSplitter {
   #begun: Uint8Array[] = [];
 
-  /** The lines that `chunk` completes, without their ends; empty lines are left out. */
+  /** Yields the non-empty lines that `chunk` completes, without their ends. */
   *push(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
     let start = 0;
     for (let end; (end = chunk.indexOf(LF, start)) !== -1; start = end + 1) {

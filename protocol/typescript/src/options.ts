@@ -3,52 +3,55 @@ import type { InitializeParams, Notifications } from "./types.js";
 
 /** How to start a worker. */
 export interface Command {
-  /** The program: a path, or a name to look for on PATH. */
+  /** The program: a path, or a name in PATH. */
   command: string;
   args?: readonly string[] | undefined;
-  /** Instead of this process's environment. */
+  /** Replaces this process's environment. */
   env?: Readonly<Record<string, string | undefined>> | undefined;
-  /** Relative paths in params are relative to it. */
+  /** Working directory; relative paths in params start here. */
   cwd?: string | undefined;
-  /** Hears what the worker writes on stderr. */
+  /** Receives the worker's stderr. */
   onStderr?: ((text: string) => void) | undefined;
 }
 
-/** How long `close` waits before it takes the next step. */
+/** How long each step of `close` waits. */
 export interface CloseOptions {
-  /** For the worker to answer what is outstanding and end; then SIGTERM cancels it. 5000. */
+  /** Time to answer open requests and end, before SIGTERM cancels them. Default: 5000. */
   graceMs?: number;
-  /** After SIGTERM; then comes SIGKILL. 2000. */
+  /** Time after SIGTERM, before SIGKILL. Default: 2000. */
   terminateMs?: number;
 }
 
-/** A line of the worker's log. */
+/** A message of the worker's log. */
 export type LogMessage = Notifications["$/logMessage"];
 
-/** When a worker that ended by itself is started again. */
+/** How to restart a worker that ended unexpectedly. */
 export interface RestartOptions {
-  /** Starts in a row without an answer to any request, and times that one request is sent again. 3. */
+  /**
+   * Maximum number of restarts in a row without any answer, and of times that one request is sent
+   * again. Default: 3.
+   */
   attempts?: number;
-  /** Before the first start; doubled for each one in a row. 200. */
+  /** Delay before the first restart; it doubles with each one in a row. Default: 200. */
   delayMs?: number;
 }
 
-/** How to start a worker, and what to hear of it. */
+/** How to start a worker, and callbacks for its events. */
 export interface SpawnOptions extends Command {
-  /** Hears the worker's log from `logLevel` on. */
+  /** Receives the worker's log messages of `logLevel` and above. */
   onLog?: ((message: LogMessage) => void) | undefined;
-  /** `info` where there is an `onLog`. */
+  /** Default: `info` if there is an `onLog`. */
   logLevel?: InitializeParams["logLevel"];
-  /** Hears of lines that are no messages of the protocol; they are skipped. */
+  /** Called for a line that is not a message of the protocol; the client skips it. */
   onError?: ((error: ProtocolError) => void) | undefined;
-  /** Hears how a worker ended that was not asked to. */
+  /** Called when the worker ends unexpectedly. */
   onExit?: ((error: WorkerEndedError) => void) | undefined;
-  /** Start the worker again when it ended, and send what it left unanswered again. */
+  /** Restart a worker that ended, and send its unanswered requests again. */
   restart?: boolean | RestartOptions | undefined;
-  /** For the worker to be ready. 60000. */
+  /** How long the worker may take to become ready. Default: 60000. */
   startTimeoutMs?: number | undefined;
   /** Written to the worker's log. */
   clientInfo?: InitializeParams["clientInfo"];
-  /** For gated models. */
+  /** Hub token for gated models. */
   hfToken?: InitializeParams["hfToken"];
 }

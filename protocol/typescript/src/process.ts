@@ -5,16 +5,16 @@ import type { Ending } from "./errors.js";
 import type { CloseOptions, Command } from "./options.js";
 
 const TAIL_CHARACTERS = 8192;
-/** How long the pipes of a process that has ended may stay open: another may have them still. */
+/** How long to read the pipes of an ended process: its descendants may hold them open. */
 const PIPES_MS = 1000;
 
 /** A worker process and its pipes. */
 export class WorkerProcess {
   readonly stdin: Writable;
   readonly stdout: Readable;
-  /** The process is gone; its pipes may still hold something. */
+  /** Resolves when the process has ended; its pipes may still hold data. */
   readonly exited: Promise<void>;
-  /** The process is gone and its pipes are read. */
+  /** Resolves when the process has ended and its pipes are read. */
   readonly ended: Promise<Ending>;
   readonly #child: ChildProcessWithoutNullStreams;
   #tail = "";
@@ -55,7 +55,7 @@ export class WorkerProcess {
     return this.#child.pid;
   }
 
-  /** Ends the process, by force if need be. */
+  /** Closes stdin, then sends SIGTERM and finally SIGKILL if the process does not end. */
   async end({ graceMs = 5000, terminateMs = 2000 }: CloseOptions = {}): Promise<Ending> {
     this.stdin.end();
     if (!(await within(this.exited, graceMs))) {

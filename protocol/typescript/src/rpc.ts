@@ -6,14 +6,19 @@ import type { Notifications } from "./types.js";
 
 const SHOWN_OF_A_BAD_LINE = 200;
 
-/** Who hears what is not the answer to a call. */
+/** Receives everything but the answers to calls. */
 export interface Listener {
   onLog(message: Notifications["$/logMessage"]): void;
   onError(error: ProtocolError): void;
   onAnswer(method: string): void;
 }
 
-/** JSON-RPC 2.0 over a pair of streams, one message a line. */
+/**
+ * JSON-RPC 2.0 over a pair of streams, one message per line.
+ *
+ * Both directions have backpressure: requests wait in an outbox while the worker does not read, and
+ * reading pauses while every caller that waits for an answer is behind with its partial results.
+ */
 export class Connection {
   readonly #lines = new LineSplitter();
   readonly #text = new TextDecoder("utf-8", { fatal: true });
@@ -32,7 +37,7 @@ export class Connection {
       this.#blocked = false;
       this.#write();
     });
-    // A pipe that broke means that the process ends, which tells more.
+    // Ignore broken pipes: the end of the process, which follows, says more.
     for (const stream of [input, output]) stream.on("error", () => {});
   }
 
@@ -44,7 +49,7 @@ export class Connection {
     this.flow();
   }
 
-  /** Has the worker cancel a request, which it still answers. What was not sent yet, never is. */
+  /** Cancels a request, which the worker still answers. An unsent request is dropped. */
   cancel(call: Call): void {
     if (this.#outbox.includes(call)) {
       this.#pending.delete(call.id);
@@ -57,8 +62,8 @@ export class Connection {
   }
 
   /**
-   * Stops reading while no outstanding call has room for what may come, so that the worker waits;
-   * goes on otherwise. Call it when `full` of a call has changed.
+   * Pauses reading while no open call has room for more parts, so that the worker waits; resumes it
+   * otherwise. Must be called whenever a call's `full` changes.
    */
   flow(): void {
     if (this.#hasRoom()) {
@@ -66,13 +71,13 @@ export class Connection {
     } else this.input.pause();
   }
 
-  /** Reads what is left, whether or not there is room: the worker has ended, or is to end. */
+  /** Reads the rest regardless of room, because the worker has ended or must end. */
   drain(): void {
     this.#draining = true;
     this.flow();
   }
 
-  /** Forgets the calls without an answer, and returns them. */
+  /** Removes the unanswered calls, and returns them. */
   abandon(): Call[] {
     const calls = [...this.#pending.values()];
     this.#pending.clear();
@@ -114,7 +119,7 @@ export class Connection {
     this.flow();
   }
 
-  /** Takes a line; returns what is wrong with it. */
+  /** Handles a line; returns an error if it is not a valid message. */
   #take(line: Uint8Array): ProtocolError | undefined {
     let message: Partial<Message> | null;
     try {
@@ -123,13 +128,13 @@ export class Connection {
       return bad(line, "a line that is not JSON in UTF-8");
     }
     if (typeof message !== "object" || message === null)
-      return bad(line, "a line that is no message");
+      return bad(line, "a line that is not a message");
     if (typeof message.method === "string") {
       this.#notified(message.method, message.params);
       return undefined;
     }
     const call = this.#pending.get(message.id!);
-    if (call === undefined) return bad(line, "an answer to no request");
+    if (call === undefined) return bad(line, "an answer without a request");
     const { error } = message;
     this.#pending.delete(call.id);
     this.listener.onAnswer(call.method);

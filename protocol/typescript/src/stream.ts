@@ -1,10 +1,10 @@
 import type { Call } from "./call.js";
 import type { PartialStream } from "./methods.js";
 
-/** Parts that are kept for a consumer who is behind, before the worker is made to wait. */
+/** How many parts to buffer for a slow consumer before the client stops reading. */
 export const HIGH_WATER_PARTS = 16;
 
-/** Keeps the parts of a result for whoever iterates over them. */
+/** Buffers the partial results of a call for a consumer that iterates over them. */
 export class PartsReader<Part, Result> implements PartialStream<Part, Result> {
   readonly #parts: Part[] = [];
   #call!: Call;
@@ -15,7 +15,7 @@ export class PartsReader<Part, Result> implements PartialStream<Part, Result> {
   #news: Promise<void> | undefined;
   #wake: () => void = () => {};
 
-  /** Called once, by who made the call with {@link take} as its `onPartial`. */
+  /** Must be called once with the call, whose `onPartial` is {@link take}. */
   attach(call: Call, steer: Steering): void {
     this.#call = call;
     this.#steer = steer;
@@ -85,7 +85,7 @@ export class PartsReader<Part, Result> implements PartialStream<Part, Result> {
   }
 }
 
-/** What a stream does to the connection. */
+/** How a stream controls its connection. */
 export interface Steering {
   cancel(): void;
   flow(): void;

@@ -48,7 +48,7 @@ export type ErrorKind =
   | "export_failed"
   | "export_exists";
 /**
- * Who cancelled: the `client`, by `$/cancelRequest`; a `signal` to the worker, SIGTERM or SIGINT; its `shutdown`, as by `exit`; or a failed `stage` of the same job. The last never leaves the worker: the answer is what was wrong with that stage.
+ * Who cancelled: the `client`, with `$/cancelRequest`; a `signal` to the worker, SIGTERM or SIGINT; the worker's `shutdown`, for example by `exit`; or a failed `stage` of the same job. Clients never receive `stage`: they receive that stage's error.
  */
 export type CancelledBy = "client" | "shutdown" | "signal" | "stage";
 
@@ -66,14 +66,14 @@ export interface Contract {
  */
 export interface Methods {
   /**
-   * Open a session: agree on limits, ask for logs, name the process to watch. Optional.
+   * Agree on limits, logs and a process to watch.
    */
   initialize: {
     params: InitializeParams;
     result: InitializeResult;
   };
   /**
-   * Answer {} at once, whatever the engines do.
+   * Answer {} at once, even while the engines work.
    */
   ping: {
     params: NoParams;
@@ -98,14 +98,14 @@ export interface Methods {
     result: ListJobsResult;
   };
   /**
-   * Take no new requests; those running go on.
+   * Accept no new requests; finish open jobs.
    */
   shutdown: {
     params: NoParams;
     result: null;
   };
   /**
-   * Transcribe a recording; segments and progress stream to whoever asked.
+   * Transcribe a recording; stream segments.
    */
   transcribe: {
     params: TranscribeParams;
@@ -126,21 +126,35 @@ export interface Methods {
     result: DiarizeResult;
   };
   /**
-   * Write a transcript as subtitles, tables or annotations; as files or as texts.
+   * Find the speech in a recording.
+   */
+  detectSpeech: {
+    params: DetectSpeechParams;
+    result: DetectSpeechResult;
+  };
+  /**
+   * Find which language is spoken.
+   */
+  detectLanguage: {
+    params: DetectLanguageParams;
+    result: DetectLanguageResult;
+  };
+  /**
+   * Write a transcript as subtitles, tables and more.
    */
   export: {
     params: ExportParams;
     result: ExportResult;
   };
   /**
-   * List the models that are known, cached or loaded.
+   * List known, cached and loaded models.
    */
   "models/list": {
     params: ListModelsParams;
     result: ListModelsResult;
   };
   /**
-   * Have a model in the cache, whole.
+   * Download and verify a model.
    */
   "models/download": {
     params: DownloadModelParams;
@@ -154,7 +168,7 @@ export interface Methods {
     result: LoadModelResult;
   };
   /**
-   * Free the memory of a model, or of all.
+   * Free the memory of one model, or of all.
    */
   "models/unload": {
     params: UnloadModelParams;
@@ -168,14 +182,14 @@ export interface Methods {
     result: RemoveModelResult;
   };
   /**
-   * Try all that the worker needs of this machine, and say what to do.
+   * Check this machine and suggest remedies.
    */
   "environment/probe": {
     params: ProbeParams;
     result: ProbeResult;
   };
   /**
-   * Tell what there is to compute on, and what can use it.
+   * List compute devices.
    */
   "environment/devices": {
     params: DevicesParams;
@@ -190,39 +204,36 @@ export interface Methods {
   };
 }
 /**
- * `processId` is watched: when that process ends, the worker does too.
+ * All of them are optional.
  */
 export interface InitializeParams {
   /**
    * The worker ends when this process does.
    */
   processId?: number | null;
-  /**
-   * Written to the log.
-   */
   clientInfo?: ClientInfo | null;
   /**
-   * Send `$/logMessage` notifications of this level and above; none are sent without it.
+   * Send `$/logMessage` notifications of this level and above; without it, none are sent.
    */
   logLevel?: ("debug" | "error" | "info" | "warning") | null;
   /**
-   * Longer lines are answered with line_too_long, and skipped; 64 MiB without it. Never more than `serve --max-line`, where the worker was started with that: the answer tells.
+   * The worker skips longer lines and answers line_too_long. The default is 64 MiB; the option `serve --max-line` is the upper limit. The result has the value in use.
    */
   maxLineBytes?: number | null;
   /**
-   * For gated models of the hub; without it HF_TOKEN or the hub's own login is used.
+   * Token for gated models; without it, the worker uses HF_TOKEN or the hub's stored login.
    */
   hfToken?: string | null;
 }
 /**
- * Who is calling; it is written to the log.
+ * Name and version of the client, for the log.
  */
 export interface ClientInfo {
   name: string;
   version?: string | null;
 }
 /**
- * Answer to `initialize`; `processId` is the worker's own.
+ * Result of `initialize`; `processId` is the worker's.
  */
 export interface InitializeResult {
   processId: number;
@@ -239,7 +250,7 @@ export interface ServerInfo {
   version: string;
 }
 /**
- * What this worker can do.
+ * Methods, notifications and engines of this worker.
  */
 export interface Capabilities {
   methods: string[];
@@ -249,48 +260,48 @@ export interface Capabilities {
   };
 }
 /**
- * Whether an engine's packages are there, and which are missing or damaged.
+ * Whether an engine's packages are installed, and which are missing or damaged.
  *
- * A glance: `environment/probe` tries them.
+ * The worker does not import them for this; `environment/probe` does.
  */
 export interface EngineInfo {
   available: boolean;
   missing: string[];
 }
 /**
- * What the worker refuses beyond.
+ * The worker refuses what exceeds these.
  */
 export interface Limits {
   maxLineBytes: number;
   maxBatchMembers: number;
   /**
-   * Work requests that wait or run; more are answered with busy.
+   * Work requests that wait or run; the error beyond is busy.
    */
   maxOpenJobs: number;
   /**
-   * Bytes of the params of these together; one request alone may have more.
+   * Total bytes of their params; a single request may exceed this.
    */
   maxOpenBytes: number;
   /**
-   * Seconds of a recording that are decoded; a longer one is answered with audio_too_long.
+   * Seconds of a recording; the error beyond is audio_too_long.
    */
   maxAudioDuration: number;
   /**
-   * Bytes of a recording's file; a larger one is answered with audio_too_large.
+   * Bytes of a recording's file; the error beyond is audio_too_large.
    */
   maxAudioBytes: number;
   maxLoadedModels: number;
   /**
-   * Bytes of resident memory for the worker and its engines; null for what the machine has.
+   * Bytes of resident memory for the worker and its engines; null: whatever the machine has.
    */
   memoryBudget: number | null;
   /**
-   * Seconds without input and without open jobs after which the worker ends, with exit code 0; null where it stays.
+   * Seconds without input and open jobs after which the worker ends with exit code 0; null: never.
    */
   idleExit: number | null;
 }
 /**
- * For methods without params: absent, `{}` and `[]` are the same.
+ * For methods without params; absent, `{}` and `[]` mean the same.
  */
 export interface NoParams {}
 /**
@@ -303,18 +314,18 @@ export interface ListJobsParams {}
 export interface ListJobsResult {
   jobs: JobInfo[];
   /**
-   * Work beyond so many open jobs is refused as busy.
+   * The most open jobs; the worker refuses further ones as busy.
    */
   limit: number;
 }
 /**
  * A work request that waits or runs.
  *
- * `stage` and `percentage` are what was last reported: to whoever gave a `progressToken`.
+ * `stage` and `percentage` come from the last report; only requests with a `progressToken` have reports.
  */
 export interface JobInfo {
   /**
-   * As the client wrote it; null for one that was sent as a notification.
+   * As the client wrote it; null if the request came as a notification.
    */
   id: number | string | null;
   method: string;
@@ -325,7 +336,7 @@ export interface JobInfo {
    */
   acceptedAt: string;
   /**
-   * Since then.
+   * Seconds since the worker accepted the request.
    */
   seconds: number;
   stage?: string;
@@ -334,7 +345,7 @@ export interface JobInfo {
 /**
  * Params of `transcribe`. Only `audio` is required.
  *
- * Decoding options are faster-whisper's, with its defaults; one that the chosen mode ignores is listed in the result's `warnings`.
+ * Decoding options are faster-whisper's, with its defaults; the result's `warnings` list those that the chosen mode ignores.
  */
 export interface TranscribeParams {
   /**
@@ -347,22 +358,22 @@ export interface TranscribeParams {
    */
   revision?: string | null;
   /**
-   * Fetch the model from the hub when it is not cached. Nothing is fetched without it.
+   * Download the model from the hub if it is not cached. Without it, nothing is downloaded.
    * @default false
    */
   download?: boolean;
   /**
-   * `auto` is a CUDA device where there is one that can be used, else the CPU.
+   * `auto` chooses a usable CUDA device, or else the CPU.
    * @default "auto"
    */
   device?: "auto" | "cpu" | "cuda";
   /**
-   * Which of several devices, from 0.
+   * Index of the device, from 0.
    * @default 0
    */
   deviceIndex?: number;
   /**
-   * How CTranslate2 keeps weights and computes with them. `auto` is float16 on a CUDA device and int8 on a CPU; `default` is the type that the model is stored in, or float32 where the device lacks it.
+   * The number type in which CTranslate2 stores and multiplies weights. `auto` is float16 on a CUDA device and int8 on a CPU; `default` is the type that the model is stored in, or float32 if the device does not support that type.
    * @default "auto"
    */
   computeType?:
@@ -377,7 +388,7 @@ export interface TranscribeParams {
     | "int8_float16"
     | "int8_float32";
   /**
-   * CPU threads of the model; 0 takes as many as this process may run on.
+   * CPU threads of the model; 0 uses every CPU that this process may use.
    * @default 0
    */
   threads?: number;
@@ -386,7 +397,7 @@ export interface TranscribeParams {
    */
   audio: string;
   /**
-   * Take this channel alone (from 0); all are mixed without it.
+   * Use only this channel (from 0); without it, all channels are mixed.
    */
   channel?: number | null;
   /**
@@ -395,44 +406,44 @@ export interface TranscribeParams {
    */
   start?: number;
   /**
-   * Only the part between `start` and `end`; times stay those of the recording.
+   * Use only the part from `start` to `end`; returned times still refer to the recording.
    */
   end?: number | null;
   /**
-   * `whisperx` gives what the whisperx package gives on the same model, audio and options.
+   * `whisperx` returns what the whisperx package does for the same model, audio and options.
    * @default "faster-whisper"
    */
   engine?: "faster-whisper" | "whisperx";
   /**
-   * Use the batched pipeline with this many windows at a time; one after another without it. With `faster-whisper`, windows that miss a threshold are decoded again either way.
+   * Decode this many windows at a time; without it, one window after another. With `faster-whisper`, a window that misses a threshold is decoded again in both modes.
    */
   batchSize?: number | null;
   /**
-   * Give the words the exact times of an alignment model.
+   * Time the words exactly, with an alignment model.
    * @default false
    */
   align?: boolean | AlignmentOptions;
   /**
-   * Tell the speakers apart, and name one for each word and segment.
+   * Separate the speakers, and assign one to each word and segment.
    * @default false
    */
   diarize?: boolean | SpeakerOptions;
   /**
-   * Take each channel of the recording for a speaker, named as listed, or CHANNEL_00 …
+   * Treat each channel as one speaker, with the names in the list, or CHANNEL_00 …
    * @default false
    */
   channelSpeakers?: boolean | string[];
   /**
-   * When alignment or diarization fails: give the rest with a warning, or fail the request.
+   * If alignment or diarization fails: return the rest with a warning, or fail the request.
    * @default "warn"
    */
   onStageError?: "fail" | "warn";
   /**
-   * Path of a directory in which results are kept as they come: the same request with it goes on where one was broken off. Made when it is not there; yours to remove.
+   * Path of a folder that keeps intermediate results: if the request is interrupted, the same request with the same folder continues from them. Created if it does not exist; the client deletes it.
    */
   checkpoint?: string | null;
   /**
-   * Also write the transcript in these formats: into `outputDir`, else into the result.
+   * Also export the transcript in these formats: to `outputDir`, or else in the result.
    */
   formats?:
     | (
@@ -450,15 +461,15 @@ export interface TranscribeParams {
       )[]
     | null;
   /**
-   * Path of a directory, which is made when it is not there.
+   * Path of the folder for the files; created if it does not exist.
    */
   outputDir?: string | null;
   /**
-   * Of those files, without suffix; the recording's without it.
+   * Name of those files, without suffix; defaults to the recording's.
    */
   name?: string | null;
   /**
-   * Replace files that are there; they are an error otherwise.
+   * Replace existing files; if false, an existing file is an error.
    * @default true
    */
   overwrite?: boolean;
@@ -467,16 +478,16 @@ export interface TranscribeParams {
    */
   formatOptions?: ExportOptions;
   /**
-   * Code such as `en`; detected without it.
+   * Code such as `en`; without it, the language is detected.
    */
   language?: string | null;
   /**
-   * `translate`: into English.
+   * `translate` translates into English.
    * @default "transcribe"
    */
   task?: "transcribe" | "translate";
   /**
-   * Hypotheses that are followed at temperature 0.
+   * Hypotheses that beam search keeps at temperature 0.
    * @default 5
    */
   beamSize?: number;
@@ -486,97 +497,97 @@ export interface TranscribeParams {
    */
   bestOf?: number;
   /**
-   * How long a beam search goes on, as a factor.
+   * Factor on how long beam search continues.
    * @default 1
    */
   patience?: number;
   /**
-   * Above 1 longer hypotheses are preferred.
+   * Values above 1 prefer longer hypotheses.
    * @default 1
    */
   lengthPenalty?: number;
   /**
-   * Above 1 tokens that came before are made less likely.
+   * Values above 1 make tokens less likely to repeat.
    * @default 1
    */
   repetitionPenalty?: number;
   /**
-   * No sequence of so many tokens comes twice; 0: any may.
+   * Forbid repeating a sequence of this many tokens; 0 allows repetition.
    * @default 0
    */
   noRepeatNgramSize?: number;
   /**
-   * One temperature, or several tried in turn when a threshold is missed. What is drawn at random is drawn alike each time: the same request gives the same words.
+   * One temperature, or several to try in turn while a window misses a threshold. Sampling is seeded: the same request returns the same words.
    */
   temperature?: number | number[];
   /**
-   * Text that compresses better than this is repetitive, and decoded again.
+   * Text that compresses better than this is repetitive; its window is decoded again.
    * @default 2.4
    */
   compressionRatioThreshold?: number | null;
   /**
-   * A mean log probability below this is a failure, and decoded again.
+   * A window whose mean log probability is below this is decoded again.
    * @default -1
    */
   logProbThreshold?: number | null;
   /**
-   * Above this probability, and below `logProbThreshold`, a window is silence.
+   * A window above this no-speech probability and below `logProbThreshold` is silence.
    * @default 0.6
    */
   noSpeechThreshold?: number | null;
   /**
-   * Give the text so far as a prompt to the next window.
+   * Prompt each window with the text so far.
    * @default true
    */
   conditionOnPreviousText?: boolean;
   /**
-   * That prompt is left out after a window decoded above this temperature.
+   * Clear that prompt after a window decoded above this temperature.
    * @default 0.5
    */
   promptResetOnTemperature?: number;
   /**
-   * Text or tokens before the first window.
+   * Text or tokens that prompt the first window.
    */
   initialPrompt?: string | number[] | null;
   /**
-   * Text with which the first window begins.
+   * Text that the first window begins with.
    */
   prefix?: string | null;
   /**
-   * Words that are likely to come.
+   * Words that the recording is likely to contain.
    */
   hotwords?: string | null;
   /**
-   * No window begins with a blank.
+   * Forbid a blank at the start of a window.
    * @default true
    */
   suppressBlank?: boolean;
   /**
-   * Token ids never to decode; -1 stands for the usual non-speech symbols.
+   * Token ids that are never decoded; -1 stands for the usual non-speech symbols.
    */
   suppressTokens?: number[] | null;
   /**
-   * Decode text tokens alone.
+   * Decode only text tokens.
    * @default false
    */
   withoutTimestamps?: boolean;
   /**
-   * The first timestamp of a window is no later than this.
+   * Latest first timestamp of a window.
    * @default 1
    */
   maxInitialTimestamp?: number;
   /**
-   * Give each word its times, from the decoder's attention.
+   * Time each word from the decoder's attention.
    * @default false
    */
   wordTimestamps?: boolean;
   /**
-   * Belong to the word after them.
+   * Punctuation that joins the word after it.
    * @default "\"'“¿([{-"
    */
   prependPunctuations?: string;
   /**
-   * Belong to the word before them.
+   * Punctuation that joins the word before it.
    * @default "\"'.。,，!！?？:：”)]}、"
    */
   appendPunctuations?: string;
@@ -586,15 +597,15 @@ export interface TranscribeParams {
    */
   multilingual?: boolean;
   /**
-   * Skip what Silero VAD takes for silence. Null: on in batched mode and with `channelSpeakers`, off otherwise.
+   * Skip what Silero VAD classifies as silence. Null means true in batched mode and with `channelSpeakers`, otherwise false.
    */
   vadFilter?: boolean | null;
   /**
-   * How speech is detected.
+   * How to detect speech.
    */
   vadParameters?: VadParameters | null;
   /**
-   * Tokens of a window at most.
+   * Maximum number of tokens per window.
    */
   maxNewTokens?: number | null;
   /**
@@ -602,43 +613,43 @@ export interface TranscribeParams {
    */
   chunkLength?: number | null;
   /**
-   * start, end, start, end …: only these parts are decoded. The last end may be left out.
+   * Decode only these parts: start, end, start, end … The last end may be omitted.
    */
   clipTimestamps?: number[] | null;
   /**
-   * With word times: skip silences longer than this where text looks made up.
+   * With word times, skip silences longer than this if their text looks hallucinated.
    */
   hallucinationSilenceThreshold?: number | null;
   /**
-   * A language is taken once its probability is above this.
+   * Accept a detected language once its probability is above this.
    * @default 0.5
    */
   languageDetectionThreshold?: number | null;
   /**
-   * Windows to listen to until then.
+   * Maximum number of windows in which to detect the language.
    * @default 1
    */
   languageDetectionSegments?: number;
   /**
-   * Interactive requests overtake those of a batch.
+   * Interactive requests overtake batch requests.
    * @default "interactive"
    */
   priority?: "batch" | "interactive";
   /**
-   * How long its models stay loaded afterwards, in seconds; the worker's default without it.
+   * How long the models stay loaded afterwards, in seconds; the worker's default when null.
    */
   keepAlive?: number | "forever" | null;
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
 }
 /**
- * How to align. The model is a wav2vec2 CTC model that knows the language's letters.
+ * How to align. The model is a wav2vec2 CTC model with the letters of the language.
  */
 export interface AlignmentOptions {
   /**
@@ -646,56 +657,56 @@ export interface AlignmentOptions {
    */
   revision?: string | null;
   /**
-   * Fetch the model when it is not cached. Within `transcribe`, null means as there.
+   * Download the model if it is not cached. Within `transcribe`, null follows its `download`.
    */
   download?: boolean | null;
   /**
-   * `auto` is a CUDA device where there is one that can be used, else the CPU.
+   * `auto` chooses a usable CUDA device, or else the CPU.
    * @default "auto"
    */
   device?: "auto" | "cpu" | "cuda" | "mps";
   /**
-   * Which of several devices, from 0.
+   * Index of the device, from 0.
    * @default 0
    */
   deviceIndex?: number;
   /**
-   * CPU threads; 0 takes as many as this process may run on, less beside other stages.
+   * CPU threads; 0 uses every CPU that this process may use, fewer while other stages run.
    * @default 0
    */
   threads?: number;
   /**
-   * Read weights that can run code while they are read. Only for makers whom you trust.
+   * Load pickled weights, which can run code when loaded. Only for authors whom you trust.
    * @default false
    */
   allowPickle?: boolean;
   /**
-   * A torchaudio bundle's name, a hub id or a directory; whisperX's choice for the language.
+   * A torchaudio bundle, a hub id or a directory; defaults to whisperX's for the language.
    */
   model?: string | null;
   /**
-   * `batched`: forward passes over many segments, alignment by torchaudio. `whisperx`: the whisperx package's own, a segment at a time, for comparison.
+   * `batched` runs many segments per forward pass and aligns with torchaudio. `whisperx` is the whisperx package's aligner, one segment at a time, for comparison.
    * @default "batched"
    */
   aligner?: "batched" | "whisperx";
   /**
-   * Segments in a forward pass of the batched aligner.
+   * Segments per forward pass of the batched aligner.
    * @default 8
    */
   batchSize?: number;
   /**
-   * Also give the times of characters.
+   * Also return the times of characters.
    * @default false
    */
   characters?: boolean;
   /**
-   * How whisperX's aligner gives times to words that it cannot align.
+   * How whisperX's aligner estimates times for words that it cannot align.
    * @default "nearest"
    */
   interpolation?: "linear" | "nearest";
 }
 /**
- * Diarization within `transcribe`, where words and segments get their speakers.
+ * Diarization within `transcribe`, which assigns a speaker to each word and segment.
  */
 export interface SpeakerOptions {
   /**
@@ -703,26 +714,26 @@ export interface SpeakerOptions {
    */
   revision?: string | null;
   /**
-   * Fetch the model when it is not cached. Within `transcribe`, null means as there.
+   * Download the model if it is not cached. Within `transcribe`, null follows its `download`.
    */
   download?: boolean | null;
   /**
-   * `auto` is a CUDA device where there is one that can be used, else the CPU.
+   * `auto` chooses a usable CUDA device, or else the CPU.
    * @default "auto"
    */
   device?: "auto" | "cpu" | "cuda" | "mps";
   /**
-   * Which of several devices, from 0.
+   * Index of the device, from 0.
    * @default 0
    */
   deviceIndex?: number;
   /**
-   * CPU threads; 0 takes as many as this process may run on, less beside other stages.
+   * CPU threads; 0 uses every CPU that this process may use, fewer while other stages run.
    * @default 0
    */
   threads?: number;
   /**
-   * Read weights that can run code while they are read. Only for makers whom you trust.
+   * Load pickled weights, which can run code when loaded. Only for authors whom you trust.
    * @default false
    */
   allowPickle?: boolean;
@@ -732,69 +743,69 @@ export interface SpeakerOptions {
    */
   model?: string;
   /**
-   * Exactly so many.
+   * Exact number of speakers.
    */
   numSpeakers?: number | null;
   /**
-   * At least so many.
+   * Minimum number of speakers.
    */
   minSpeakers?: number | null;
   /**
-   * At most so many.
+   * Maximum number of speakers.
    */
   maxSpeakers?: number | null;
   /**
-   * Windows in a forward pass; the pipeline's own choice without it.
+   * Windows per forward pass; defaults to the pipeline's own setting.
    */
   batchSize?: number | null;
   /**
-   * Also give a vector that stands for each speaker's voice.
+   * Also return a voice embedding, a vector, for each speaker.
    * @default false
    */
   embeddings?: boolean;
   /**
-   * `nearest`: a word that falls into no turn goes to the nearest one. `whisperx`: it stays without a speaker, as in the whisperx package.
+   * The speaker of a word outside every turn: with `nearest`, that of the nearest turn; with `whisperx`, none, as in the whisperx package.
    * @default "nearest"
    */
   assignment?: "nearest" | "whisperx";
 }
 /**
- * How captions look. One that none of the formats uses is listed in `warnings`.
+ * How captions look. `warnings` lists the options that none of the formats uses.
  */
 export interface ExportOptions {
   /**
-   * Columns of a line; an ideograph or an emoji takes two. Lines are not broken without it.
+   * Columns per line; an ideograph or emoji takes two. Without it, lines are not broken.
    */
   maxLineLength?: number | null;
   /**
-   * Lines of a cue; what is longer becomes several cues. Needs `maxLineLength`.
+   * Lines per cue; longer text becomes several cues. Needs `maxLineLength`.
    */
   maxLines?: number | null;
   /**
-   * Seconds that a cue is shown at most.
+   * Longest time in seconds that a cue is shown.
    */
   maxDuration?: number | null;
   /**
-   * Name the speakers where there are any.
+   * Write the names of the speakers, if any.
    * @default true
    */
   speakerLabels?: boolean;
   /**
-   * Mark each word while it is said: underlined in srt and vtt, karaoke in ass and lrc.
+   * Mark each word while it is spoken: underlined in srt and vtt, karaoke in ass and lrc.
    * @default false
    */
   highlightWords?: boolean;
   /**
-   * Path of the recording from the html page's folder, with `/`: the page plays it from there. Without it the page asks its reader for the recording.
+   * Path of the recording, with `/`, relative to the html page's folder: the page plays that file. Without it, the page asks its reader for the recording.
    */
   audio?: string | null;
   /**
-   * Path of a recording of at most 32 MiB to put into the html page itself.
+   * Path of a recording of at most 32 MiB to embed in the html page.
    */
   embedAudio?: string | null;
 }
 /**
- * Silero VAD, as faster-whisper runs it; times in seconds. Absent values are its defaults.
+ * Options of Silero VAD in faster-whisper, whose defaults apply. Times are seconds.
  */
 export interface VadParameters {
   threshold?: number | null;
@@ -805,18 +816,18 @@ export interface VadParameters {
   speechPad?: number | null;
 }
 /**
- * Result of `transcribe`. Silence gives an empty `text` and no segments.
+ * Result of `transcribe`. For silence, `text` and `segments` are empty.
  */
 export interface TranscribeResult {
   text: string;
   language: string;
   languageProbability: number;
   /**
-   * Seconds of audio transcribed.
+   * Seconds of transcribed audio.
    */
   duration: number;
   durationAfterVad: number;
-  segments: TranscriptionSegment[];
+  segments: Segment[];
   model: string;
   engine: string;
   device: string;
@@ -824,26 +835,26 @@ export interface TranscribeResult {
   warnings: Notice[];
   timings: Timings;
   /**
-   * Seconds of work per second of audio: waiting and loading are not counted.
+   * Seconds of work per second of audio, without waiting and loading.
    */
   realTimeFactor: number;
   /**
-   * With `diarize`: who speaks when, overlaps included.
+   * With `diarize`: who speaks when, including overlaps.
    */
-  turns?: DiarizationTurn[];
+  turns?: Turn[];
   /**
-   * With `diarize` or `channelSpeakers`: in the order of their first words.
+   * With `diarize` or `channelSpeakers`: the speakers, in the order of their first words.
    */
   speakers?: string[];
   speakerEmbeddings?: {
     [k: string]: number[];
   };
   /**
-   * With `formats` and `outputDir`: what was written.
+   * With `formats` and `outputDir`: the written files.
    */
   files?: ExportedFile[];
   /**
-   * With `formats` and without `outputDir`: the texts.
+   * With `formats` but without `outputDir`: the texts, by format.
    */
   contents?: {
     [k: string]: string;
@@ -852,9 +863,9 @@ export interface TranscribeResult {
 /**
  * A segment; `id` counts from 0 and is the same in partial and final results.
  *
- * The measures of decoding are null where the engine does not give them.
+ * Decoding measures are null if the engine does not provide them.
  */
-export interface TranscriptionSegment {
+export interface Segment {
   id: number;
   start: number;
   end: number;
@@ -864,27 +875,27 @@ export interface TranscriptionSegment {
   noSpeechProb: number | null;
   temperature: number | null;
   speaker?: string;
-  words: AlignmentWord[] | null;
+  words: Word[] | null;
 }
 /**
- * A word with the space before it: the words of a segment join to its text.
+ * A word with the space before it: a segment's words, joined, are its text.
  *
- * `probability` is the decoder's, or the mean over the word's frames where it was aligned.
+ * `probability` is the decoder's, or, for an aligned word, the mean over its frames.
  */
-export interface AlignmentWord {
+export interface Word {
   start: number;
   end: number;
   word: string;
   probability: number | null;
   /**
-   * True for a word that could not be aligned, such as a number: its times are estimates.
+   * True if the word could not be aligned (a number, for example): its times are estimates.
    */
   interpolated?: boolean;
   speaker?: string;
   characters?: Character[];
 }
 /**
- * A character of a word; without times where it cannot be aligned.
+ * A character of a word; without times if it could not be aligned.
  */
 export interface Character {
   char: string;
@@ -893,9 +904,9 @@ export interface Character {
   score: number | null;
 }
 /**
- * Something that the caller should know but that was no failure.
+ * Something that the caller should know although the request succeeded.
  *
- * Of kind `stage_failed`, `error` is what the stage would have answered: code, message and data.
+ * With the kind `stage_failed`, `error` is the failed stage's error: code, message and data.
  */
 export interface Notice {
   kind: string;
@@ -906,9 +917,9 @@ export interface Notice {
   };
 }
 /**
- * Seconds of wall time from each stage's begin to its end.
+ * Wall-clock seconds from each stage's begin to its end.
  *
- * `load` is near 0 for models already in memory. `stages` says when each ran: those that do not need each other run side by side.
+ * `load` is near 0 for models already in memory. `stages` says when each ran: stages that do not depend on each other run in parallel.
  */
 export interface Timings {
   queue: number;
@@ -925,17 +936,17 @@ export interface Timings {
   };
 }
 /**
- * When a stage ran, in seconds since the request came in, and what it did in that time.
+ * When a stage ran, in seconds since the request arrived, and how it spent that time.
  */
 export interface StageTime {
   begin: number;
   end: number;
   /**
-   * Seconds of it in which the stage worked, and another one did not within it.
+   * Seconds of work, excluding the work of stages nested in this one.
    */
   busy: number;
   /**
-   * Seconds of audio that it worked on.
+   * Seconds of audio that the stage processed.
    */
   audio?: number;
   /**
@@ -943,22 +954,22 @@ export interface StageTime {
    */
   realTimeFactor?: number;
   /**
-   * Seconds that it waited, by the stage that it waited for; `queue` is other requests.
+   * Seconds spent waiting, by the stage waited for; `queue` stands for other requests.
    */
   waits?: {
     [k: string]: number;
   };
 }
 /**
- * When a speaker speaks.
+ * One stretch of speech by one speaker.
  */
-export interface DiarizationTurn {
+export interface Turn {
   start: number;
   end: number;
   speaker: string;
 }
 /**
- * A file that was written; the path is absolute.
+ * A written file; the path is absolute.
  */
 export interface ExportedFile {
   format:
@@ -974,50 +985,50 @@ export interface AlignParams {
    */
   revision?: string | null;
   /**
-   * Fetch the model when it is not cached. Within `transcribe`, null means as there.
+   * Download the model if it is not cached. Within `transcribe`, null follows its `download`.
    */
   download?: boolean | null;
   /**
-   * `auto` is a CUDA device where there is one that can be used, else the CPU.
+   * `auto` chooses a usable CUDA device, or else the CPU.
    * @default "auto"
    */
   device?: "auto" | "cpu" | "cuda" | "mps";
   /**
-   * Which of several devices, from 0.
+   * Index of the device, from 0.
    * @default 0
    */
   deviceIndex?: number;
   /**
-   * CPU threads; 0 takes as many as this process may run on, less beside other stages.
+   * CPU threads; 0 uses every CPU that this process may use, fewer while other stages run.
    * @default 0
    */
   threads?: number;
   /**
-   * Read weights that can run code while they are read. Only for makers whom you trust.
+   * Load pickled weights, which can run code when loaded. Only for authors whom you trust.
    * @default false
    */
   allowPickle?: boolean;
   /**
-   * A torchaudio bundle's name, a hub id or a directory; whisperX's choice for the language.
+   * A torchaudio bundle, a hub id or a directory; defaults to whisperX's for the language.
    */
   model?: string | null;
   /**
-   * `batched`: forward passes over many segments, alignment by torchaudio. `whisperx`: the whisperx package's own, a segment at a time, for comparison.
+   * `batched` runs many segments per forward pass and aligns with torchaudio. `whisperx` is the whisperx package's aligner, one segment at a time, for comparison.
    * @default "batched"
    */
   aligner?: "batched" | "whisperx";
   /**
-   * Segments in a forward pass of the batched aligner.
+   * Segments per forward pass of the batched aligner.
    * @default 8
    */
   batchSize?: number;
   /**
-   * Also give the times of characters.
+   * Also return the times of characters.
    * @default false
    */
   characters?: boolean;
   /**
-   * How whisperX's aligner gives times to words that it cannot align.
+   * How whisperX's aligner estimates times for words that it cannot align.
    * @default "nearest"
    */
   interpolation?: "linear" | "nearest";
@@ -1026,7 +1037,7 @@ export interface AlignParams {
    */
   audio: string;
   /**
-   * Take this channel alone (from 0); all are mixed without it.
+   * Use only this channel (from 0); without it, all channels are mixed.
    */
   channel?: number | null;
   /**
@@ -1035,15 +1046,15 @@ export interface AlignParams {
    */
   start?: number;
   /**
-   * Only the part between `start` and `end`; times stay those of the recording.
+   * Use only the part from `start` to `end`; returned times still refer to the recording.
    */
   end?: number | null;
   /**
-   * Segments without times are placed between their neighbours' or over the whole audio.
+   * A segment without times is searched for between its neighbours, or in the whole audio.
    */
   segments?: SegmentText[] | null;
   /**
-   * In place of segments: one text, said somewhere in the audio.
+   * Instead of segments: one text, spoken somewhere in the audio.
    */
   text?: string | null;
   /**
@@ -1051,37 +1062,37 @@ export interface AlignParams {
    */
   language: string;
   /**
-   * Interactive requests overtake those of a batch.
+   * Interactive requests overtake batch requests.
    * @default "interactive"
    */
   priority?: "batch" | "interactive";
   /**
-   * How long a model stays loaded when nobody uses it.
+   * How long an unused model stays loaded, in seconds; the worker's default when null.
    */
   keepAlive?: number | "forever" | null;
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
 }
 /**
- * A stretch of text to align, and roughly where it is said. Other members are passed over.
+ * A segment to align, and roughly when it is spoken. Other members are ignored.
  */
 export interface SegmentText {
   text: string;
   start?: number | null;
   end?: number | null;
   /**
-   * Comes back with the aligned segment; its place in the list without it.
+   * Returned with the aligned segment; defaults to its position in the list.
    */
   id?: number | null;
 }
 /**
- * Result of `align`: every segment that was given, in its order.
+ * Result of `align`: every segment of the request, in the same order.
  */
 export interface AlignResult {
   language: string;
@@ -1090,7 +1101,7 @@ export interface AlignResult {
   aligner: string;
   device: string;
   /**
-   * Seconds of audio that was decoded.
+   * Seconds of decoded audio.
    */
   duration: number;
   warnings: Notice[];
@@ -1104,7 +1115,7 @@ export interface AlignedSegment {
   start: number;
   end: number;
   text: string;
-  words: AlignmentWord[];
+  words: Word[];
 }
 /**
  * Params of `diarize`.
@@ -1115,26 +1126,26 @@ export interface DiarizeParams {
    */
   revision?: string | null;
   /**
-   * Fetch the model when it is not cached. Within `transcribe`, null means as there.
+   * Download the model if it is not cached. Within `transcribe`, null follows its `download`.
    */
   download?: boolean | null;
   /**
-   * `auto` is a CUDA device where there is one that can be used, else the CPU.
+   * `auto` chooses a usable CUDA device, or else the CPU.
    * @default "auto"
    */
   device?: "auto" | "cpu" | "cuda" | "mps";
   /**
-   * Which of several devices, from 0.
+   * Index of the device, from 0.
    * @default 0
    */
   deviceIndex?: number;
   /**
-   * CPU threads; 0 takes as many as this process may run on, less beside other stages.
+   * CPU threads; 0 uses every CPU that this process may use, fewer while other stages run.
    * @default 0
    */
   threads?: number;
   /**
-   * Read weights that can run code while they are read. Only for makers whom you trust.
+   * Load pickled weights, which can run code when loaded. Only for authors whom you trust.
    * @default false
    */
   allowPickle?: boolean;
@@ -1144,23 +1155,23 @@ export interface DiarizeParams {
    */
   model?: string;
   /**
-   * Exactly so many.
+   * Exact number of speakers.
    */
   numSpeakers?: number | null;
   /**
-   * At least so many.
+   * Minimum number of speakers.
    */
   minSpeakers?: number | null;
   /**
-   * At most so many.
+   * Maximum number of speakers.
    */
   maxSpeakers?: number | null;
   /**
-   * Windows in a forward pass; the pipeline's own choice without it.
+   * Windows per forward pass; defaults to the pipeline's own setting.
    */
   batchSize?: number | null;
   /**
-   * Also give a vector that stands for each speaker's voice.
+   * Also return a voice embedding, a vector, for each speaker.
    * @default false
    */
   embeddings?: boolean;
@@ -1169,7 +1180,7 @@ export interface DiarizeParams {
    */
   audio: string;
   /**
-   * Take this channel alone (from 0); all are mixed without it.
+   * Use only this channel (from 0); without it, all channels are mixed.
    */
   channel?: number | null;
   /**
@@ -1178,39 +1189,39 @@ export interface DiarizeParams {
    */
   start?: number;
   /**
-   * Only the part between `start` and `end`; times stay those of the recording.
+   * Use only the part from `start` to `end`; returned times still refer to the recording.
    */
   end?: number | null;
   /**
-   * Interactive requests overtake those of a batch.
+   * Interactive requests overtake batch requests.
    * @default "interactive"
    */
   priority?: "batch" | "interactive";
   /**
-   * How long a model stays loaded when nobody uses it.
+   * How long an unused model stays loaded, in seconds; the worker's default when null.
    */
   keepAlive?: number | "forever" | null;
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
 }
 /**
- * Result of `diarize`. Nobody speaking gives no turns and no speakers.
+ * Result of `diarize`. Without speech, `turns` and `speakers` are empty.
  */
 export interface DiarizeResult {
   /**
    * Turns of different speakers overlap where they speak at the same time.
    */
-  turns: DiarizationTurn[];
+  turns: Turn[];
   /**
-   * The same without overlap: one speaker at a time, for putting names to words.
+   * Turns without overlap, one speaker at a time, for assigning speakers to words.
    */
-  exclusiveTurns: DiarizationTurn[];
+  exclusiveTurns: Turn[];
   /**
    * In the order of their first turn.
    */
@@ -1221,30 +1232,234 @@ export interface DiarizeResult {
   model: string;
   device: string;
   /**
-   * Seconds of audio that was decoded.
+   * Seconds of decoded audio.
    */
   duration: number;
   warnings: Notice[];
   timings: Timings;
 }
 /**
- * Params of `export`. Without `outputDir` the texts are in the result, and no file is made.
+ * Params of `detectSpeech`. Only `audio` is required, and no model.
  */
-export interface ExportParams {
+export interface DetectSpeechParams {
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
   /**
-   * What `transcribe` returned, or whisperX's JSON.
+   * Path of an audio or video file.
+   */
+  audio: string;
+  /**
+   * Use only this channel (from 0); without it, all channels are mixed.
+   */
+  channel?: number | null;
+  /**
+   * Seconds into the recording.
+   * @default 0
+   */
+  start?: number;
+  /**
+   * Use only the part from `start` to `end`; returned times still refer to the recording.
+   */
+  end?: number | null;
+  /**
+   * As in `transcribe`.
+   */
+  vadParameters?: VadParameters;
+  /**
+   * Interactive requests overtake batch requests.
+   * @default "interactive"
+   */
+  priority?: "batch" | "interactive";
+  /**
+   * How long its engine stays afterwards, in seconds: 30 at most.
+   */
+  keepAlive?: number | "forever" | null;
+}
+/**
+ * Result of `detectSpeech`. For silence, `speech` is empty.
+ */
+export interface DetectSpeechResult {
+  speech: SpeechSpan[];
+  /**
+   * Seconds of speech, including padding.
+   */
+  speechDuration: number;
+  /**
+   * Seconds of examined audio.
+   */
+  duration: number;
+  timings: Timings;
+}
+/**
+ * Speech without a pause of `minSilenceDuration`.
+ */
+export interface SpeechSpan {
+  start: number;
+  end: number;
+  /**
+   * Mean of Silero VAD's probabilities of speech, before padding.
+   */
+  probability: number;
+}
+/**
+ * Params of `detectLanguage`. Only `audio` is required; the model is a multilingual Whisper.
+ */
+export interface DetectLanguageParams {
+  /**
+   * A known name (`small`, `large-v3` …), a hub id (`owner/name`) or a model directory.
+   * @default "small"
+   */
+  model?: string;
+  /**
+   * Branch, tag or commit of a hub model.
+   */
+  revision?: string | null;
+  /**
+   * Download the model from the hub if it is not cached. Without it, nothing is downloaded.
+   * @default false
+   */
+  download?: boolean;
+  /**
+   * `auto` chooses a usable CUDA device, or else the CPU.
+   * @default "auto"
+   */
+  device?: "auto" | "cpu" | "cuda";
+  /**
+   * Index of the device, from 0.
+   * @default 0
+   */
+  deviceIndex?: number;
+  /**
+   * The number type in which CTranslate2 stores and multiplies weights. `auto` is float16 on a CUDA device and int8 on a CPU; `default` is the type that the model is stored in, or float32 if the device does not support that type.
+   * @default "auto"
+   */
+  computeType?:
+    | "auto"
+    | "bfloat16"
+    | "default"
+    | "float16"
+    | "float32"
+    | "int16"
+    | "int8"
+    | "int8_bfloat16"
+    | "int8_float16"
+    | "int8_float32";
+  /**
+   * CPU threads of the model; 0 uses every CPU that this process may use.
+   * @default 0
+   */
+  threads?: number;
+  /**
+   * Path of an audio or video file.
+   */
+  audio: string;
+  /**
+   * Use only this channel (from 0); without it, all channels are mixed.
+   */
+  channel?: number | null;
+  /**
+   * Seconds into the recording.
+   * @default 0
+   */
+  start?: number;
+  /**
+   * Use only the part from `start` to `end`; returned times still refer to the recording.
+   */
+  end?: number | null;
+  /**
+   * Maximum number of 30 s windows to use, spread over the speech in the recording.
+   * @default 5
+   */
+  windows?: number;
+  /**
+   * Interactive requests overtake batch requests.
+   * @default "interactive"
+   */
+  priority?: "batch" | "interactive";
+  /**
+   * How long the model stays loaded afterwards, in seconds; the worker's default when null.
+   */
+  keepAlive?: number | "forever" | null;
+  /**
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
+   */
+  progressToken?: number | string | null;
+  /**
+   * Send partial results, as they become available, with this token.
+   */
+  partialResultToken?: number | string | null;
+}
+/**
+ * Result of `detectLanguage`.
+ */
+export interface DetectLanguageResult {
+  /**
+   * The likeliest, weighing each window by its seconds of speech; null without speech.
+   */
+  language: string | null;
+  probability: number;
+  /**
+   * The five likeliest.
+   */
+  languages: LanguageProbability[];
+  /**
+   * The windows used: their languages differ if the recording has several.
+   */
+  windows: LanguageWindow[];
+  /**
+   * Seconds of speech found.
+   */
+  speechDuration: number;
+  /**
+   * Seconds of examined audio.
+   */
+  duration: number;
+  model: string;
+  device: string;
+  computeType: string;
+  warnings: Notice[];
+  timings: Timings;
+}
+/**
+ * A language, and how probable it is.
+ */
+export interface LanguageProbability {
+  language: string;
+  probability: number;
+}
+/**
+ * The likeliest language of one window.
+ */
+export interface LanguageWindow {
+  language: string;
+  probability: number;
+  start: number;
+  end: number;
+}
+/**
+ * Params of `export`. Without `outputDir`, no file is written and the result has the texts.
+ */
+export interface ExportParams {
+  /**
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
+   */
+  progressToken?: number | string | null;
+  /**
+   * Send partial results, as they become available, with this token.
+   */
+  partialResultToken?: number | string | null;
+  /**
+   * The result of `transcribe`, or whisperX's JSON.
    */
   transcript: Transcript;
   /**
-   * Each gives a file or a text.
+   * One file or text per format.
    *
    * @minItems 1
    */
@@ -1252,16 +1467,16 @@ export interface ExportParams {
     "ass" | "csv" | "html" | "json" | "lrc" | "rttm" | "srt" | "textgrid" | "tsv" | "txt" | "vtt"
   )[];
   /**
-   * Path of a directory, which is made when it is not there. Files are `name.format`.
+   * Path of the folder for the files, `name.format`; created if it does not exist.
    */
   outputDir?: string | null;
   /**
-   * Of the files, without suffix, and of the recording in rttm.
+   * Name of the files, without suffix, and of the recording in rttm.
    * @default "transcript"
    */
   name?: string;
   /**
-   * Replace files that are there; they are an error otherwise.
+   * Replace existing files; if false, an existing file is an error.
    * @default true
    */
   overwrite?: boolean;
@@ -1271,7 +1486,7 @@ export interface ExportParams {
   options?: ExportOptions;
 }
 /**
- * What was said, and by whom when `speaker` or `turns` are there.
+ * What was said, and by whom if it has `speaker` or `turns`.
  */
 export interface Transcript {
   segments: TranscriptSegment[];
@@ -1279,32 +1494,32 @@ export interface Transcript {
   turns?: TranscriptTurn[] | null;
 }
 /**
- * A stretch of text, in the order of the recording.
+ * A segment of the text, in the order of the recording.
  */
 export interface TranscriptSegment {
   text: string;
   /**
-   * Seconds; SubRip cannot write 100 hours. A negative time is mended, not refused.
+   * Seconds, below 100 hours, which SubRip cannot write. Negative times are corrected.
    */
   start?: number | null;
   /**
-   * Seconds; SubRip cannot write 100 hours. A negative time is mended, not refused.
+   * Seconds, below 100 hours, which SubRip cannot write. Negative times are corrected.
    */
   end?: number | null;
   words?: TranscriptWord[] | null;
   speaker?: string | null;
 }
 /**
- * A word; without times where alignment found none. `score` is whisperX's `probability`.
+ * A word; without times if alignment found none. `score` is whisperX's `probability`.
  */
 export interface TranscriptWord {
   word: string;
   /**
-   * Seconds; SubRip cannot write 100 hours. A negative time is mended, not refused.
+   * Seconds, below 100 hours, which SubRip cannot write. Negative times are corrected.
    */
   start?: number | null;
   /**
-   * Seconds; SubRip cannot write 100 hours. A negative time is mended, not refused.
+   * Seconds, below 100 hours, which SubRip cannot write. Negative times are corrected.
    */
   end?: number | null;
   probability?: number | null;
@@ -1312,21 +1527,21 @@ export interface TranscriptWord {
   speaker?: string | null;
 }
 /**
- * When a speaker spoke; turns of different speakers may overlap.
+ * One stretch of speech by one speaker; turns of different speakers may overlap.
  */
 export interface TranscriptTurn {
   /**
-   * Seconds; SubRip cannot write 100 hours. A negative time is mended, not refused.
+   * Seconds, below 100 hours, which SubRip cannot write. Negative times are corrected.
    */
   start: number;
   /**
-   * Seconds; SubRip cannot write 100 hours. A negative time is mended, not refused.
+   * Seconds, below 100 hours, which SubRip cannot write. Negative times are corrected.
    */
   end: number;
   speaker: string;
 }
 /**
- * Result of `export`: `files` with `outputDir`, else `contents` by format.
+ * Result of `export`: `files` if `outputDir` was set, else `contents` by format.
  */
 export interface ExportResult {
   files?: ExportedFile[];
@@ -1340,19 +1555,19 @@ export interface ExportResult {
  */
 export interface ListModelsParams {
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
   /**
-   * Only models for it.
+   * Only models for this task.
    */
   task?: ("alignment" | "diarization" | "recognition") | null;
   /**
-   * Leave out what is known but neither cached nor loaded.
+   * Omit models that are neither cached nor loaded.
    * @default false
    */
   cachedOnly?: boolean;
@@ -1363,7 +1578,7 @@ export interface ListModelsParams {
 export interface ListModelsResult {
   models: ModelRow[];
   /**
-   * Processes that decode audio, or ask the hub; they end when they are not needed.
+   * Processes that decode audio or talk to the hub; they end when they are no longer needed.
    */
   helpers: LoadedModel[];
   cacheDirectory: string;
@@ -1371,11 +1586,11 @@ export interface ListModelsResult {
   memory: MemoryInfo;
 }
 /**
- * A model: known, cached, loaded, or several of these.
+ * A model that is known, cached or loaded.
  */
 export interface ModelRow {
   /**
-   * Null for what lies in the cache under a name that we do not know.
+   * Null for a cached model that the catalogue does not contain.
    */
   task: string | null;
   name: string;
@@ -1384,22 +1599,22 @@ export interface ModelRow {
    */
   repository: string | null;
   /**
-   * Empty for one that does not care, or that we do not know.
+   * Empty if the model does not depend on the language, or its languages are unknown.
    */
   languages: string[];
   /**
-   * Of what is cached; else of the published weights, rounded.
+   * Size of the cached files, or else of the published weights, rounded.
    */
   sizeOnDisk: number | null;
   /**
-   * Measured when it was loaded last; else what is expected on a CPU.
+   * Measured at the last load, or else the size expected on a CPU.
    */
   sizeInMemory: number | null;
   licence: string | null;
   gated: boolean | null;
   cached: boolean;
   /**
-   * Bytes of files whose download was broken off; a later one goes on there.
+   * Bytes of incomplete downloads; the next download resumes them.
    */
   incomplete: number;
   /**
@@ -1409,29 +1624,29 @@ export interface ModelRow {
   loaded: LoadedModel[];
 }
 /**
- * A model in the memory of an engine process of its own.
+ * A model in memory, in its own engine process.
  */
 export interface LoadedModel {
   /**
-   * For a helper, `audio` or `hub`.
+   * `audio` or `hub` for a helper.
    */
   task: string;
   model: string;
   engine: string;
   /**
-   * Null while it is being loaded.
+   * Null while the model is loading.
    */
   device: string | null;
   computeType: string | null;
   state: "busy" | "idle" | "loading";
   processId: number | null;
   /**
-   * That use it or wait for it.
+   * Jobs that use the model or wait for it.
    */
   jobs: number;
   idleSince: string | null;
   /**
-   * When it will be unloaded if nobody asks for it; null while it is busy, or for ever.
+   * When an unused model will be unloaded; null while it is busy or is kept forever.
    */
   expiresAt: string | null;
   /**
@@ -1439,36 +1654,36 @@ export interface LoadedModel {
    */
   memory: number | null;
   /**
-   * Memory of a CUDA device that its process holds.
+   * CUDA memory that its process holds.
    */
   deviceMemory: number | null;
   /**
-   * How often it was loaded.
+   * How often the model was loaded.
    */
   loads: number;
 }
 /**
- * Memory of the machine, or of the container that limits it, and of the worker.
+ * Memory of the machine or of its container, and the worker's share of it.
  */
 export interface MemoryInfo {
   total: number;
   available: number;
   /**
-   * By the worker and its engines.
+   * Used by the worker and its engines.
    */
   used: number;
   budget: number | null;
 }
 /**
- * Params of `models/download`. What is cached is verified, and mended where it is damaged.
+ * Params of `models/download`, which verifies cached files and replaces damaged ones.
  */
 export interface DownloadModelParams {
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
   /**
@@ -1477,11 +1692,11 @@ export interface DownloadModelParams {
    */
   task?: "alignment" | "diarization" | "recognition";
   /**
-   * A known name, a hub id (`owner/name`) or, where it makes sense, a directory.
+   * A known name, a hub id (`owner/name`) or, for `models/load`, a directory.
    */
   model?: string | null;
   /**
-   * Of an alignment model that is not named: the usual one of this language.
+   * Selects the default alignment model of this language, if `model` is not set.
    */
   language?: string | null;
   /**
@@ -1496,35 +1711,35 @@ export interface DownloadModelResult {
   model: string;
   repository: string;
   /**
-   * The commit.
+   * The commit hash.
    */
   revision: string | null;
   path: string;
   files: number;
   bytes: number;
   /**
-   * How many of those bytes came over the network this time.
+   * How many of those bytes this request downloaded.
    */
   downloaded: number;
   /**
-   * Files that were damaged and were fetched again.
+   * Damaged files that were downloaded again.
    */
   mended: string[];
   licence: string | null;
   warnings: Notice[];
 }
 /**
- * Params of `models/load`. What fits the task counts; other options are refused.
+ * Params of `models/load`. Options that do not apply to the task are refused.
  *
- * The loaded model serves requests that give the same `model`, `revision`, `device`, `deviceIndex`, and for recognition `engine`, `computeType` and `threads`.
+ * The loaded model serves requests with the same `model`, `revision`, `device`, `deviceIndex`, and for recognition the same `engine`, `computeType` and `threads`.
  */
 export interface LoadModelParams {
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
   /**
@@ -1533,11 +1748,11 @@ export interface LoadModelParams {
    */
   task?: "alignment" | "diarization" | "recognition";
   /**
-   * A known name, a hub id (`owner/name`) or, where it makes sense, a directory.
+   * A known name, a hub id (`owner/name`) or, for `models/load`, a directory.
    */
   model?: string | null;
   /**
-   * Of an alignment model that is not named: the usual one of this language.
+   * Selects the default alignment model of this language, if `model` is not set.
    */
   language?: string | null;
   /**
@@ -1545,26 +1760,26 @@ export interface LoadModelParams {
    */
   revision?: string | null;
   /**
-   * Fetch the model when it is not cached.
+   * Download the model if it is not cached.
    * @default false
    */
   download?: boolean;
   /**
-   * `auto` is a CUDA device where there is one that can be used, else the CPU.
+   * `auto` chooses a usable CUDA device, or else the CPU.
    * @default "auto"
    */
   device?: "auto" | "cpu" | "cuda" | "mps";
   /**
-   * Which of several devices, from 0.
+   * Index of the device, from 0.
    * @default 0
    */
   deviceIndex?: number;
   /**
-   * Of a recognition model; faster-whisper without it.
+   * For recognition; defaults to faster-whisper.
    */
   engine?: ("faster-whisper" | "whisperx") | null;
   /**
-   * Of a recognition model; `auto` without it.
+   * For recognition; defaults to `auto`.
    */
   computeType?:
     | (
@@ -1581,17 +1796,17 @@ export interface LoadModelParams {
       )
     | null;
   /**
-   * CPU threads; 0 takes as many as this process may run on.
+   * CPU threads; 0 uses every CPU that this process may use.
    * @default 0
    */
   threads?: number;
   /**
-   * Read weights that can run code while they are read. Only for makers whom you trust.
+   * Load pickled weights, which can run code when loaded. Only for authors whom you trust.
    * @default false
    */
   allowPickle?: boolean;
   /**
-   * How long a model stays loaded when nobody uses it.
+   * How long an unused model stays loaded, in seconds; the worker's default when null.
    */
   keepAlive?: number | "forever" | null;
 }
@@ -1604,51 +1819,51 @@ export interface LoadModelResult {
   warnings: Notice[];
 }
 /**
- * Params of `models/unload`; without a task and a model, all models are meant.
+ * Params of `models/unload`; without `task` and `model`, all models are unloaded.
  */
 export interface UnloadModelParams {
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
   /**
-   * Only models for it.
+   * Only models for this task.
    */
   task?: ("alignment" | "diarization" | "recognition") | null;
   /**
-   * Only this one: its name, hub id or directory.
+   * Only this model: its name, hub id or directory.
    */
   model?: string | null;
   /**
-   * What to do about one that is in use: fail (and unload none), wait, or leave it.
+   * If a model is in use: fail and unload nothing, wait until it is free, or leave it loaded.
    * @default "refuse"
    */
   whenBusy?: "refuse" | "skip" | "wait";
 }
 /**
- * Result of `models/unload`: what was unloaded, as it was just before.
+ * Result of `models/unload`: the unloaded models, as they were just before.
  */
 export interface UnloadModelResult {
   unloaded: LoadedModel[];
   /**
-   * Resident memory of the processes that were ended, idle helpers among them.
+   * Resident memory of the ended processes, including idle helpers.
    */
   freedMemory: number;
 }
 /**
- * Params of `models/remove`: every revision goes, unless one is named.
+ * Params of `models/remove`; without `revision`, every revision is removed.
  */
 export interface RemoveModelParams {
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
   /**
@@ -1657,11 +1872,11 @@ export interface RemoveModelParams {
    */
   task?: "alignment" | "diarization" | "recognition";
   /**
-   * A known name, a hub id (`owner/name`) or, where it makes sense, a directory.
+   * A known name, a hub id (`owner/name`) or, for `models/load`, a directory.
    */
   model?: string | null;
   /**
-   * Of an alignment model that is not named: the usual one of this language.
+   * Selects the default alignment model of this language, if `model` is not set.
    */
   language?: string | null;
   /**
@@ -1681,31 +1896,31 @@ export interface RemoveModelResult {
  */
 export interface ProbeParams {
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
   /**
-   * Also ask the hub whether it can be reached and takes the token; else nothing is sent.
+   * Also contact the hub and check the token; otherwise the probe sends nothing.
    * @default false
    */
   online?: boolean;
   /**
-   * Seconds after which a package that hangs is given up.
+   * Seconds after which the probe gives up on a package that hangs.
    * @default 120
    */
   timeout?: number;
 }
 /**
- * Result of `environment/probe`. Secrets are left out of all of it.
+ * Result of `environment/probe`, with all secrets redacted.
  */
 export interface ProbeResult {
   workerVersion: string;
   /**
-   * Whether alignment, diarization and whisperx, which need torch, are meant to be there.
+   * `full` includes alignment, diarization and whisperx, which need torch; `lite` does not.
    */
   flavour: "full" | "lite";
   healthMetrics: HealthMetrics;
@@ -1729,40 +1944,40 @@ export interface ProbeResult {
   };
 }
 /**
- * `overallScore` is 100 when there is neither an error nor a warning, and 0 at the worst.
+ * `overallScore` ranges from 0 to 100; 100 means neither errors nor warnings.
  */
 export interface HealthMetrics {
   overallScore: number;
   errors: number;
   warnings: number;
   /**
-   * That the probe took.
+   * Duration of the probe.
    */
   seconds: number;
 }
 /**
- * The packages that one thing which the worker does rests on.
+ * The packages that one capability of the worker depends on.
  */
 export interface EnvironmentInfo {
   /**
-   * `missing` is no fault: the flavour has not got it.
+   * `missing` is not a fault: this flavour does not include it.
    */
   status: "degraded" | "failed" | "missing" | "ready";
   packages: PackageInfo[];
   errors: string[];
 }
 /**
- * A package, tried in a process of its own.
+ * A package, tested in its own process.
  */
 export interface PackageInfo {
   name: string;
   /**
-   * It can be imported and, where that was tried, does its work.
+   * True if it can be imported and, where the probe tried that, works.
    */
   available: boolean;
   state: "absent" | "crashed" | "import_failed" | "ok" | "timed_out" | "use_failed";
   /**
-   * Without it something that this flavour is meant to do fails.
+   * True if this flavour needs it.
    */
   required: boolean;
   version: string | null;
@@ -1771,27 +1986,27 @@ export interface PackageInfo {
   error: string | null;
 }
 /**
- * Something that is not as it should be, and what to do about it.
+ * A problem or limitation, and what to do about it.
  */
 export interface Finding {
   /**
-   * What kind of finding it is: stable, to program against.
+   * Kind of the finding; it never changes, so clients can program against it.
    */
   id: string;
   /**
-   * An error keeps something from working, a warning makes it worse; an info asks for nothing.
+   * An error breaks something, a warning makes it worse, an info needs no action.
    */
   severity: "error" | "info" | "warning";
   message: string;
   remedy: string;
   package: string | null;
   /**
-   * The error with its causes, or the end of what the process wrote on stderr.
+   * The error with its causes, or the end of the process's stderr.
    */
   detail: string | null;
 }
 /**
- * What there is to compute on.
+ * The machine's compute devices.
  */
 export interface Devices {
   cpu: Cpu;
@@ -1805,22 +2020,22 @@ export interface Cpu {
   model: string | null;
   architecture: string;
   /**
-   * Instruction sets, by numpy's names for them; empty where it could not be asked.
+   * Instruction sets, by numpy's names; empty if numpy does not list them.
    */
   features: string[];
   cores: number | null;
   threads: number | null;
   /**
-   * That this process may run on.
+   * Threads that this process may run on.
    */
   usableThreads: number;
   /**
-   * That recognition can use.
+   * Compute types that recognition can use.
    */
   computeTypes: string[];
 }
 /**
- * Memory of the machine, and the limit of the container that the worker runs in.
+ * Memory of the machine, and the limit of the worker's container.
  */
 export interface SystemMemory {
   total: number | null;
@@ -1843,7 +2058,7 @@ export interface Accelerator {
    */
   usableBy: ("ctranslate2" | "torch")[];
   /**
-   * That recognition can use there.
+   * Compute types that recognition can use on this device.
    */
   computeTypes: string[];
 }
@@ -1853,7 +2068,7 @@ export interface Accelerator {
 export interface PlatformInfo {
   frozen: boolean;
   /**
-   * `sys._MEIPASS` of a frozen program.
+   * `sys._MEIPASS` in a frozen program, else null.
    */
   bundleDirectory: string | null;
   executable: string;
@@ -1868,7 +2083,7 @@ export interface PlatformInfo {
   filesystemEncoding: string;
   locale: string | null;
   /**
-   * Of the variable PATH.
+   * Number of entries in PATH.
    */
   pathEntries: number;
 }
@@ -1880,7 +2095,7 @@ export interface CacheInfo {
   writable: boolean;
   freeDisk: number | null;
   /**
-   * The variable that set it, or `default`.
+   * The environment variable that sets its folder, or `default`.
    */
   source: string;
   exists: boolean;
@@ -1894,7 +2109,7 @@ export interface CachedRepository {
   repository: string;
   size: number;
   /**
-   * Bytes of files whose download was broken off.
+   * Bytes of incomplete downloads.
    */
   incomplete: number;
   revisions: string[];
@@ -1908,18 +2123,18 @@ export interface Storage {
   freeDisk: number | null;
 }
 /**
- * The hub that models come from. What was not asked is null.
+ * The hub that models come from. Without `online`, its answers are null.
  */
 export interface HubInfo {
   endpoint: string;
   /**
-   * HF_HUB_OFFLINE is set.
+   * True if HF_HUB_OFFLINE is set.
    */
   offline: boolean;
   tokenSource: ("environment" | "initialize" | "login") | null;
   reachable: boolean | null;
   /**
-   * Until its answer.
+   * How long its answer took.
    */
   seconds: number | null;
   tokenValid: boolean | null;
@@ -1930,15 +2145,15 @@ export interface HubInfo {
  */
 export interface DevicesParams {
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
   /**
-   * Seconds after which a library that hangs is given up.
+   * Seconds after which the worker gives up on a library that hangs.
    * @default 60
    */
   timeout?: number;
@@ -1957,16 +2172,16 @@ export interface DevicesResult {
  */
 export interface WhoAmIParams {
   /**
-   * Send `$/progress` notifications with this token; none are sent without it.
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
    */
   progressToken?: number | string | null;
   /**
-   * Send parts of the result as they come, with this token.
+   * Send partial results, as they become available, with this token.
    */
   partialResultToken?: number | string | null;
 }
 /**
- * Result of `hub/whoami`: whose token the worker would use, and where it comes from.
+ * Result of `hub/whoami`: the owner of the worker's token, and where the token comes from.
  */
 export interface WhoAmIResult {
   name: string;
@@ -1978,7 +2193,7 @@ export interface WhoAmIResult {
  */
 export interface Notifications {
   /**
-   * How far a request is, or parts of its result, to who gave a token for them.
+   * Report a request's progress or partial result to the client that sent a token.
    */
   "$/progress": {
     /**
@@ -1988,7 +2203,7 @@ export interface Notifications {
     value: ProgressBegin | ProgressReport | ProgressEnd | PartialTranscript | PartialAlignment;
   };
   /**
-   * A line of the worker's log, to who asked for its level in initialize.
+   * Send a log message to a client that requested its level in initialize.
    */
   "$/logMessage": {
     level: "debug" | "error" | "info" | "warning";
@@ -1998,18 +2213,16 @@ export interface Notifications {
   };
 }
 /**
- * The request was taken up.
+ * The work on the request begins.
  */
 export interface ProgressBegin {
   kind: "begin";
   title: string;
 }
 /**
- * How far the request is. Seconds are of audio; `percentage` (0-100) never goes back.
+ * How far the request is.
  *
- * Bytes and files are of the model that is being downloaded, which `message` names.
- *
- * `percentage` is of the whole request. Where several stages run side by side, `stages` has the percentage of each one that has begun.
+ * `percentage` (0-100) is of the whole request and never decreases. If several stages run in parallel, `stages` has the percentage of each one that has begun. `audioDone` and `audioTotal` are seconds of audio. Bytes and files are those of a model download; `message` names the model.
  */
 export interface ProgressReport {
   kind: "report";
@@ -2037,20 +2250,20 @@ export interface ProgressReport {
   } | null;
 }
 /**
- * The request is over, however it ended; the reply says how.
+ * The work on the request has ended; the reply says how.
  */
 export interface ProgressEnd {
   kind: "end";
 }
 /**
- * Value of a partial result: the segments that are new.
+ * Value of a partial result: the new segments.
  */
 export interface PartialTranscript {
   language: string;
-  segments: TranscriptionSegment[];
+  segments: Segment[];
 }
 /**
- * Value of a partial result: the segments that are new.
+ * Value of a partial result: the new segments.
  */
 export interface PartialAlignment {
   segments: AlignedSegment[];

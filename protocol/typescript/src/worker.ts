@@ -17,11 +17,11 @@ import { PartsReader } from "./stream.js";
 import type { InitializeParams, InitializeResult } from "./types.js";
 
 const START_TIMEOUT_MS = 60_000;
-/** The most that the protocol allows: the worker need not be protected from its own application. */
+/** The protocol's maximum: the worker needs no protection from its own application. */
 const MAX_LINE_BYTES = 2 ** 31;
 const RUNNING: Ending = { exitCode: null, signal: null, stderrTail: "" };
 
-/** A worker process and the session with it. */
+/** A worker process and its session; with `restart`, over several processes. */
 export class TranscriptionWorker {
   readonly models = {
     list: this.#method("models/list"),
@@ -44,15 +44,15 @@ export class TranscriptionWorker {
   #process: WorkerProcess | undefined;
   #connection: Connection | undefined;
   #initialized!: InitializeResult;
-  /** Calls for the next process. */
+  /** Calls to send to the next process. */
   #backlog: Call[] = [];
   #ids = 0;
   #restarts = 0;
   #starting = false;
   #closing: Promise<Ending> | undefined;
-  /** Why the last process ended, or did not start. */
+  /** Why the last process ended or did not start. */
   #lastError: Error | undefined;
-  /** Why there will be no more answers. */
+  /** Set once no call will be answered any more: the reason. */
   #ended: Error | undefined;
 
   private constructor(options: SpawnOptions) {
@@ -71,8 +71,8 @@ export class TranscriptionWorker {
   }
 
   /**
-   * Starts a worker; resolves when it is ready. It ends with this process. In a packaged Electron
-   * application, a command within `app.asar` is taken from `app.asar.unpacked`.
+   * Starts a worker, and resolves when it is ready. The worker ends with this process. In a packaged
+   * Electron application, a command in `app.asar` is started from `app.asar.unpacked`.
    */
   static async spawn(options: SpawnOptions): Promise<TranscriptionWorker> {
     const worker = new TranscriptionWorker(options);
@@ -80,17 +80,17 @@ export class TranscriptionWorker {
     return worker;
   }
 
-  /** What the worker told of itself when it started. */
+  /** The worker's answer to `initialize`. */
   get initialized(): InitializeResult {
     return this.#initialized;
   }
 
-  /** The process that runs now. */
+  /** The id of the current process. */
   get processId(): number | undefined {
     return this.#process?.id;
   }
 
-  /** Asks for any method. Rejects with `RpcError`, `AbortError` or `WorkerEndedError`. */
+  /** Calls any method. Rejects with `RpcError`, `AbortError` or `WorkerEndedError`. */
   request<M extends Method>(
     method: M,
     params: Params<M>,
@@ -99,7 +99,7 @@ export class TranscriptionWorker {
     return this.#send(method, params, options).answer as Promise<Result<M>>;
   }
 
-  /** Asks for a method whose result comes in parts, to be iterated over. */
+  /** Calls a method that sends partial results, and returns an iterator over these. */
   stream<M extends keyof Partials>(
     method: M,
     params: Params<M>,
@@ -121,11 +121,13 @@ export class TranscriptionWorker {
   readonly transcribe = this.#method("transcribe");
   readonly align = this.#method("align");
   readonly diarize = this.#method("diarize");
+  readonly detectSpeech = this.#method("detectSpeech");
+  readonly detectLanguage = this.#method("detectLanguage");
   readonly export = this.#method("export");
-  /** Take no new requests; those running go on. To end the worker, {@link close} it. */
+  /** Accepts no new requests, but finishes the running ones. To end the worker, {@link close} it. */
   readonly shutdown = this.#method("shutdown");
 
-  /** Transcribes; iterate over it for the segments as they come. */
+  /** Transcribes; iterate over it to receive segments early. */
   transcribeStream(
     params: Params<"transcribe">,
     options?: StreamOptions<"transcribe">,
@@ -133,7 +135,7 @@ export class TranscriptionWorker {
     return this.stream("transcribe", params, options);
   }
 
-  /** Aligns; iterate over it for the segments as they come. */
+  /** Aligns; iterate over it to receive segments early. */
   alignStream(
     params: Params<"align">,
     options?: StreamOptions<"align">,
@@ -142,8 +144,8 @@ export class TranscriptionWorker {
   }
 
   /**
-   * Ends the worker: closes its input, so that it answers what is outstanding and ends; after
-   * `graceMs` by SIGTERM, after `terminateMs` more by SIGKILL.
+   * Ends the worker: closes its stdin, so that it answers open requests and ends; after `graceMs`
+   * sends SIGTERM, and after another `terminateMs` SIGKILL.
    */
   close(options?: CloseOptions): Promise<Ending> {
     this.#ended ??= new WorkerEndedError(RUNNING, "The worker was closed.");
@@ -216,7 +218,7 @@ export class TranscriptionWorker {
 
   #onEnded(connection: Connection, error: WorkerEndedError): void {
     const calls = connection.abandon();
-    if (connection !== this.#connection) return fail(calls, error); // it never was ready
+    if (connection !== this.#connection) return fail(calls, error); // it never became ready
     this.#connection = undefined;
     if (!this.#ended) hand(this.#options.onExit, error);
     if (this.#ended || !this.#restart) {
@@ -253,7 +255,7 @@ function fail(calls: readonly Call[], error: Error): void {
   for (const call of calls) call.reject(error);
 }
 
-/** A method under its own name; params may be left out where none is required. */
+/** A method by its own name; params may be omitted if none is required. */
 type NamedMethod<M extends Method> =
   {} extends Params<M>
     ? (params?: Params<M>, options?: RequestOptions<M>) => Promise<Result<M>>

@@ -16,7 +16,7 @@ interface Bridge {
 }
 type Handler = (event: object, ...args: unknown[]) => unknown;
 
-const recordings = JSON.parse(process.env["RECORDINGS"]!) as string[];
+const recordings = JSON.parse(process.env["RECORDINGS"] ?? "[]") as string[];
 const left = [...recordings];
 const handlers = new Map<string, Handler>();
 const inPage = new EventEmitter();
@@ -46,7 +46,8 @@ export const contextBridge = {
   exposeInMainWorld: (_name: string, exposed: Bridge) => void (bridge = exposed),
 };
 export const ipcRenderer = {
-  invoke: async (channel: string) => structuredClone(await handlers.get(channel)!({ sender })),
+  invoke: async (channel: string, ...args: unknown[]) =>
+    structuredClone(await handlers.get(channel)!({ sender }, ...args)),
   send: (channel: string) => ipcMain.emit(channel, { sender }),
   on: (channel: string, listener: Handler) => inPage.on(channel, listener),
 };

@@ -180,5 +180,5 @@ test("a packaged application finds its worker among its resources", () => {
     bundledWorker({ resourcesPath: "C:\\App\\resources", directory: "bin", platform: "win32" }),
     "C:\\App\\resources\\bin\\transcription-worker.exe",
   );
-  assert.throws(() => bundledWorker(), /outside of Electron/);
+  assert.throws(() => bundledWorker(), /Outside Electron/);
 });

@@ -1,4 +1,4 @@
-/** The TypeScript of the repository's README: its snippets, and its guide for Electron. */
+/** The TypeScript of README.md, and the application in examples/electron/README.md. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import {
@@ -16,12 +16,22 @@ import { bundledWorker } from "transcription-worker-client";
 import { DEMO, MODEL, PACKAGE, ROOT, SHORT, temporary, WORKER } from "./support.js";
 
 const run = promisify(execFile);
-const README = readFileSync(join(ROOT, "README.md"), "utf8");
-const blocks = (language: string): string[] =>
-  [...README.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"))].map(([, text]) => text!);
-const [manifest, project] = blocks("json");
-const [page] = blocks("html");
+const blocks = (document: string, language: string): string[] => {
+  const fence = new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms");
+  return [...readFileSync(join(ROOT, document), "utf8").matchAll(fence)].map(([, text]) => text!);
+};
+const GUIDE = "examples/electron/README.md";
+const snippets = blocks("README.md", "ts");
+const [manifest, project] = blocks(GUIDE, "json");
+const [page] = blocks(GUIDE, "html");
+const nameOf = (text: string): string | undefined => /^\/\/ (\w+\.ts)$/m.exec(text)?.[1];
 const guide = temporary("guide");
+/** What a page and the user would do with the main process of the second snippet. */
+const ASK_AND_QUIT = `
+import { ipcRenderer } from "electron";
+console.log((await ipcRenderer.invoke("transcribe", "speech.wav")).text);
+app.quit();
+`;
 const compiler = join(PACKAGE, "node_modules/typescript/bin/tsc");
 
 /** Puts a package of this one's `node_modules` into a project. */
@@ -37,10 +47,8 @@ async function compile(directory: string, ...args: string[]): Promise<void> {
 }
 
 before(async () => {
-  for (const text of blocks("ts")) {
-    const name = /^\/\/ (\w+\.ts)$/m.exec(text)?.[1];
-    writeFileSync(join(guide, name ?? "snippet.mts"), text);
-  }
+  for (const text of blocks(GUIDE, "ts")) writeFileSync(join(guide, nameOf(text)!), text);
+  for (const [i, text] of snippets.entries()) writeFileSync(join(guide, `snippet${i}.mts`), text);
   writeFileSync(join(guide, "package.json"), manifest!);
   writeFileSync(join(guide, "tsconfig.json"), project!);
   writeFileSync(join(guide, "index.html"), page!);
@@ -51,10 +59,10 @@ before(async () => {
   await compile(guide);
 });
 
-test("each block has its place: one snippet, and the files of the guide", () => {
-  const names = blocks("ts").map((text) => /^\/\/ (\w+\.ts)$/m.exec(text)?.[1]);
-  assert.deepEqual(names, [undefined, "main.ts", "preload.ts", "renderer.ts"]);
-  assert.deepEqual([blocks("json").length, blocks("html").length], [2, 1]);
+test("each block has its place: two snippets, and the files of the application", () => {
+  assert.equal(snippets.length, 2);
+  assert.deepEqual(blocks(GUIDE, "ts").map(nameOf), ["main.ts", "preload.ts", "renderer.ts"]);
+  assert.deepEqual([blocks(GUIDE, "json").length, blocks(GUIDE, "html").length], [2, 1]);
 });
 
 test("the page's script is one that a page can load, and asks for elements that are there", () => {
@@ -79,9 +87,9 @@ test("the packaged worker lies where the client looks for it", () => {
   assert.deepEqual(dependencies, { [name]: `file:${name}-${version}.tgz` });
 });
 
-test("the snippet and the guide's application run on the real worker", async () => {
+test("the snippets and the application run on the real worker", async () => {
   const place = temporary("application");
-  for (const file of ["main.js", "preload.js", "index.html", "snippet.mjs"]) {
+  for (const file of ["main.js", "preload.js", "index.html", "snippet0.mjs"]) {
     copyFileSync(join(guide, file), join(place, file));
   }
   copyFileSync(SHORT, join(place, "speech.wav"));
@@ -99,8 +107,13 @@ test("the snippet and the guide's application run on the real worker", async () 
     PYTHONPATH: ROOT,
     RECORDINGS: JSON.stringify([SHORT, "nowhere.wav", DEMO]),
   };
-  const snippet = await run(process.execPath, ["snippet.mjs"], { cwd: place, env });
-  assert.match(snippet.stdout, /^white open yellow one red six\n$/);
+  const node = await run(process.execPath, ["snippet0.mjs"], { cwd: place, env });
+  assert.match(node.stdout, /^white open yellow one red six\n$/);
+
+  const electron = readFileSync(join(guide, "snippet1.mjs"), "utf8");
+  writeFileSync(join(place, "snippet1.mjs"), electron + ASK_AND_QUIT);
+  const asked = await run(process.execPath, ["snippet1.mjs"], { cwd: place, env });
+  assert.equal(asked.stdout, "white open yellow one red six\n");
 
   const { stdout } = await run(process.execPath, ["main.js"], { cwd: place, env });
   const { messages, texts, kinds } = JSON.parse(stdout) as {

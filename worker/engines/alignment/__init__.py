@@ -1,1 +1,1 @@
-"""Alignment: a wav2vec2 model gives each word its time."""
+"""Alignment: finds when each word is said, with a wav2vec2 model."""

@@ -1,4 +1,9 @@
-"""The alignment engine: one wav2vec2 model, and the times of words by it."""
+"""The alignment engine: finds the times of words with one wav2vec2 model.
+
+It groups the segments by the times given for them (`placement`), splits them into words
+(`text`), aligns each group within its stretch of audio (`batched`, or `whisperx` on request), and
+interpolates the times of words that could not be aligned.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +21,12 @@ from worker import audio
 from worker.engines.alignment import batched as alignment_batched
 from worker.engines.alignment import model as alignment_model
 from worker.engines.alignment import whisperx as alignment_whisperx
-from worker.engines.alignment.batched import Stretch
-from worker.engines.alignment.placement import Unit, place
-from worker.engines.alignment.text import TimedWord, fill_times, split
+from worker.engines.alignment.batched import Passage
+from worker.engines.alignment.placement import SegmentGroup, group_segments
+from worker.engines.alignment.text import WordAlignment, fill_times, split
 from worker.engines.common import torch_device
 from worker.engines.common.checkpoint import Checkpoint, fingerprint
+from worker.engines.common.notices import listed
 from worker.engines.common.recording import Recording, open_recording
 from worker.engines.contract import EngineAlignParams, LoadAlignmentParams, LoadResult
 from worker.stage_clock import StageClock
@@ -31,33 +37,33 @@ if TYPE_CHECKING:
 _WITHOUT_SPACES: Final = frozenset({"ja", "zh", "th", "lo", "my", "km", "yue"})
 
 _MARGIN: Final = 0.2
-"""Seconds around a segment in which its words are looked for: Whisper's times are rough."""
+"""Seconds around a segment in which to search for its words: Whisper's times are rough."""
 
 
 class _Kept(msgspec.Struct):
-    """A unit as a checkpoint holds it; its times count from the first sample."""
+    """A group in a checkpoint; its times count from the first sample."""
 
-    words: list[TimedWord]
+    words: list[WordAlignment]
     aligned: bool
 
 
 class AlignmentEngine:
-    """Methods of the engine's process, called one at a time."""
+    """The methods of the engine's process, which its lane calls one at a time."""
 
     def __init__(self) -> None:
         self._model: alignment_model.AlignmentModel | None = None
 
     def load(self, job: Job, params: LoadAlignmentParams) -> LoadResult:
-        """Load the model, for good: another one is for another process."""
+        """Load the model; this process never loads another one."""
         if self._model is not None:
-            raise RpcError("invalid_request", "This engine has its model already.")
+            raise RpcError("invalid_request", "This engine has already loaded its model.")
         self._model = alignment_model.load(params)
         return LoadResult(device=str(self._model.device), compute_type="float32")
 
     def align(self, job: Job, params: EngineAlignParams) -> AlignResult:
-        """Find when each word is said; segments go out as they are done."""
+        """Find when each word is said; send segments as they are aligned."""
         if self._model is None:
-            raise RpcError("invalid_request", "This engine has no model yet.")
+            raise RpcError("invalid_request", "This engine has not loaded its model.")
         clock = StageClock(params.queue_seconds, params.load_seconds)
         torch_device.use_threads(params.options.threads)
         with ExitStack() as stack:
@@ -85,7 +91,7 @@ class AlignmentEngine:
 
 
 class _Alignment:
-    """One request. Times here are seconds of the recording, unless said otherwise."""
+    """One request in progress. Times are seconds of the file unless stated otherwise."""
 
     def __init__(
         self,
@@ -112,99 +118,100 @@ class _Alignment:
             self._spaced = params.language not in _WITHOUT_SPACES
         self._words = [split(each.text, self._spaced, model.dictionary) for each in params.segments]
         end = self._offset + self.duration
-        self._units, self.notices = place(params.segments, self._offset, end)
+        self._groups, self.notices = group_segments(params.segments, self._offset, end)
         self.checkpoint = Checkpoint(
             params.checkpoint, "alignment", fingerprint(model.path, torch), self.notices.append
         )
-        if not self._units:
-            message = "There is no text to align."
+        if not self._groups:
+            message = "The segments contain no text to align."
             self.notices.append(Notice(kind="transcript_empty", message=message))
 
     @property
     def duration(self) -> float:
-        """Seconds of audio that are looked at."""
+        """Seconds of audio that alignment uses."""
         return self._length / audio.SAMPLE_RATE
 
     def run(self) -> list[AlignedSegment]:
-        """Align everything; return the segments in their order."""
+        """Align all groups; return the segments in their order."""
         done: dict[int, AlignedSegment] = {}
         failed: list[int] = []
         seconds = 0.0
-        for number, aligned in self._remember():
-            unit = self._units[number]
-            self._complete(unit)
+        for number, aligned in self._align_or_reuse():
+            group = self._groups[number]
+            self._complete(group)
             if not aligned:
-                failed += [self._id(index) for index in unit.indices]
-            found = {index: self._aligned(index, unit) for index in unit.indices}
+                failed += [self._id(index) for index in group.indices]
+            found = {index: self._aligned(index, group) for index in group.indices}
             done |= found
             self._job.partial(PartialAlignment(segments=list(found.values())))
-            seconds += unit.end - unit.start
+            seconds += group.end - group.start
             self._report(seconds)
-        self.notices += self.checkpoint.resumed()
+        self.notices += self.checkpoint.notices()
         if failed:
-            self.notices.append(_not_aligned(failed))
+            message = f"Segments that could not be aligned have estimated times: {listed(failed)}."
+            self.notices.append(Notice(kind="not_aligned", message=message))
         for index, segment in enumerate(self._segments):
-            if index not in done:  # without text
+            if index not in done:  # it has no text
                 start = self._offset if segment.start is None else segment.start
                 end = start if segment.end is None else segment.end
                 done[index] = self._segment(index, max(0.0, start), max(0.0, start, end), [])
         return [done[index] for index in range(len(self._segments))]
 
-    def _remember(self) -> Iterator[tuple[int, bool]]:
-        """As `_align`, for all units: those that the checkpoint holds come from there."""
+    def _align_or_reuse(self) -> Iterator[tuple[int, bool]]:
+        """Do as `_align` for all groups, but reuse the results in the checkpoint."""
         keys: dict[int, str] = {}
-        for number, unit in enumerate(self._units):
+        for number, group in enumerate(self._groups):
             if not self.checkpoint:
                 continue
-            first, stop = self._samples_of(unit)
-            texts = [self._segments[index].text for index in unit.indices]
+            first, stop = self._samples_of(group)
+            texts = [self._segments[index].text for index in group.indices]
             samples = self._recording.read(first, stop).view("u1").data
             key = self.checkpoint.key(samples, first, texts, self._language, self._options)
             kept: _Kept | None = self.checkpoint.get(key, _Kept)
             if kept is None:
                 keys[number] = key
                 continue
-            for word, known in zip(self._words_of(unit), kept.words, strict=True):
+            for word, known in zip(self._words_of(group), kept.words, strict=True):
                 word.__dict__.update(known.__dict__)
             yield number, kept.aligned
-        missing = list(keys) if self.checkpoint else list(range(len(self._units)))
+        missing = list(keys) if self.checkpoint else list(range(len(self._groups)))
         for number, aligned in self._align(missing):
             if key := keys.get(number, ""):
-                self.checkpoint.put(key, _Kept(self._words_of(self._units[number]), aligned))
+                self.checkpoint.put(key, _Kept(self._words_of(self._groups[number]), aligned))
             yield number, aligned
 
     def _align(self, numbers: Sequence[int]) -> Iterator[tuple[int, bool]]:
-        """Set the words' times in some units; yield each that is done, and how it went."""
+        """Set the words' times in some groups; yield each number, and whether that succeeded."""
         if self._options.aligner == "whisperx":
             yield from self._align_by_whisperx(numbers)
             return
-        stretches = [
-            Stretch(*self._samples_of(unit), self._words_of(unit), self._spaced)
-            for unit in (self._units[number] for number in numbers)
+        passages = [
+            Passage(*self._samples_of(group), self._words_of(group), self._spaced)
+            for group in (self._groups[number] for number in numbers)
         ]
-        for place_, aligned in alignment_batched.align(
+        for index, aligned in alignment_batched.align(
             self._model,
             self._recording,
             self._length,
-            stretches,
+            passages,
             self._options.batch_size,
-            self._give_way,
+            self._yield_to_others,
             self.notices.append,
         ):
-            yield numbers[place_], aligned
+            yield numbers[index], aligned
 
     def _align_by_whisperx(self, numbers: Iterable[int]) -> Iterator[tuple[int, bool]]:
         samples = self._recording.whole()
         for number in numbers:
-            unit = self._units[number]
+            group = self._groups[number]
             aligned = True
-            # It knows segments with times alone: those without share theirs by their length.
-            total = sum(len(self._segments[index].text) for index in unit.indices)
-            start = unit.start
-            for index in unit.indices:
-                self._give_way()
+            # whisperx needs times for each segment: split the group's by the length of their text.
+            total = sum(len(self._segments[index].text) for index in group.indices)
+            start = group.start
+            for index in group.indices:
+                self._yield_to_others()
                 text = self._segments[index].text
-                end = start + (unit.end - unit.start) * len(text) / total
+                end = start + (group.end - group.start) * len(text) / total
                 aligned &= alignment_whisperx.align(
                     self._model,
                     self._language,
@@ -218,24 +225,24 @@ class _Alignment:
                 start = end
             yield number, aligned
 
-    def _give_way(self) -> None:
-        """Let others have the model, if they wait for it."""
-        self._clock.waited("alignment", "queue", self._job.give_way(), busy=True)
+    def _yield_to_others(self) -> None:
+        """Pause while requests that wait for the model use it."""
+        self._clock.waited("alignment", "queue", self._job.yield_to_others(), busy=True)
 
-    def _complete(self, unit: Unit) -> None:
-        """Times of the recording, for every word."""
-        words = self._words_of(unit)
+    def _complete(self, group: SegmentGroup) -> None:
+        """Convert the words' times to times of the file, and interpolate those missing."""
+        words = self._words_of(group)
         for word in words:
             word.starts = [None if time is None else time + self._offset for time in word.starts]
             word.ends = [None if time is None else time + self._offset for time in word.ends]
             if word.start is not None and word.end is not None:
                 word.start, word.end = word.start + self._offset, word.end + self._offset
-        fill_times(words, unit.start, unit.end, self._options.interpolation)
+        fill_times(words, group.start, group.end, self._options.interpolation)
 
-    def _aligned(self, index: int, unit: Unit) -> AlignedSegment:
+    def _aligned(self, index: int, group: SegmentGroup) -> AlignedSegment:
         words = [word.to_word(self._options.characters) for word in self._words[index]]
         if not words:
-            return self._segment(index, unit.start, unit.start, words)
+            return self._segment(index, group.start, group.start, words)
         return self._segment(index, words[0].start, max(word.end for word in words), words)
 
     def _segment(self, index: int, start: float, end: float, words: list[Word]) -> AlignedSegment:
@@ -247,16 +254,16 @@ class _Alignment:
             words=words,
         )
 
-    def _words_of(self, unit: Unit) -> list[TimedWord]:
-        """The words of a unit's segments."""
-        words: list[TimedWord] = []
-        for index in unit.indices:
+    def _words_of(self, group: SegmentGroup) -> list[WordAlignment]:
+        """The words of a group's segments."""
+        words: list[WordAlignment] = []
+        for index in group.indices:
             words += self._words[index]
         return words
 
-    def _samples_of(self, unit: Unit) -> tuple[int, int]:
-        """Where its words are looked for."""
-        return self._sample(unit.start - _MARGIN), self._sample(unit.end + _MARGIN)
+    def _samples_of(self, group: SegmentGroup) -> tuple[int, int]:
+        """First and last sample of the audio in which to search for a group's words."""
+        return self._sample(group.start - _MARGIN), self._sample(group.end + _MARGIN)
 
     def _sample(self, time: float) -> int:
         return min(self._length, max(0, round((time - self._offset) * audio.SAMPLE_RATE)))
@@ -266,8 +273,8 @@ class _Alignment:
         return index if given is None else given
 
     def _report(self, done: float) -> None:
-        """Tell how many seconds of all segments are done."""
-        total = sum(unit.end - unit.start for unit in self._units)
+        """Report how many seconds of all segments are aligned."""
+        total = sum(group.end - group.start for group in self._groups)
         self._job.report(
             ProgressReport(
                 stage="alignment",
@@ -279,18 +286,10 @@ class _Alignment:
 
 
 def _needed(params: EngineAlignParams) -> int | None:
-    """How many samples must be there; None: all. A segment's neighbourhood is looked at, too."""
+    """How many samples to wait for, with some after the last segment; None: for all."""
     ends = [segment.end for segment in params.segments]
     if not params.source.raw or None in ends:
         return None
     last = max((end for end in ends if end is not None), default=0.0)
     seconds = max(0.0, last - params.source.start)
     return round(seconds * audio.SAMPLE_RATE) + alignment_batched.LONGEST
-
-
-def _not_aligned(ids: Sequence[int]) -> Notice:
-    which = ", ".join(map(str, ids[:10])) + (" …" if len(ids) > 10 else "")
-    return Notice(
-        kind="not_aligned",
-        message=f"Segments that could not be aligned have estimated times: {which}.",
-    )

@@ -1,4 +1,4 @@
-"""Loading an alignment model: wav2vec2 with a CTC head, from torchaudio or Hugging Face."""
+"""Loads an alignment model: wav2vec2 with a CTC head, from torchaudio or Hugging Face."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin", "model.safetensors.
 HOP: Final = 320
 """Samples between two frames: 20 ms, in every wav2vec2 model."""
 SHORTEST: Final = 400
-"""Samples that give one frame."""
+"""The fewest samples that make one frame."""
 
 
 class AlignmentModel:
-    """A model, what its labels are called, and how audio becomes scores."""
+    """A model with its dictionary of labels; turns samples into log-probabilities of labels."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class AlignmentModel:
         self.path = path
         self.model = model
         self.dictionary = dictionary
-        """Label of each character, in lower case; `|` stands for the space."""
+        """Label of each lower-case character; `|` stands for the space."""
         self.device = device
         self.kind = kind
         """`torchaudio` or `huggingface`, as whisperx calls them."""
@@ -87,15 +87,15 @@ def _load_torchaudio(
     bundle = getattr(torchaudio.pipelines, name)
     if not hasattr(bundle, "get_labels"):
         raise RpcError(
-            "model_invalid", f"torchaudio's {name} does not know letters: it cannot align."
+            "model_invalid", f"torchaudio's {name} has no labels for letters: it cannot align."
         )
-    # torch.hub's cache, which torchaudio keeps its weights in.
+    # torchaudio keeps its weights in torch.hub's cache.
     file = Path(torch.hub.get_dir(), "checkpoints", Path(bundle._path).name)
     if not file.is_file():
         raise hub_cache.not_cached(name, f"{hub_cache.TORCHAUDIO}{name}")
     try:
         how = {"progress": False, "weights_only": not params.allow_pickle}
-        with pickles.tensors_alone(params.allow_pickle, str(file)):
+        with pickles.only_tensors(params.allow_pickle, str(file)):
             model = bundle.get_model(dl_kwargs=how).eval().to(device)
     except RpcError:
         raise
@@ -109,7 +109,7 @@ def _load_torchaudio(
         dictionary,
         device,
         kind="torchaudio",
-        normalize=False,  # the bundle's model does it
+        normalize=False,  # the bundle's model normalizes by itself
     )
 
 
@@ -122,14 +122,14 @@ def _load_hugging_face(
     try:
         processor: Any = Wav2Vec2Processor
         processor = processor.from_pretrained(directory, local_files_only=True)
-        with pickles.tensors_alone(params.allow_pickle, directory):
+        with pickles.only_tensors(params.allow_pickle, directory):
             model = Wav2Vec2ForCTC.from_pretrained(
                 directory, local_files_only=True, weights_only=not params.allow_pickle
             )
         model = model.eval().to(device)
     except RpcError:
         raise
-    except Exception as error:  # a damaged file raises whatever its bytes lead to
+    except Exception as error:  # damaged weights can raise anything
         raise torch_device.load_error(error, directory, "The model", device) from None
     vocabulary: dict[str, int] = processor.tokenizer.get_vocab()
     return AlignmentModel(

@@ -1,4 +1,4 @@
-"""Where in the audio each stretch of text is looked for."""
+"""Groups segments, and decides in which part of the audio to search for each group."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from protocol.alignment import SegmentText
 from protocol.values import Notice
+from worker.engines.common.notices import listed
 
 
 @dataclass
-class Unit:
-    """Segments that are aligned together, between two times in seconds of the recording.
+class SegmentGroup:
+    """Segments to align together, between two times in seconds of the file.
 
-    One with times of its own; or all that stand between two such, for which nobody knows where one
+    Either one segment with times; or all segments between two such, since nothing says where one
     ends and the next begins.
     """
 
@@ -22,13 +23,13 @@ class Unit:
     end: float
 
 
-def place(
+def group_segments(
     segments: Sequence[SegmentText], start: float, end: float
-) -> tuple[list[Unit], list[Notice]]:
-    """Units for audio from `start` to `end`, in the order of the segments.
+) -> tuple[list[SegmentGroup], list[Notice]]:
+    """Group the segments of audio from `start` to `end`, in their order; skip those without text.
 
-    Times that cannot be (reversed, or outside of the audio) are mended as far as possible, else
-    passed over, with a warning; a segment without text is in no unit.
+    Impossible times (reversed, or outside the audio) are corrected if possible, else ignored, with
+    a warning.
     """
     spans: list[tuple[float, float] | None] = []
     mended: list[int] = []
@@ -37,13 +38,13 @@ def place(
         spans.append(span)
         if wrong:
             mended.append(index if segment.id is None else segment.id)
-    units: list[Unit] = []
+    groups: list[SegmentGroup] = []
     waiting: list[int] = []
     reached = start
 
     def close(until: float) -> None:
         if waiting:
-            units.append(Unit([*waiting], min(reached, until), max(reached, until)))
+            groups.append(SegmentGroup([*waiting], min(reached, until), max(reached, until)))
             waiting.clear()
 
     for index, span in enumerate(spans):
@@ -53,21 +54,20 @@ def place(
             waiting.append(index)
         else:
             close(span[0])
-            units.append(Unit([index], *span))
+            groups.append(SegmentGroup([index], *span))
             reached = span[1]
     close(end)
     notices = []
     if mended:
-        which = ", ".join(map(str, mended[:10])) + (" …" if len(mended) > 10 else "")
-        message = f"Segments with impossible times were placed anew: {which}."
+        message = f"The impossible times of these segments were replaced: {listed(mended)}."
         notices.append(Notice(kind="times_mended", message=message))
-    return units, notices
+    return groups, notices
 
 
 def _span(
     segments: Sequence[SegmentText], index: int, start: float, end: float
 ) -> tuple[tuple[float, float] | None, bool]:
-    """Where a segment is, if that is known; and whether what it says had to be mended."""
+    """A segment's times, if known; and whether the given ones had to be corrected."""
     given = segments[index]
     if given.start is None and given.end is None:
         return None, False
@@ -79,5 +79,5 @@ def _span(
     if last <= first or first >= end or last <= start:
         return None, True
     inside = max(first, start), min(last, end)
-    # Rounding, and windows that end with silence, reach a little over the end: no reason to warn.
+    # Rounding, and windows that end in silence, exceed the end a little: no reason to warn.
     return inside, first < start - 0.5 or last > end + 0.5

@@ -1,4 +1,4 @@
-"""Text as alignment sees it: words that join to the text again, and what of them is heard."""
+"""Splits text into words for alignment, maps characters to labels, and interpolates times."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ _SPOKEN_SYMBOLS: Final = frozenset("%‰&@#€$£¥+=°§")
 _APOSTROPHES: Final = str.maketrans("’‘ʼ`´", "'''''")
 
 UNKNOWN: Final = -1
-"""Stands for a character that is said, but that the model has no label for."""
+"""In place of a label: the character is spoken, but the model has no label for it."""
 SILENT: Final = None
-"""Stands for a character that is not heard, such as a comma."""
+"""In place of a label: the character is not spoken, such as a comma."""
 
 
 @dataclass
-class TimedWord:
-    """A word of a text, and what alignment found of it. Times are seconds of the recording."""
+class WordAlignment:
+    """A word of a text, and what alignment found: times in seconds, scores from 0 to 1."""
 
     text: str
-    """With the space before it."""
+    """The word with the space before it; the texts of all words join to the whole text."""
     labels: list[int | None]
-    """What the model calls each character; UNKNOWN or SILENT."""
+    """The model's label of each character, or UNKNOWN or SILENT."""
     starts: list[float | None]
     ends: list[float | None]
     scores: list[float | None]
-    """By character."""
+    """One per character, as `starts` and `ends`."""
     start: float | None = None
     end: float | None = None
     score: float | None = None
-    """Of the word; None where no character of it is known to the model."""
+    """None if the model has no label for any of its characters."""
 
     def to_word(self, characters: bool) -> Word:
-        """As the result has it; the word must have times by now."""
+        """Convert to the result's `Word`; the word must have times by now."""
         assert self.start is not None and self.end is not None
         word = Word(
             start=round(self.start, 3),
@@ -59,20 +59,20 @@ class TimedWord:
         return word
 
 
-def split(text: str, spaced: bool, dictionary: Mapping[str, int]) -> list[TimedWord]:
-    """The words of a text; each character is one where the language writes no spaces."""
+def split(text: str, spaced: bool, dictionary: Mapping[str, int]) -> list[WordAlignment]:
+    """Split a text at spaces, or into single characters if the language writes no spaces."""
     text = text.strip()
     pattern = _WORD if spaced else re.compile(r"\s*\S")
     words = []
     for found in pattern.findall(text):
         labels = [_label(char, dictionary) for char in found]
         nothing: list[float | None] = [None] * len(labels)
-        words.append(TimedWord(found, labels, [*nothing], [*nothing], [*nothing]))
+        words.append(WordAlignment(found, labels, [*nothing], [*nothing], [*nothing]))
     return words
 
 
 def _label(char: str, dictionary: Mapping[str, int]) -> int | None:
-    """The label of a character, or of its base letter: an English model knows no accents."""
+    """The label of a character, or of its base letter: an English model has no accents."""
     lowered = char.lower().translate(_APOSTROPHES)
     for form in (lowered, unicodedata.normalize("NFKC", lowered), _base(lowered)):
         if form in dictionary and not form.isspace() and form != "|":
@@ -90,36 +90,35 @@ def _rounded(number: float | None) -> float | None:
     return None if number is None else round(number, 3)
 
 
-def fill_times(words: Sequence[TimedWord], start: float, end: float, interpolation: str) -> None:
-    """Give times to words that have none, between those that have or within `start` and `end`.
+def fill_times(words: Sequence[WordAlignment], start: float, end: float, method: str) -> None:
+    """Give times to words without: between their neighbours, or within `start` and `end`.
 
     `linear` spreads them over the gap by their length; `nearest` puts them where the word before
     ends, or where the one after begins.
     """
-    place = 0
-    while place < len(words):
-        if words[place].start is not None:
-            place += 1
+    index = 0
+    while index < len(words):
+        if words[index].start is not None:
+            index += 1
             continue
-        stop = place
+        stop = index
         while stop < len(words) and words[stop].start is None:
             stop += 1
-        run = words[place:stop]
-        before = words[place - 1].end if place else None
+        run = words[index:stop]
+        before = words[index - 1].end if index else None
         after = words[stop].start if stop < len(words) else None
-        everything = before is None and after is None
-        if interpolation == "nearest" and not everything:
-            point = before if before is not None else after
+        point = after if before is None else before
+        if method == "nearest" and point is not None:
             for word in run:
                 word.start = word.end = point
         else:
             first = start if before is None else before
             last = max(first, end if after is None else after)
             _spread(run, first, last)
-        place = stop
+        index = stop
 
 
-def _spread(words: Sequence[TimedWord], start: float, end: float) -> None:
+def _spread(words: Sequence[WordAlignment], start: float, end: float) -> None:
     total = sum(len(word.text.strip()) for word in words)
     moment = start
     for word in words:

@@ -1,8 +1,7 @@
-"""whisperx's own aligner, for whoever wants just its numbers.
+"""whisperx's own aligner, one segment at a time, for results equal to the package's.
 
-One segment at a time, as the package does it. Its sentence splitter needs data that nltk would
-fetch; one without that data stands in for it, which splits sentences less well and words not at
-all.
+Its sentence splitter would make nltk download data. We replace it with one that needs no data and
+splits sentences less well, which does not change the words.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from worker.engines.alignment.model import AlignmentModel
-from worker.engines.alignment.text import TimedWord
+from worker.engines.alignment.text import WordAlignment
 
 if TYPE_CHECKING:
     from worker.audio import Samples
 
 
 def writes_spaces(language: str) -> bool:
-    """Whether whisperx takes spaces for what parts the words of a language."""
+    """Whether whisperx splits words of the language at spaces."""
     from whisperx.alignment import LANGUAGES_WITHOUT_SPACES
 
     return language not in LANGUAGES_WITHOUT_SPACES
@@ -30,14 +29,14 @@ def align(
     language: str,
     samples: Samples,
     text: str,
-    words: Sequence[TimedWord],
+    words: Sequence[WordAlignment],
     start: float,
     end: float,
     interpolation: str,
 ) -> bool:
-    """Set the times of the words of `text`, said between two times in seconds of `samples`.
+    """Set the times of the words of `text`, said from `start` to `end` in seconds of `samples`.
 
-    Returns whether any word could be aligned.
+    Returns whether it aligned any word.
     """
     import numpy as np
     from nltk.tokenize.punkt import PunktSentenceTokenizer
@@ -46,7 +45,7 @@ def align(
     splitter = PunktSentenceTokenizer()
     alignment.nltk_load = lambda _: splitter
     result = alignment.align(
-        # A line's end, or a space that does not break, would not part words for it.
+        # whisperx splits words only at plain spaces, not at newlines or no-break spaces.
         [{"start": start, "end": end, "text": re.sub(r"\s", " ", text.strip())}],
         model.model,
         {"language": language, "dictionary": model.dictionary, "type": model.kind},
@@ -62,8 +61,8 @@ def align(
     return any(word.start is not None for word in words)
 
 
-def _take_words(words: Sequence[TimedWord], found: Sequence[dict[str, Any]]) -> None:
-    """Times and scores; whisperx's words are ours, unless a sentence ends within one."""
+def _take_words(words: Sequence[WordAlignment], found: Sequence[dict[str, Any]]) -> None:
+    """Copy times and scores; whisperx's words equal ours unless a sentence ends within one."""
     place = 0
     for word in words:
         text = word.text.strip()
@@ -76,7 +75,7 @@ def _take_words(words: Sequence[TimedWord], found: Sequence[dict[str, Any]]) -> 
         word.score = _number(match.get("score"))
 
 
-def _take_characters(words: Sequence[TimedWord], found: Sequence[dict[str, Any]]) -> None:
+def _take_characters(words: Sequence[WordAlignment], found: Sequence[dict[str, Any]]) -> None:
     waiting = iter(found)
     for word in words:
         for place, char in enumerate(word.text):
@@ -91,5 +90,5 @@ def _take_characters(words: Sequence[TimedWord], found: Sequence[dict[str, Any]]
 
 
 def _number(value: Any) -> float | None:
-    """numpy's as Python's."""
+    """Convert numpy's numbers to Python's."""
     return None if value is None else float(value)

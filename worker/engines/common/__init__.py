@@ -1,1 +1,1 @@
-"""What several engines share: samples of a recording, checkpoints, torch, stage times."""
+"""Shared by several engines: recordings, checkpoints, warnings, torch devices and pickles."""

@@ -1,8 +1,8 @@
-"""Batches of a torch model on the CPU, shared out to threads.
+"""Splits batches of a torch model on the CPU between threads.
 
-For the small convolutions of speaker models torch's own threads, within each operation, cost more
-than they bring: two took 23 s of CPU time for what one did in 17, and no less wall time. Windows of
-a batch do not depend on each other, so that each thread takes some of them, by itself.
+torch's own threads split each operation. For the small convolutions of speaker models that costs
+more than it brings: two threads took 23 s of CPU time for what one did in 17, and no less wall
+time. The windows of a batch are independent, so here each thread runs the model on some of them.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class BatchThreads:
-    """Takes the place of `model.forward`, whose arguments are tensors, (batch, …), or None."""
+    """Replaces `model.forward`, whose arguments are tensors (batch, …) or None."""
 
     def __init__(self, model: Any) -> None:
         self._forward = model.forward
         self._pool: ThreadPoolExecutor | None = None
         self._threads = 1
-        model.forward = self._whole
+        model.forward = self._run_split
 
     def use(self, threads: int) -> None:
-        """Share batches out to so many threads from now on."""
+        """Split batches between this many threads from now on."""
         import torch
 
         if threads == self._threads:
@@ -37,7 +37,7 @@ class BatchThreads:
             threads, "batch", initializer=torch.set_num_threads, initargs=(1,)
         )
 
-    def _whole(self, batch: torch.Tensor, **more: torch.Tensor | None) -> torch.Tensor:
+    def _run_split(self, batch: torch.Tensor, **more: torch.Tensor | None) -> torch.Tensor:
         import torch
 
         count = min(self._threads, len(batch))
@@ -48,18 +48,18 @@ class BatchThreads:
         edges = [len(batch) * number // count for number in range(count + 1)]
         parts = [
             self._pool.submit(
-                self._part,
+                self._run_part,
                 batch[begin:end],
                 {name: each if each is None else each[begin:end] for name, each in more.items()},
             )
             for begin, end in pairwise(edges)
         ]
-        wait(parts)  # all of them, whatever becomes of one
+        wait(parts)  # for all of them, even if one fails
         return torch.cat([part.result() for part in parts])
 
-    def _part(self, batch: torch.Tensor, more: dict[str, torch.Tensor | None]) -> torch.Tensor:
+    def _run_part(self, batch: torch.Tensor, more: dict[str, torch.Tensor | None]) -> torch.Tensor:
         import torch
 
-        with torch.inference_mode():  # which is each thread's own
+        with torch.inference_mode():  # each thread has its own mode
             found: torch.Tensor = self._forward(batch, **more)
             return found

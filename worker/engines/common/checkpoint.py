@@ -1,9 +1,9 @@
-"""What engines have worked out, kept on disk, so that a job that was broken off goes on from there.
+"""Checkpoints: engines keep intermediate results on disk, so that an interrupted job can resume.
 
-Results are found again by what they were computed from: model, samples and options. A resumed job
-runs as any other and is given what is there instead of computing it, so that its result is that of
-an unbroken run; what belongs to another job is merely not found. A file only ever grows, by a line
-a result, and a line that a kill or a full disk has cut is left out.
+The key of a result is a hash of all it was computed from: model, samples and options. A resumed job
+runs like any other, but takes each result that it finds instead of computing it, so that it ends
+with the result of an uninterrupted run; results of other jobs are simply not found. Each result
+appends one line to a file. Readers skip a line that a kill or a full disk cut short.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import IO, Any, Final
 import msgspec
 
 from protocol.values import Notice
-from worker.system.paths import local
+from worker.system.paths import from_wire
 
 _VERSION: Final = b"2"
-"""Of what is kept; results of another are not found."""
+"""Part of every key: change it, and older results are no longer found."""
 
 
 class _Line(msgspec.Struct):
@@ -32,9 +32,10 @@ class _Line(msgspec.Struct):
 
 
 class Checkpoint:
-    """One stage's results below the directory of a job; without one, nothing is kept.
+    """The results of one stage of a job, in `directory`; if that is None, nothing is kept.
 
-    `model` tells models apart, see `fingerprint`; `note` is told once when no more can be kept.
+    `model` identifies the model, see `fingerprint`. If writing fails, `note` gets one warning, and
+    nothing more is written.
     """
 
     def __init__(
@@ -49,23 +50,23 @@ class Checkpoint:
         if directory is None:
             return
         try:
-            folder = Path(local(directory))
+            folder = Path(from_wire(directory))
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = folder / f"{stage}.jsonl"
             self._file = open(path, "a+b", buffering=0, opener=_private)  # noqa: SIM115
             self._file.seek(0)
             self._found = dict(_lines(self._file.read()))
-            if self._file.tell() and not _ends_whole(self._file):
+            if self._file.tell() and not _ends_with_newline(self._file):
                 self._file.write(b"\n")
         except OSError as error:
             self._give_up(error)
 
     def __bool__(self) -> bool:
-        """Whether anything is or was kept."""
+        """Whether there are results to find, or new ones are kept."""
         return self._file is not None or bool(self._found)
 
     def key(self, *of: Any) -> str:
-        """The name of what is computed from bytes-like objects, and others by their JSON."""
+        """The key of a result computed from bytes-like objects, and other objects by their JSON."""
         digest = hashlib.blake2b(self._model, digest_size=16, person=_VERSION)
         for each in of:
             data = each if isinstance(each, bytes | memoryview) else _encode(each)
@@ -74,7 +75,7 @@ class Checkpoint:
         return digest.hexdigest()
 
     def get(self, key: str, type_: Any) -> Any:
-        """What was kept under a key, or None."""
+        """The result kept under a key, or None."""
         try:
             value = msgspec.json.decode(self._found[key], type=type_)
         except (KeyError, msgspec.DecodeError):
@@ -89,34 +90,34 @@ class Checkpoint:
         line = msgspec.json.encode(_Line(key, msgspec.Raw(msgspec.json.encode(value)))) + b"\n"
         try:
             written = self._file.write(line)
-            if written < len(line):  # the disk is nearly full: the next write will say so
+            if written < len(line):  # the disk is nearly full: the next write raises
                 self._file.write(line[written:])
         except OSError as error:
             self._give_up(error)
 
-    def resumed(self) -> list[Notice]:
-        """Say that results were taken from here, if so."""
+    def notices(self) -> list[Notice]:
+        """A notice that the stage resumed, if it found any results."""
         if not self._hits:
             return []
-        message = f"{self._stage.capitalize()} went on from what the checkpoint holds."
+        message = f"{self._stage.capitalize()} resumed from the checkpoint."
         return [Notice(kind="resumed", option="checkpoint", message=message)]
 
     def close(self) -> None:
-        """Nothing more is kept."""
+        """Close the file; later results are not kept."""
         if self._file:
             self._file.close()
             self._file = None
 
     def _give_up(self, error: OSError) -> None:
         self.close()
-        message = f"The checkpoint could not be kept: {error.strerror or type(error).__name__}."
+        message = f"The checkpoint cannot be written: {error.strerror or type(error).__name__}."
         self._note(Notice(kind="checkpoint_failed", option="checkpoint", message=message))
 
 
 def fingerprint(model: str, *packages: ModuleType) -> str:
-    """The name of a model, or the path of its file or directory, and what its files look like.
+    """Identify a model, given by name or path, and the versions of the packages that run it.
 
-    The versions of the packages that compute with it belong to it.
+    Names, sizes and times of its files stand for their content.
     """
     path = Path(model)
     files = [path] if path.is_file() else sorted(path.rglob("*"))
@@ -146,12 +147,12 @@ def _lines(content: bytes) -> list[tuple[str, msgspec.Raw]]:
     for line in content.split(b"\n"):
         try:
             read = msgspec.json.decode(line, type=_Line)
-        except msgspec.DecodeError:  # cut, or the empty rest
+        except msgspec.DecodeError:  # cut short, or empty after the last newline
             continue
         found.append((read.key, read.value))
     return found
 
 
-def _ends_whole(file: IO[bytes]) -> bool:
+def _ends_with_newline(file: IO[bytes]) -> bool:
     file.seek(-1, os.SEEK_END)
     return file.read(1) == b"\n"

@@ -1,4 +1,4 @@
-"""Pickled weights: a pickle can run any code while it is read, so tensors alone are allowed."""
+"""Pickled weights: a pickle can run any code when loaded, so torch may only read tensors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _REFUSED: Final = re.compile(r"GLOBAL \S+ (was not an allowed global|whose modul
 
 
 @contextmanager
-def tensors_alone(allow_pickle: bool, path: str) -> Iterator[None]:
-    """Have torch read tensors and plain values alone, whatever the library that calls it says.
+def only_tensors(allow_pickle: bool, path: str) -> Iterator[None]:
+    """Make torch load only tensors and plain values, whatever the library that calls it asks for.
 
-    pyannote's own descriptions of a model are harmless, too. With `allow_pickle`, all is as the
-    library has it. Raises `RpcError` of kind model_needs_pickle, with `path`.
+    pyannote's own, harmless, descriptions of a model are allowed too. With `allow_pickle`, do
+    nothing. Raises `RpcError` of kind model_needs_pickle, with `path`.
     """
     if allow_pickle:
         yield
@@ -33,11 +33,11 @@ def tensors_alone(allow_pickle: bool, path: str) -> Iterator[None]:
         with torch.serialization.safe_globals(_harmless()):
             yield
     except Exception as error:
-        # torch's own text advises to load it nevertheless.
+        # torch's own message advises to load the file regardless.
         if _refused(error):
             raise RpcError(
                 "model_needs_pickle",
-                f"The weights in {path} are stored in a form that can run code while it is read.",
+                f"The weights in {path} are a pickle, which can run code when loaded.",
                 path=path,
             ) from None
         raise
@@ -54,7 +54,7 @@ def _harmless() -> list[Any]:
 
 
 def _refused(error: BaseException | None) -> bool:
-    """Whether torch has refused more than tensors; libraries wrap its error in theirs."""
+    """Whether torch refused to load something; libraries wrap its error in theirs."""
     while error:
         if isinstance(error, pickle.UnpicklingError) and _REFUSED.search(str(error)):
             return True

@@ -1,7 +1,8 @@
-"""Recordings of any length: their samples piece by piece, and cut where it is quiet.
+"""Recordings of any length, read in pieces that are cut where it is quiet.
 
-Up to `STRETCH` seconds are kept in memory; what is longer goes to disk while it is decoded, so that
-ten hours need no more memory than ten minutes, and the first of them need not wait for the last.
+A recording of up to `LONGEST_PIECE` seconds stays in memory. A thread decodes a longer one to disk
+while engines already read from it: ten hours need no more memory than ten minutes, and work on the
+first piece begins before the last is decoded.
 """
 
 from __future__ import annotations
@@ -26,58 +27,75 @@ if TYPE_CHECKING:
     from worker.audio import Samples
     from worker.engines.contract import Source
 
-STRETCH: Final = 600
-"""Seconds that a model is given at once; a recording that lasts no longer is not cut."""
+LONGEST_PIECE: Final = 600
+"""Seconds that a model takes at once; a recording that lasts no longer is not cut."""
 
 END_SUFFIX: Final = ".end"
-"""Of an empty file beside raw samples: all of them are there."""
+"""Suffix of the empty file beside raw samples which says that all are decoded."""
 
-_ABOUT_SUFFIX: Final = ".about"
+_DURATION_SUFFIX: Final = ".about"
+"""Suffix of the file beside raw samples that holds the recording's estimated duration."""
 
-_BYTES: Final = 4  # of a sample
+_SAMPLE_BYTES: Final = 4
 _POLL: Final = 0.02  # seconds
 _FRAME: Final = SAMPLE_RATE // 50
-_QUIET: Final = 25  # frames that a cut wants to be quiet around it
+_QUIET: Final = 25  # frames over which the power is averaged to find a quiet place
 _GRID: Final = 2560
-"""Samples of which a cut is at a multiple: the windows in which speech is detected (512) and the
-frames of Whisper's features (160) lie the same with cuts and without."""
+"""Cuts lie at multiples of this many samples, so that the VAD's windows (512 samples) and the
+frames of Whisper's features (160) fall in the same places with and without cuts."""
 
 
-class Stretch(NamedTuple):
-    """A part of a recording: its samples, the first of which is number `first`."""
+class Piece(NamedTuple):
+    """A part of a recording that a model takes at once."""
 
     first: int
+    """Number of its first sample in the recording."""
     samples: Samples
     last: bool
-    """Nothing comes after it."""
+    """Whether it is the recording's last piece."""
+
+    @property
+    def offset(self) -> float:
+        """Seconds of the recording before it."""
+        return self.first / SAMPLE_RATE
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.samples) / SAMPLE_RATE
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the whole recording."""
+        return self.last and not self.first
 
 
 class Recording(ABC):
-    """Samples (mono, 16 kHz, float32), of which some may still have to come.
+    """Samples (mono, 16 kHz, float32) that may still be being decoded.
 
-    Reading waits for what is not there yet. Raises the `RpcError` that ended decoding.
+    Every method may raise the `RpcError` that ended decoding.
     """
 
     waited = 0.0
-    """Seconds for which samples were waited for."""
-    _about: float | None = None
+    """Seconds that reading has waited for the decoder."""
+    _expected: float | None = None
 
     @abstractmethod
     def wait(self, count: int | None) -> int:
-        """How many of the first `count` samples there are, None: of all. May take a while."""
+        """Wait for the first `count` samples, None: for all; return how many of them exist."""
 
     @abstractmethod
     def read(self, first: int, stop: int) -> Samples:
-        """Samples that are there."""
+        """Samples that `wait` has found to exist."""
 
     @abstractmethod
     def whole(self) -> Samples:
-        """All samples, mapped into memory if they are many; not to be written to."""
+        """Wait for all samples and return them, memory-mapped if many; do not write to them."""
 
     @property
     @abstractmethod
     def complete(self) -> bool:
-        """Everything is there: nothing waits any more."""
+        """Whether all samples are decoded, so that nothing waits any more."""
 
     def __len__(self) -> int:
         return self.wait(None)
@@ -93,33 +111,33 @@ class Recording(ABC):
 
     @property
     def expected_duration(self) -> float | None:
-        """Seconds that it will last, as far as can be told without waiting."""
-        return self.duration if self.complete else self._about
+        """Its duration in seconds, estimated while it is being decoded; None if unknown."""
+        return self.duration if self.complete else self._expected
 
-    def stretches(self, head: int | None = None) -> Iterator[Stretch]:
-        """The recording in parts of at most `STRETCH` seconds, cut where it is quietest.
+    def pieces(self, longest_first: int | None = None) -> Iterator[Piece]:
+        """Cut the recording into pieces of at most `LONGEST_PIECE` seconds where it is quietest.
 
-        A cut lies in the second half of what could be taken, in the middle of the longest of the
-        quietest places. Where anything is cut, the first part has at most `head` seconds, so that
-        its outcome comes soon.
+        A cut lies in the second half of the longest possible piece, in the middle of the longest of
+        its quietest places. If the recording is cut at all, the first piece lasts at most
+        `longest_first` seconds, so that its results come soon.
         """
         first = 0
         while True:
-            longest = STRETCH * SAMPLE_RATE
+            longest = LONGEST_PIECE * SAMPLE_RATE
             stop = self.wait(first + longest + 1)
             if stop - first <= longest:
-                yield Stretch(first, self.read(first, stop), last=True)
+                yield Piece(first, self.read(first, stop), last=True)
                 return
-            if head and not first:
-                longest = min(head, STRETCH) * SAMPLE_RATE
+            if longest_first and not first:
+                longest = min(longest_first, LONGEST_PIECE) * SAMPLE_RATE
             middle = first + longest // 2 // _GRID * _GRID
             stop = middle + _quietest(self.read(middle, first + longest))
-            yield Stretch(first, self.read(first, stop), last=False)
+            yield Piece(first, self.read(first, stop), last=False)
             first = stop
 
 
 class InMemory(Recording):
-    """Samples that are all there."""
+    """A recording that is decoded and in memory."""
 
     complete = True
 
@@ -137,7 +155,7 @@ class InMemory(Recording):
 
 
 class _OnDisk(Recording):
-    """Raw samples in a file that another thread or process may still be writing."""
+    """Raw samples in a file to which another thread or process may still be writing."""
 
     def __init__(
         self,
@@ -145,9 +163,9 @@ class _OnDisk(Recording):
         lock: threading.Lock,
         complete: Callable[[], bool],
         check: Callable[[], None],
-        about: float | None = None,
+        expected: float | None = None,
     ) -> None:
-        self._about = about
+        self._expected = expected
         self._file = file
         self._lock = lock
         self._complete = complete
@@ -159,12 +177,12 @@ class _OnDisk(Recording):
 
     def wait(self, count: int | None) -> int:
         while True:
-            complete = self._complete()  # asked first, for it may grow in between
-            there = os.fstat(self._file.fileno()).st_size // _BYTES
-            if count is not None and there >= count:
+            complete = self._complete()  # before the size, which may grow in between
+            decoded = os.fstat(self._file.fileno()).st_size // _SAMPLE_BYTES
+            if count is not None and decoded >= count:
                 return count
             if complete:
-                return there
+                return decoded
             self._check()
             time.sleep(_POLL)
             self.waited += _POLL
@@ -175,7 +193,7 @@ class _OnDisk(Recording):
         samples = np.empty(stop - first, np.float32)
         view = samples.view(np.uint8).data
         with self._lock:
-            self._file.seek(first * _BYTES)
+            self._file.seek(first * _SAMPLE_BYTES)
             while view:
                 got = self._file.readinto(view)  # type: ignore[attr-defined]
                 if not got:
@@ -186,18 +204,18 @@ class _OnDisk(Recording):
     def whole(self) -> Samples:
         import numpy as np
 
-        # Copied on write, since torch wants what it could write to; nobody does.
+        # Copy on write: torch warns of arrays that it could not write to. Nobody writes.
         return np.memmap(self._file, np.float32, "c", shape=(len(self),))
 
 
-def tell_about(path: str, duration: float) -> None:
-    """Say how many seconds the raw samples seem to last that `path` will have."""
-    Path(path + _ABOUT_SUFFIX).write_text(repr(duration))
+def write_expected_duration(path: str, duration: float) -> None:
+    """Leave the estimated duration, in seconds, for readers of the raw samples in `path`."""
+    Path(path + _DURATION_SUFFIX).write_text(repr(duration))
 
 
-def _told_about(path: str) -> float | None:
+def _read_expected_duration(path: str) -> float | None:
     try:
-        return float(Path(path + _ABOUT_SUFFIX).read_text())
+        return float(Path(path + _DURATION_SUFFIX).read_text())
     except FileNotFoundError:
         return None
 
@@ -206,32 +224,33 @@ def _open_raw(path: Path, check: Callable[[], None]) -> IO[bytes]:
     while True:
         try:
             return path.open("rb", buffering=0)
-        except FileNotFoundError:  # the first samples have yet to be decoded
+        except FileNotFoundError:  # the decoder has not written the first samples
             check()
             time.sleep(_POLL)
 
 
 def open_recording(stack: ExitStack, source: Source, check: Callable[[], None]) -> Recording:
-    """The recording of a source, decoded now or before; `stack` closes it.
+    """Open raw samples, or decode a file; `stack` closes the recording.
 
-    `check` is called now and then while it is waited for, and may raise. Raises `RpcError` of the
-    kinds audio_*, clip_out_of_range and storage_failed, then or while reading.
+    Every wait calls `check` repeatedly, which may raise. Raises `RpcError` of the kinds audio_*,
+    clip_out_of_range and storage_failed, now or while reading.
     """
     if source.raw:
         path = Path(source.path)
 
-        def check_place() -> None:
+        def check_directory() -> None:
             check()
-            if not path.parent.is_dir():  # nothing more can come
+            if not path.parent.is_dir():  # the decoder cannot write more
                 raise RpcError(
                     "storage_failed",
-                    "The directory of the decoded audio has vanished.",
+                    "The directory of the decoded audio has been deleted.",
                     path=str(path.parent),
                 )
 
-        file = stack.enter_context(_open_raw(path, check_place))
+        file = stack.enter_context(_open_raw(path, check_directory))
         complete = Path(source.path + END_SUFFIX).exists
-        return _OnDisk(file, threading.Lock(), complete, check_place, _told_about(source.path))
+        expected = _read_expected_duration(source.path)
+        return _OnDisk(file, threading.Lock(), complete, check_directory, expected)
     blocks = audio.stream(
         source.path,
         channel="mix" if source.channel is None else source.channel,
@@ -247,7 +266,7 @@ def _decode(
     blocks: Iterator[npt.NDArray[np.int16]],
     check: Callable[[], None],
 ) -> Recording:
-    """What `blocks` yields of a source, in memory, or on disk if it is long."""
+    """Decode `blocks` to memory, or in the background to disk if the recording is long."""
     import tempfile
 
     import numpy as np
@@ -258,25 +277,25 @@ def _decode(
         check()
         kept.append(block[0])
         count += block.shape[1]
-        if count > STRETCH * SAMPLE_RATE:
+        if count > LONGEST_PIECE * SAMPLE_RATE:
             break
     else:
         return InMemory(audio.to_float(np.concatenate(kept)))
     try:
-        # Has no name, so that it is gone with the process, however that ends.
+        # A file without a name vanishes with the process, however that ends.
         file = stack.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
     except OSError as error:
-        raise _not_kept(error) from None
+        raise _storage_failed(error) from None
     decoder = _Decoder(file, kept, blocks)
     stack.callback(decoder.stop)
-    about = audio.about_duration(source.path)
-    if about:
-        about = min(about, source.end or about) - source.start
-    return _OnDisk(file, decoder.lock, decoder.complete, check, about)
+    expected = audio.estimated_duration(source.path)
+    if expected:
+        expected = min(expected, source.end or expected) - source.start
+    return _OnDisk(file, decoder.lock, decoder.complete, check, expected)
 
 
 class _Decoder:
-    """A thread that decodes to a file, ahead of who reads it."""
+    """A thread that decodes to a file, ahead of its readers."""
 
     def __init__(
         self,
@@ -295,14 +314,14 @@ class _Decoder:
         self._thread.start()
 
     def complete(self) -> bool:
-        """All of it is there. Raises what went wrong."""
+        """Whether all is decoded. Raises the error that ended decoding."""
         ended = not self._thread.is_alive()
         if self._error:
             raise self._error
         return ended
 
     def stop(self) -> None:
-        """End it; nobody reads any more."""
+        """Stop decoding and wait for the thread."""
         self._stopped = True
         self._thread.join()
 
@@ -319,7 +338,7 @@ class _Decoder:
         except RpcError as error:
             self._error = error
         except OSError as error:
-            self._error = _not_kept(error)
+            self._error = _storage_failed(error)
         except Exception as error:
             message = f"Decoding failed: {type(error).__name__}."
             self._error = RpcError("internal_error", message)
@@ -336,15 +355,15 @@ class _Decoder:
             view = view[written:]
 
 
-def _not_kept(error: OSError) -> RpcError:
-    return RpcError("storage_failed", f"The decoded audio cannot be kept: {error.strerror}.")
+def _storage_failed(error: OSError) -> RpcError:
+    return RpcError("storage_failed", f"The decoded audio cannot be stored: {error.strerror}.")
 
 
 def _quietest(samples: Samples) -> int:
-    """The sample at which it is quietest: about the middle of the longest such place.
+    """The sample to cut at: the middle of the longest of the quietest places, on the grid.
 
-    Quiet is measured as mean power over half a second; everything within a tenth of the lowest
-    counts as well, and so does what rounding makes of digital silence.
+    A place is quiet if its mean power over half a second is within a tenth of the lowest, or so low
+    that rounding of digital silence explains it.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Where torch runs a model."""
+"""Which device torch runs a model on, with how many threads, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
     from protocol.values import TorchDevice
 
-# Before torch is imported: threads that spin while they wait take the cores from the engines
-# beside this one, and make all of them several times slower.
+# Set before torch is imported: threads that spin while they wait take the cores from other engines
+# on this machine, and make all of them several times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def choose(device: TorchDevice, index: int) -> torch.device:
-    """The device to use; `auto` is CUDA where it can be used, else the CPU.
+    """Choose the device; `auto` means CUDA if it works, else the CPU.
 
-    MPS has to be asked for: not every operation of these models is there. Raises `RpcError` of
-    kind device_unavailable.
+    `auto` never means MPS, which lacks some operations of these models. Raises `RpcError` of kind
+    device_unavailable.
     """
     import torch
 
@@ -41,20 +41,20 @@ def choose(device: TorchDevice, index: int) -> torch.device:
 
 
 _FULL: Final = 64 << 20
-"""Bytes that are free on a device of which nothing more is to be had."""
+"""With fewer bytes free than this, a device counts as full."""
 
 
 def lacks_memory(error: Exception, device: torch.device) -> bool:
-    """Whether memory ran out: of the machine, or of the device that was worked on.
+    """Whether `error` means that the machine or `device` ran out of memory.
 
-    torch tells of its own allocations alone. cuBLAS and cuDNN, which take memory for themselves,
-    fail with whatever status they have.
+    torch reports only its own failed allocations. cuBLAS and cuDNN allocate memory themselves and
+    fail with any of several statuses, so for their errors the device's free memory decides.
     """
-    if isinstance(error, MemoryError):
-        return True
-    if not isinstance(error, RuntimeError):
-        return False
     text = str(error).lower()
+    if type(error).__module__.startswith("onnxruntime"):  # its exceptions are not RuntimeErrors
+        return "alloc" in text
+    if not isinstance(error, RuntimeError):
+        return isinstance(error, MemoryError)
     if "out of memory" in text:
         return True
     by_library = any(word in text for word in ("cuda", "cublas", "cudnn", "engine"))
@@ -66,15 +66,15 @@ def _is_full(device: torch.device) -> bool:
 
     try:
         free, _ = torch.cuda.mem_get_info(device)
-    except RuntimeError:  # not even for that
+    except RuntimeError:  # no memory even for this call
         return True
     return free < _FULL
 
 
 def load_error(error: Exception, path: str, what: str, device: torch.device) -> RpcError:
-    """Why `what`, a model that is made of the files in `path`, cannot be loaded.
+    """The error for `what`, a model in `path`, that failed to load.
 
-    What is not known to be the device's fault is taken to be the files'.
+    Blames the files unless the device is known to be at fault.
     """
     text = f"{what} in {path} cannot be loaded: {type(error).__name__}: {error}."
     if lacks_memory(error, device):
@@ -85,7 +85,7 @@ def load_error(error: Exception, path: str, what: str, device: torch.device) -> 
 
 
 def use_threads(threads: int) -> None:
-    """Let torch use so many CPU threads; 0 stands for all that there are."""
+    """Let torch use this many CPU threads; 0 means all."""
     import torch
 
     torch.set_num_threads(threads or available_threads())

@@ -1,1 +1,1 @@
-"""Diarization: a pyannote.audio pipeline tells who speaks when."""
+"""Diarization: finds who speaks when, with a pyannote.audio pipeline."""

@@ -1,8 +1,8 @@
-"""The diarization engine: one pyannote.audio pipeline, and who speaks when by it.
+"""The diarization engine: finds who speaks when, with one pyannote.audio pipeline.
 
-A pipeline keeps scores and embeddings of all windows of what it is given, and the distance between
-any two of them, so that its memory grows with the square of the length: it is given one stretch of
-a recording at a time, and the voices of the stretches are linked by their embeddings.
+A pipeline keeps the scores and embeddings of all windows of its input, and the distances between
+all pairs, so its memory grows with the square of the input's length. Therefore it gets one piece of
+a recording at a time; `linking` then finds the same voice in several pieces by its embeddings.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from worker.audio import SAMPLE_RATE
 from worker.engines.common import torch_device
 from worker.engines.common.batch_threads import BatchThreads
 from worker.engines.common.checkpoint import Checkpoint, fingerprint
+from worker.engines.common.notices import memory_saved, option_ignored
 from worker.engines.common.recording import open_recording
-from worker.engines.common.savings import memory_saved
 from worker.engines.contract import EngineDiarizeParams, LoadDiarizationParams, LoadResult
 from worker.engines.diarization import linking as diarization_linking
 from worker.engines.diarization import model as diarization_model
-from worker.engines.diarization.stretch import StretchSpeakers, complete_voices, read_output
+from worker.engines.diarization.piece import PieceSpeakers, complete_voices, read_output
 from worker.stage_clock import StageClock
 from worker.system.cpu import available_threads
 
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from protocol.diarization import DiarizationOptions
-    from worker.engines.common.recording import Recording, Stretch
-    from worker.engines.diarization.stretch import LocalTurn
+    from worker.engines.common.recording import Piece, Recording
+    from worker.engines.diarization.piece import NumberedTurn
     from worker.session.job import Job
 
-# What share of the work each counted step of pyannote's is done at: begin and end.
+# For each step of pyannote's that reports progress: the share of the work done before and after it.
 _STEPS: Final = {"segmentation": (0.0, 0.5), "embeddings": (0.5, 0.98)}
 
 _PACKAGES: Final = ("torch", "pyannote.audio", "onnxruntime")
-"""What results depend on; the last is not everywhere, and pyannote's to import."""
+"""Packages whose versions results depend on; pyannote imports the last only if it needs it."""
 
 
 class DiarizationEngine:
-    """Methods of the engine's process, called one at a time."""
+    """The methods of the engine's process, which its lane calls one at a time."""
 
     def __init__(self) -> None:
         self._pipeline: Any = None
@@ -55,9 +55,9 @@ class DiarizationEngine:
         self._threads: list[BatchThreads] = []
 
     def load(self, job: Job, params: LoadDiarizationParams) -> LoadResult:
-        """Load the pipeline, for good: another one is for another process."""
+        """Load the pipeline; this process never loads another one."""
         if self._pipeline is not None:
-            raise RpcError("invalid_request", "This engine has its model already.")
+            raise RpcError("invalid_request", "This engine has already loaded its model.")
         self._pipeline = diarization_model.load(params)
         self._name = params.model
         packages = [sys.modules[name] for name in _PACKAGES if name in sys.modules]
@@ -80,118 +80,116 @@ class DiarizationEngine:
         with ExitStack() as stack:
             with clock.stage("decode"):
                 recording = open_recording(stack, params.source, job.raise_if_cancelled)
-                stretches = recording.stretches()
-                stretches = chain([next(stretches)], stretches)
+                pieces = recording.pieces()
+                pieces = chain([next(pieces)], pieces)
             with clock.stage("diarization"):
                 checkpoint = Checkpoint(
                     params.checkpoint, "diarization", self._fingerprint, notices.append
                 )
                 stack.callback(checkpoint.close)
-                progress = _Progress(job, recording, clock)
-                work = _Work(options, params.source.start, progress, checkpoint, notices)
-                found = [self._stretch(stretch, work) for stretch in stretches]
-            notices += checkpoint.resumed()
+                progress = _ProgressReporter(job, recording, clock)
+                work = _Diarization(options, params.source.start, progress, checkpoint, notices)
+                found = [self._diarize_piece(piece, work) for piece in pieces]
+            notices += checkpoint.notices()
             duration = recording.duration
             clock.waited("diarization", "decode", recording.waited, busy=True)
         return self._result(found, options, duration, notices, clock)
 
-    def _stretch(self, stretch: Stretch, work: _Work) -> StretchSpeakers:
-        """Who speaks in a stretch of a recording."""
-        work.progress.begin(stretch)
+    def _diarize_piece(self, piece: Piece, work: _Diarization) -> PieceSpeakers:
+        """Diarize a piece, or reuse its result; retry in smaller batches if memory runs out."""
+        work.progress.begin(piece)
         options = work.options
         key = work.checkpoint.key(
-            stretch.samples.view("u1").data,
-            stretch.first + round(work.offset * SAMPLE_RATE),
-            stretch.last and not stretch.first,
+            piece.samples.view("u1").data,
+            piece.first + round(work.offset * SAMPLE_RATE),
+            piece.is_whole,
             [options.num_speakers, options.min_speakers, options.max_speakers],
         )
-        found: StretchSpeakers | None = work.checkpoint.get(key, StretchSpeakers)
+        found: PieceSpeakers | None = work.checkpoint.get(key, PieceSpeakers)
         if found is None:
             try:
-                found = self._attempt(stretch, work)
+                found = self._run_pipeline(piece, work)
             except RpcError as error:
                 if error.kind != "out_of_memory" or not self._halve_batches(work.notices):
                     raise
-                found = self._attempt(stretch, work)
+                found = self._run_pipeline(piece, work)
             work.checkpoint.put(key, found)
         return found
 
     def _use_threads(self, threads: int) -> None:
         for each in self._threads:
             each.use(threads)
-        # What shares no batches out has torch's own threads.
+        # A model without `BatchThreads` needs torch's own threads.
         torch_device.use_threads(1 if len(self._threads) > 1 else threads)
 
     def _set_batch_size(self, options: DiarizationOptions) -> list[Notice]:
-        for name, usual in self._batch_sizes.items():
-            setattr(self._pipeline, name, options.batch_size or usual)
+        for name, default in self._batch_sizes.items():
+            setattr(self._pipeline, name, options.batch_size or default)
         if options.batch_size is None or self._batch_sizes:
             return []
-        message = "batchSize changes nothing here: the pipeline has none."
-        return [Notice(kind="option_ignored", option="batchSize", message=message)]
+        return [option_ignored("batchSize", "the pipeline does not work in batches")]
 
     def _halve_batches(self, notices: list[Notice]) -> bool:
-        """Need less memory; whether that is possible."""
+        """Halve the batch sizes; return False if they are 1 already."""
         sizes = {name: getattr(self._pipeline, name) for name in self._batch_sizes}
         if max(sizes.values(), default=1) < 2:
             return False
         for name, size in sizes.items():
             setattr(self._pipeline, name, max(1, size // 2))
-        notice = memory_saved("batchSize", "batches of half the size were taken")
+        notice = memory_saved("batchSize", "diarized in batches of half the size")
         if notice not in notices:
             notices.append(notice)
         return True
 
-    def _attempt(self, stretch: Stretch, work: _Work) -> StretchSpeakers:
+    def _run_pipeline(self, piece: Piece, work: _Diarization) -> PieceSpeakers:
         import torch
 
         options = work.options
-        alone = stretch.last and not stretch.first
+        whole = piece.is_whole
         number = options.num_speakers
         try:
             output = self._pipeline(
                 {
-                    "waveform": torch.from_numpy(stretch.samples)[None],
+                    "waveform": torch.from_numpy(piece.samples)[None],
                     "sample_rate": SAMPLE_RATE,
                     "uri": "audio",
                 },
-                # Not everybody needs to speak in every stretch.
-                num_speakers=number if alone or self._needs_number else None,
-                min_speakers=options.min_speakers if alone else None,
-                max_speakers=options.max_speakers if alone else number or options.max_speakers,
+                # Not every speaker has to speak in every piece.
+                num_speakers=number if whole or self._needs_number else None,
+                min_speakers=options.min_speakers if whole else None,
+                max_speakers=options.max_speakers if whole else number or options.max_speakers,
                 hook=work.progress.hook,
             )
-            found = read_output(output, stretch, work.offset)
-            return found if alone else complete_voices(found, stretch, self._embedding_model)
-        except (RuntimeError, MemoryError) as error:
+            found = read_output(output, piece, work.offset)
+            return found if whole else complete_voices(found, piece, self._embedding_model)
+        except Exception as error:
             if torch_device.lacks_memory(error, self._pipeline.device):
                 raise RpcError("out_of_memory") from None
-            raise
-        except (ValueError, OverflowError) as error:
-            # More speakers than its clustering, or an array of counts, can hold.
-            if isinstance(error, OverflowError) or "clusters" in str(error):
+            # More speakers than the clustering, or its array of counts, can hold.
+            clusters = isinstance(error, ValueError) and "clusters" in str(error)
+            if clusters or isinstance(error, OverflowError):
                 raise RpcError("speakers_unsatisfiable") from None
             raise
 
     @property
     def _needs_number(self) -> bool:
-        """The pipeline's clustering must be told how many speakers there are."""
+        """Whether the pipeline's clustering requires the number of speakers."""
         return bool(getattr(self._pipeline, "_expects_num_speakers", False))
 
     @property
     def _embedding_model(self) -> Any:
-        """What the pipeline makes embeddings with; None where it has no such thing."""
+        """The pipeline's embedding model; None if it has none."""
         return getattr(self._pipeline, "_embedding", None)
 
     def _result(
         self,
-        found: list[StretchSpeakers],
+        found: list[PieceSpeakers],
         options: DiarizationOptions,
         duration: float,
         notices: list[Notice],
         clock: StageClock,
     ) -> DiarizeResult:
-        """Put the stretches together."""
+        """Link the speakers of the pieces and join their turns."""
         numbers = diarization_linking.link(
             found,
             diarization_linking.threshold_of(getattr(self._pipeline, "clustering", None)),
@@ -217,15 +215,14 @@ class DiarizationEngine:
 
     def _embeddings(
         self,
-        found: list[StretchSpeakers],
+        found: list[PieceSpeakers],
         numbers: list[list[int]],
         names: dict[int, str],
         notices: list[Notice],
     ) -> dict[str, list[float]]:
         vectors = diarization_linking.embeddings(found, numbers)
         if not vectors and getattr(self._pipeline, "legacy", True):
-            message = "embeddings changes nothing here: the pipeline gives none."
-            notices.append(Notice(kind="option_ignored", option="embeddings", message=message))
+            notices.append(option_ignored("embeddings", "the pipeline does not return any"))
             return {}
         notices += [
             Notice(kind="no_embedding", message=f"{name} speaks too little for an embedding.")
@@ -235,18 +232,19 @@ class DiarizationEngine:
         return {name: vectors[number] for number, name in names.items() if number in vectors}
 
 
-class _Work(NamedTuple):
-    """What all stretches of a recording, which begins at `offset` seconds, have in common."""
+class _Diarization(NamedTuple):
+    """One request in progress: what its pieces have in common."""
 
     options: DiarizationOptions
     offset: float
-    progress: _Progress
+    """Seconds of the file before the recording."""
+    progress: _ProgressReporter
     checkpoint: Checkpoint
     notices: list[Notice]
 
 
-class _Progress:
-    """Tells how far the work is, as far as the recording's length can be told."""
+class _ProgressReporter:
+    """Reports progress over all pieces; no percentage while the recording's length is unknown."""
 
     def __init__(self, job: Job, recording: Recording, clock: StageClock) -> None:
         self._job = job
@@ -257,15 +255,15 @@ class _Progress:
         self._share = 0.0
         self._highest = 0.0
 
-    def begin(self, stretch: Stretch) -> None:
-        """Turn to a stretch."""
+    def begin(self, piece: Piece) -> None:
+        """Start on a piece."""
         self._job.raise_if_cancelled()
-        self._first, self._length, self._last = stretch.first, len(stretch.samples), stretch.last
+        self._first, self._length, self._last = piece.first, len(piece.samples), piece.last
         self._share = 0.0
 
     def hook(self, step: str, *_: object, total: int = 0, completed: int = 0, **__: object) -> None:
-        """Take what pyannote tells of a step, after which others may have the pipeline."""
-        self._clock.waited("diarization", "queue", self._job.give_way(), busy=True)
+        """Receive pyannote's progress on a step; other requests may use the pipeline first."""
+        self._clock.waited("diarization", "queue", self._job.yield_to_others(), busy=True)
         begin, end = _STEPS.get(step, (self._share, self._share))
         share = min(1.0, float(completed / total)) if total else 0.0
         self._share = max(self._share, begin + share * (end - begin))
@@ -283,13 +281,13 @@ class _Progress:
         return self._highest
 
 
-def _names_by_appearance(turns: Sequence[LocalTurn]) -> dict[int, str]:
-    """SPEAKER_00 … in the order of first turns, by the speaker's number."""
+def _names_by_appearance(turns: Sequence[NumberedTurn]) -> dict[int, str]:
+    """Name the speakers SPEAKER_00, … in the order of their first turns; keys are numbers."""
     speakers = dict.fromkeys(turn.speaker for turn in turns)
     return {speaker: f"SPEAKER_{number:02}" for number, speaker in enumerate(speakers)}
 
 
-def _named(turns: Sequence[LocalTurn], names: dict[int, str]) -> list[Turn]:
+def _named(turns: Sequence[NumberedTurn], names: dict[int, str]) -> list[Turn]:
     return [Turn(start=turn.start, end=turn.end, speaker=names[turn.speaker]) for turn in turns]
 
 
@@ -297,24 +295,23 @@ def _too_few(found: int, options: DiarizationOptions) -> list[Notice]:
     wanted = options.num_speakers or options.min_speakers or 0
     if found >= wanted:
         return []
-    speakers = "speaker" if found == 1 else "speakers"
     return [
         Notice(
             kind="fewer_speakers",
-            message=f"{found} {speakers} were found where {wanted} were asked for: there is too "
-            "little speech to tell more apart.",
+            message=f"The request expects {wanted} speakers, but only {found} could be told "
+            "apart: there is too little speech.",
         )
     ]
 
 
-def _not_linked(found: Sequence[StretchSpeakers]) -> list[Notice]:
+def _not_linked(found: Sequence[PieceSpeakers]) -> list[Notice]:
     voices = [each.voices for each in found if each.voices]
     if len(voices) < 2 or any(voice.embedding for voice in chain.from_iterable(voices)):
         return []
     return [
         Notice(
             kind="speakers_not_linked",
-            message="The recording was diarized in parts, and the pipeline has no embeddings to "
-            "tell voices by: whoever speaks in several parts has a name in each.",
+            message="The recording was diarized in pieces, and the pipeline gives no embeddings "
+            "to recognise voices by: a speaker has another name in each piece.",
         )
     ]

@@ -1,13 +1,14 @@
-"""One name for a voice in all stretches of a recording.
+"""Links the speakers of a recording's pieces: one number per voice.
 
-Agglomerative clustering of the stretches' speakers. The distance of two clusters is the mean cosine
-distance of their embeddings, weighted by seconds of speech (UPGMA: Sokal and Michener, "A
-statistical method for evaluating systematic relationships", 1958); speakers of the same stretch are
+First, agglomerative clustering of the pieces' speakers. The distance of two clusters is the mean
+cosine distance of their embeddings, weighted by seconds of speech (UPGMA: Sokal and Michener, "A
+statistical method for evaluating systematic relationships", 1958); speakers of the same piece are
 never joined (Davidson and Ravi, "Agglomerative hierarchical clustering with constraints", 2005).
-Speakers who say too little for that, and those whom the constraints leave over when there may be
-only so many, then go to the nearest cluster, one to one within a stretch (Kuhn, "The Hungarian
-method for the assignment problem", 1955), as pyannote.audio has it for short speech in a window.
-Who has no embedding goes to who speaks nearest in time.
+
+Then speakers who said too little for clustering, and those that exceed the maximum number of
+speakers, join the nearest cluster, one to one within a piece (Kuhn, "The Hungarian method for the
+assignment problem", 1955), as pyannote.audio does for short speech in a window. A speaker without
+an embedding joins the cluster that speaks nearest in time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from itertools import chain, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from worker.engines.diarization.stretch import LocalTurn, StretchSpeakers, Voice
+from worker.engines.diarization.piece import NumberedTurn, PieceSpeakers, Voice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,24 +28,24 @@ if TYPE_CHECKING:
     Vector = npt.NDArray[np.float64]
 
 DEFAULT_THRESHOLD: Final = 0.25
-"""Cosine distance up to which voices are the same.
+"""Cosine distance up to which two voices are the same speaker.
 
-What pyannote/speaker-diarization-3.1 was tuned to (0.7046 between unit vectors), whose embedding
-model is community-1's too.
+pyannote/speaker-diarization-3.1 is tuned to this value (0.7046 between unit vectors), and
+community-1 has the same embedding model.
 """
 
 _CLEAR: Final = 2.0
-"""Seconds of speech that tell a voice; pyannote.audio wants as many of a window of 10 s."""
+"""Seconds of speech that identify a voice; pyannote.audio asks as much of a window of 10 s."""
 
 _AT_CUT: Final = 0.1
-"""Seconds from a cut within which a turn goes on behind it."""
+"""Seconds from a cut within which two turns of a speaker are one."""
 
 
 class _Speaker(NamedTuple):
-    """Number `local` of stretch number `stretch`."""
+    """A speaker of a piece; both numbers count from 0."""
 
-    stretch: int
-    local: int
+    piece: int
+    number: int
 
 
 Cluster = list[_Speaker]
@@ -53,8 +54,8 @@ Cluster = list[_Speaker]
 def threshold_of(clustering: Any) -> float:
     """The cosine distance up to which a pipeline's own clustering joins two voices.
 
-    Its centroid linkage measures d between unit vectors, so the cosine distance is d²/2. The
-    threshold of VBx is none: it only starts the clustering, finer than the speakers are.
+    Centroid linkage measures the distance d of unit vectors, so the cosine distance is d²/2. The
+    threshold of VBx is no such limit: it only sets the initial clusters, finer than speakers.
     """
     threshold = getattr(clustering, "threshold", None)
     method = getattr(clustering, "method", None)
@@ -68,21 +69,21 @@ def threshold_of(clustering: Any) -> float:
 
 
 def link(
-    stretches: Sequence[StretchSpeakers], threshold: float, least: int = 1, most: float = math.inf
+    pieces: Sequence[PieceSpeakers], threshold: float, least: int = 1, most: float = math.inf
 ) -> list[list[int]]:
-    """For each speaker of each stretch, a number that is the same where the voice is.
+    """Number each speaker of each piece; the same voice gets the same number.
 
-    There are `least` to `most` of them, unless there are fewer speakers than that, or more in a
-    stretch. Where nobody has an embedding, everybody stays on their own.
+    There are `least` to `most` numbers, unless the pieces have fewer speakers in all, or a single
+    piece has more. Without any embeddings, all speakers stay separate.
     """
     import numpy as np
 
-    everybody = [
-        _Speaker(stretch, local)
-        for stretch, found in enumerate(stretches)
-        for local in range(len(found.voices))
+    speakers = [
+        _Speaker(piece, number)
+        for piece, found in enumerate(pieces)
+        for number in range(len(found.voices))
     ]
-    voices = {each: stretches[each.stretch].voices[each.local] for each in everybody}
+    voices = {each: pieces[each.piece].voices[each.number] for each in speakers}
     weights = {each: _weight(voice) for each, voice in voices.items()}
     vectors = {
         each: _unit(np.array(voice.embedding))
@@ -90,7 +91,7 @@ def link(
         if voice.embedding is not None
     }
     if not vectors:
-        return _numbered(stretches, [[each] for each in everybody])
+        return _numbered(pieces, [[each] for each in speakers])
 
     def distance(each: _Speaker, cluster: Cluster) -> float:
         members = [member for member in cluster if member in vectors]
@@ -98,10 +99,13 @@ def link(
         return 1.0 - float(vectors[each] @ centre)
 
     def gap(each: _Speaker, cluster: Cluster) -> float:
-        return _gap(_turns_of(stretches, [each]), _turns_of(stretches, cluster))
+        return _gap(_turns_of(pieces, [each]), _turns_of(pieces, cluster))
 
     def clustered(clear: Sequence[_Speaker], floor: int) -> tuple[list[Cluster], int]:
-        """Everybody, and how many clusters those have who speak clearly: `floor`, if it may be."""
+        """Cluster the clear speakers, down to `floor` clusters; place the others.
+
+        Returns all clusters, and how many of them the clear speakers formed.
+        """
         clusters = _agglomerate(clear, vectors, weights, threshold, floor, most)
         if len(clusters) > most:
             clusters.sort(key=lambda cluster: -sum(weights[each] for each in cluster))
@@ -109,7 +113,7 @@ def link(
         count = len(clusters)
         placed = set(chain.from_iterable(clusters))
         _place([each for each in vectors if each not in placed], clusters, distance)
-        _place([each for each in everybody if each not in vectors], clusters, gap)
+        _place([each for each in speakers if each not in vectors], clusters, gap)
         return clusters, count
 
     clear = [each for each in vectors if voices[each].seconds >= _CLEAR] or list(vectors)
@@ -118,41 +122,41 @@ def link(
         if count == len(clear):
             clear = list(vectors)
         clusters, count = clustered(clear, min(len(clear), count + int(least) - len(clusters)))
-    return _numbered(stretches, clusters)
+    return _numbered(pieces, clusters)
 
 
 def joined(
-    stretches: Sequence[StretchSpeakers],
+    pieces: Sequence[PieceSpeakers],
     numbers: Sequence[Sequence[int]],
-    turns_of: Callable[[StretchSpeakers], list[LocalTurn]],
-) -> list[LocalTurn]:
-    """The turns of all stretches, with the recording's speakers; one that was cut is whole."""
-    found: list[LocalTurn] = []
-    for stretch, speakers in zip(stretches, numbers, strict=True):
+    turns_of: Callable[[PieceSpeakers], list[NumberedTurn]],
+) -> list[NumberedTurn]:
+    """The turns of all pieces, with the recording's speakers; turns that were cut are rejoined."""
+    found: list[NumberedTurn] = []
+    for piece, speakers in zip(pieces, numbers, strict=True):
         before = {
             turn.speaker: place
             for place, turn in enumerate(found)
-            if turn.end >= stretch.start - _AT_CUT
+            if turn.end >= piece.start - _AT_CUT
         }
-        for turn in turns_of(stretch):
+        for turn in turns_of(piece):
             speaker = speakers[turn.speaker]
             place = before.pop(speaker, None)
-            if place is not None and turn.start <= stretch.start + _AT_CUT:
-                found[place] = LocalTurn(found[place].start, turn.end, speaker)
+            if place is not None and turn.start <= piece.start + _AT_CUT:
+                found[place] = NumberedTurn(found[place].start, turn.end, speaker)
             else:
-                found.append(LocalTurn(turn.start, turn.end, speaker))
+                found.append(NumberedTurn(turn.start, turn.end, speaker))
     return found
 
 
 def embeddings(
-    stretches: Sequence[StretchSpeakers], numbers: Sequence[Sequence[int]]
+    pieces: Sequence[PieceSpeakers], numbers: Sequence[Sequence[int]]
 ) -> dict[int, list[float]]:
-    """A vector for each of the recording's speakers who has any: the mean by seconds of speech."""
+    """Each speaker's mean embedding, weighted by seconds of speech; none for those without any."""
     import numpy as np
 
     voices: dict[int, list[Voice]] = {}
-    for stretch, speakers in zip(stretches, numbers, strict=True):
-        for voice, speaker in zip(stretch.voices, speakers, strict=True):
+    for piece, speakers in zip(pieces, numbers, strict=True):
+        for voice, speaker in zip(piece.voices, speakers, strict=True):
             if voice.embedding is not None:
                 voices.setdefault(speaker, []).append(voice)
     found: dict[int, list[float]] = {}
@@ -178,13 +182,16 @@ def _agglomerate(
     least: float,
     most: float,
 ) -> list[Cluster]:
-    """Join the nearest while they are near, there may not be so many, or are not too few."""
+    """Join the nearest two clusters while they are within `threshold`, or more than `most` remain.
+
+    Never join down to fewer than `least`.
+    """
     import numpy as np
 
     matrix = np.stack([vectors[each] for each in speakers])
     distances = 1.0 - matrix @ matrix.T
-    stretch = np.array([each.stretch for each in speakers])
-    distances[stretch[:, None] == stretch] = np.inf  # stays so in means
+    piece = np.array([each.piece for each in speakers])
+    distances[piece[:, None] == piece] = np.inf  # and so is every mean with it
     weight = np.array([weights[each] for each in speakers])
     clusters: dict[int, Cluster] = {index: [each] for index, each in enumerate(speakers)}
     while len(clusters) > least:
@@ -205,15 +212,15 @@ def _place(
     clusters: list[Cluster],
     cost: Callable[[_Speaker, Cluster], float],
 ) -> None:
-    """Add speakers to clusters that have nobody of their stretch; those left over found their own.
+    """Add speakers to clusters, piece by piece, at the lowest total cost in each.
 
-    In the order of stretches, at the lowest cost in each.
+    A cluster takes at most one speaker of a piece; those left over form clusters of their own.
     """
     from scipy.optimize import linear_sum_assignment
 
-    for stretch, group in groupby(speakers, attrgetter("stretch")):
+    for piece, group in groupby(speakers, attrgetter("piece")):
         left = list(group)
-        free = [each for each in clusters if all(member.stretch != stretch for member in each)]
+        free = [each for each in clusters if all(member.piece != piece for member in each)]
         if free:
             costs = [[cost(each, cluster) for cluster in free] for each in left]
             pairs = list(zip(*linear_sum_assignment(costs), strict=True))
@@ -223,27 +230,25 @@ def _place(
         clusters += [[each] for each in left]
 
 
-def _numbered(stretches: Sequence[StretchSpeakers], clusters: Sequence[Cluster]) -> list[list[int]]:
-    numbers = [[0] * len(found.voices) for found in stretches]
+def _numbered(pieces: Sequence[PieceSpeakers], clusters: Sequence[Cluster]) -> list[list[int]]:
+    numbers = [[0] * len(found.voices) for found in pieces]
     for number, cluster in enumerate(clusters):
-        for stretch, local in cluster:
-            numbers[stretch][local] = number
+        for each in cluster:
+            numbers[each.piece][each.number] = number
     return numbers
 
 
-def _turns_of(
-    stretches: Sequence[StretchSpeakers], speakers: Iterable[_Speaker]
-) -> list[LocalTurn]:
+def _turns_of(pieces: Sequence[PieceSpeakers], speakers: Iterable[_Speaker]) -> list[NumberedTurn]:
     return [
         turn
-        for stretch, local in speakers
-        for turn in stretches[stretch].turns
-        if turn.speaker == local
+        for speaker in speakers
+        for turn in pieces[speaker.piece].turns
+        if turn.speaker == speaker.number
     ]
 
 
-def _gap(some: Sequence[LocalTurn], others: Sequence[LocalTurn]) -> float:
-    """Seconds between the nearest of their turns."""
+def _gap(some: Sequence[NumberedTurn], others: Sequence[NumberedTurn]) -> float:
+    """Seconds between the two nearest turns."""
     return min(
         (max(0.0, b.start - a.end, a.start - b.end) for a in some for b in others),
         default=1e9,

@@ -1,4 +1,4 @@
-"""Loading a pyannote.audio pipeline, from the hub or a directory."""
+"""Loads a pyannote.audio pipeline, from the hub's cache or a directory."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from worker.models.pipeline_config import ONNX_SUFFIX, other_models
 _CONFIG: Final = "config.yaml"
 _MODEL: Final = "$model/"
 _NEEDS_PLDA: Final = "VBxClustering"
-"""The clustering that does, and pyannote's usual one."""
+"""The only clustering that uses a PLDA, and pyannote's default."""
 _WEIGHTS: Final = {
     "segmentation": ("pytorch_model.bin",),
     "embedding": ("pytorch_model.bin",),
     "plda": ("plda.npz", "xvec_transform.npz"),
 }
-"""Files that each part of a pipeline is made of."""
+"""The files of each part of a pipeline."""
 
 
 def load(params: LoadDiarizationParams) -> Any:
-    """Load the pipeline; return pyannote's, on its device. Raises `RpcError`."""
+    """Load a `pyannote.audio.Pipeline` and move it to its device. Raises `RpcError`."""
     _silence_telemetry()
     directory = resolve(params)
     device = torch_device.choose(params.device, params.device_index)
@@ -40,21 +40,21 @@ def load(params: LoadDiarizationParams) -> Any:
     from pyannote.audio import Pipeline
 
     try:
-        with pickles.tensors_alone(params.allow_pickle, directory), _parts(directory, parts):
+        with pickles.only_tensors(params.allow_pickle, directory), _patched(directory, parts):
             pipeline: Any = Pipeline.from_pretrained(directory)
         return pipeline.to(device)
     except RpcError:
         raise
-    except Exception as error:  # a damaged checkpoint raises whatever its bytes lead to
+    except Exception as error:  # damaged weights can raise anything
         raise torch_device.load_error(error, directory, "The pipeline", device) from None
 
 
 @contextmanager
-def _parts(directory: str, parts: dict[str, Any]) -> Iterator[None]:
-    """Have pyannote.audio take parts of a pipeline that it would not find, or not do without.
+def _patched(directory: str, parts: dict[str, Any]) -> Iterator[None]:
+    """Patch pyannote.audio to load ONNX embeddings and to do without a PLDA.
 
-    It goes by the text of an embedding's name: only one with "wespeaker" and without "pyannote" in
-    it is ONNX, and never one in `$model/`. Where no PLDA is named it fetches one from the hub, even
+    pyannote treats an embedding as ONNX only if its name contains "wespeaker" but not "pyannote",
+    and never in `$model/`. If the configuration names no PLDA, it fetches one from the hub, even
     for a clustering that needs none.
     """
     from pyannote.audio.pipelines import speaker_diarization as module
@@ -75,7 +75,7 @@ def _parts(directory: str, parts: dict[str, Any]) -> Iterator[None]:
 
 
 def batch_threads(pipeline: Any) -> list[BatchThreads]:
-    """Have the models of a pipeline share batches out: those that run on the CPU and can."""
+    """Split the batches of those of the pipeline's models that run on the CPU and allow it."""
     from pyannote.audio import Model
 
     from worker.engines.diarization.onnx_embedding import OnnxEmbedding
@@ -90,9 +90,9 @@ def batch_threads(pipeline: Any) -> list[BatchThreads]:
 
 
 def _silence_telemetry() -> None:
-    """pyannote.audio 4 tells its makers what it is used for, unless told not to."""
+    """Switch off pyannote.audio's telemetry, which version 4 sends by default."""
     os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
-    # That it cannot open files by itself is well: it is given samples.
+    # It need not open files: it gets samples.
     warnings.filterwarnings("ignore", message=r"\s*torchcodec is not installed correctly")
     from pyannote.audio.telemetry import set_telemetry_metrics
 
@@ -100,7 +100,7 @@ def _silence_telemetry() -> None:
 
 
 def resolve(params: LoadDiarizationParams) -> str:
-    """The directory of the pipeline."""
+    """Find the pipeline's directory. Raises `RpcError`."""
     name = params.model
     if Path(name).is_dir():
         return name
@@ -119,8 +119,7 @@ def _missing_anything(directory: str) -> list[str]:
 
 
 def _read_config(directory: str) -> dict[str, Any]:
-    """The parts of the pipeline in its configuration; raises model_invalid when that, or a file it
-    names, is not there."""
+    """The pipeline's parts by its configuration. Raises model_invalid if a file is missing."""
     import yaml
 
     path = Path(directory, _CONFIG)
@@ -142,23 +141,23 @@ def _read_config(directory: str) -> dict[str, Any]:
 
 
 def _missing_files(directory: str, part: str, value: Any) -> list[str]:
-    """The files of a part that are not there, as far as `value` tells where they should be."""
+    """The missing files of a part, if `value` says where they should be."""
     if not isinstance(value, str):
         return []
-    place = value.removeprefix(_MODEL)
+    path = value.removeprefix(_MODEL)
     if part == "embedding" and (file := _onnx_file(directory, value)):
-        return [] if file.is_file() else [place]
+        return [] if file.is_file() else [path]
     if not value.startswith(_MODEL):
         return []
-    files = [str(Path(place, file)) for file in _WEIGHTS.get(part, ())]
+    files = [str(Path(path, file)) for file in _WEIGHTS.get(part, ())]
     return [file for file in files if not Path(directory, file).is_file()]
 
 
 def _onnx_file(directory: str, embedding: Any) -> Path | None:
-    """The ONNX file that an embedding's name means, which may be missing; None where it means none.
+    """The ONNX file that an embedding names, whether it exists or not; None if it names no such.
 
-    A name with that suffix is a path, absolute or from the pipeline's directory; `$model/…` without
-    it may be a directory with one ONNX file and no other weights.
+    A name with that suffix is a path, absolute or relative to the pipeline's directory; `$model/…`
+    without it may be a directory with one ONNX file and no other weights.
     """
     if not isinstance(embedding, str):
         return None
@@ -173,7 +172,7 @@ def _onnx_file(directory: str, embedding: Any) -> Path | None:
 
 
 def sources(params: LoadDiarizationParams) -> list[str]:
-    """What a pipeline's results depend on: its directory, and the files and models it names."""
+    """The paths that a pipeline's results depend on: its directory, named files and models."""
     directory = resolve(params)
     parts = _read_config(directory)
     named = [parts[part] for part in _WEIGHTS if isinstance(parts.get(part), str)]

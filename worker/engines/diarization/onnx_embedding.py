@@ -1,7 +1,7 @@
-"""A speaker embedding in an ONNX file, as pyannote.audio runs it, whose batches can be shared out.
+"""A speaker embedding model in an ONNX file, run as pyannote.audio does, with batches to split.
 
-onnxruntime computes one window at a time, by the thread that asks: what is faster is several such
-threads, see `BatchThreads`, not more of its own within each small convolution.
+onnxruntime computes one window at a time in the calling thread. Several calling threads make that
+faster, see `BatchThreads`; more of onnxruntime's own within each small convolution do not.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pyannote.audio.pipelines.speaker_verification import ONNXWeSpeakerPretraine
 
 
 class OnnxEmbedding(ONNXWeSpeakerPretrainedSpeakerEmbedding):
-    """Takes features `feats` (batch, frames, 80) and gives `embs` (batch, dimension).
+    """Its model turns features `feats` (batch, frames, 80) into `embs` (batch, dimension).
 
-    It stays on the CPU, for the onnxruntime that is installed here knows no other device.
+    It stays on the CPU, the only device that the onnxruntime we install supports.
     """
 
     def __init__(self, file: Path) -> None:
         super().__init__(str(file), torch.device("cpu"))
 
     def to(self, device: torch.device) -> OnnxEmbedding:
-        """Stay where it is."""
+        """Stay on the CPU."""
         if not hasattr(self, "session_"):
             super().to(torch.device("cpu"))
         return self
@@ -32,19 +32,14 @@ class OnnxEmbedding(ONNXWeSpeakerPretrainedSpeakerEmbedding):
     def __call__(
         self, waveforms: torch.Tensor, masks: torch.Tensor | None = None
     ) -> npt.NDArray[np.floating]:
-        """Embed (batch, 1, samples) at 16 kHz, by masks of (batch, frames) if there are any.
+        """Embed (batch, 1, samples) at 16 kHz, optionally masked by (batch, frames).
 
-        A row is NaN where a mask leaves too little. Raises `MemoryError`.
+        A row is NaN if its mask leaves too little.
         """
         return self.forward(waveforms, masks=masks).numpy()
 
     def forward(
         self, waveforms: torch.Tensor, *, masks: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """As a call; `BatchThreads` takes the place of this."""
-        try:
-            return torch.from_numpy(super().__call__(waveforms, masks))
-        except Exception as error:  # onnxruntime's own are no RuntimeErrors
-            if "alloc" in str(error):
-                raise MemoryError(str(error)) from None
-            raise
+        """Compute what a call returns; `BatchThreads` replaces this method."""
+        return torch.from_numpy(super().__call__(waveforms, masks))

@@ -1,1 +1,1 @@
-"""The Hugging Face hub: downloads, the cache, and the token's owner."""
+"""The Hugging Face hub: downloads, its cache, and the owner of the token."""

@@ -1,4 +1,4 @@
-"""The cache of the Hugging Face hub, and torchaudio's: what is in them, and whether it is whole."""
+"""The caches of the Hugging Face hub and of torchaudio: lists, verifies and removes models."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from worker.engines.contract import CachedModel
 from worker.models.catalogue import ENTRIES, torchaudio_file
 
 TORCHAUDIO: Final = "torchaudio/"
-"""What the repository of a bundle of torchaudio's begins with."""
+"""Prefix of the repository name of a torchaudio bundle."""
 
 INCOMPLETE: Final = ".incomplete"
-"""Suffix of a file that is being downloaded, or whose download was broken off."""
+"""Suffix of a file while it is downloaded, and of what an interrupted download leaves."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-"""Git's SHA-1 of a blob, or SHA-256."""
+"""Git's SHA-1 of a blob, or a SHA-256."""
 _ZIP: Final = b"PK\3\4"
 _BLOCK: Final = 1 << 20
 
@@ -32,9 +32,9 @@ def snapshot(
     revision: str | None,
     missing: Callable[[str], list[str]] = lambda directory: [],
 ) -> str:
-    """The directory of a cached repository.
+    """Find the directory of a cached repository.
 
-    Raises `RpcError`: model_not_cached; model_invalid when `missing` names files that it lacks.
+    Raises `RpcError`: model_not_cached; model_invalid if `missing` returns files that it lacks.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -49,10 +49,10 @@ def snapshot(
 
 
 def not_cached(name: str, repository: str) -> RpcError:
-    """The error for a model that would have to be fetched."""
+    """The error for a model that would have to be downloaded."""
     return RpcError(
         "model_not_cached",
-        f"The model {name} is not on this machine, and downloading was not asked for.",
+        f"The model {name} is not on this machine, and the request does not allow downloading it.",
         model=name,
         repository=repository,
     )
@@ -69,19 +69,19 @@ def incomplete(directory: str, missing: list[str]) -> RpcError:
 
 
 def torchaudio_weights(name: str) -> Path:
-    """Where torchaudio keeps the weights of a bundle: in torch.hub's cache."""
+    """The file in torch.hub's cache where torchaudio keeps the weights of a bundle."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("TORCH_HOME") or Path(cache, "torch")
     return Path(home, "hub", "checkpoints", torchaudio_file(name) or "").expanduser()
 
 
-def part_of(file: Path) -> Path:
-    """Where a file is while it arrives."""
+def partial_file(file: Path) -> Path:
+    """The file that holds the downloaded part of `file`."""
     return file.with_name(file.name + INCOMPLETE)
 
 
 def folder(repository: str) -> Path:
-    """Where the cache keeps a repository. Raises the library's `HFValidationError`."""
+    """The cache's folder for a repository. Raises the library's `HFValidationError`."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
@@ -89,7 +89,7 @@ def folder(repository: str) -> Path:
 
 
 def contents() -> Iterator[CachedModel]:
-    """Every model in the caches of the hub and of torchaudio."""
+    """List every model in the caches of the hub and of torchaudio."""
     from huggingface_hub import constants
 
     for directory in sorted(Path(constants.HF_HUB_CACHE).glob("models--*")):
@@ -99,12 +99,12 @@ def contents() -> Iterator[CachedModel]:
                 parts += size(file)
             else:
                 blobs += size(file)
-        copies = sum(  # where the system has no symbolic links
+        copies = sum(  # on systems without symbolic links
             size(file) for file in directory.glob("snapshots/**/*") if not file.is_symlink()
         )
         revisions = sorted(path.name for path in directory.glob("snapshots/*"))
         if blobs or parts or copies:
-            # A name is pointed at what is complete.
+            # A download writes a revision's name only when all of its files are complete.
             named = any(file.is_file() for file in directory.glob("refs/**/*"))
             yield CachedModel(
                 repository=directory.name.removeprefix("models--").replace("--", "/", 1),
@@ -117,7 +117,7 @@ def contents() -> Iterator[CachedModel]:
         if not repository.startswith(TORCHAUDIO):
             continue
         file = torchaudio_weights(repository.removeprefix(TORCHAUDIO))
-        whole, part = size(file), size(part_of(file))
+        whole, part = size(file), size(partial_file(file))
         if whole or part:
             yield CachedModel(
                 repository=repository,
@@ -138,14 +138,14 @@ def remove(repository: str, revision: str | None) -> int:
 
     nothing = RpcError(
         "model_not_cached",
-        f"There is nothing of {repository}{f' at {revision}' if revision else ''} in the cache.",
-        remedy="models/list tells what is there.",
+        f"The cache does not contain {repository}{f' at {revision}' if revision else ''}.",
+        remedy="models/list lists what it contains.",
         model=repository,
         repository=repository,
     )
     if repository.startswith(TORCHAUDIO):
         file = torchaudio_weights(repository.removeprefix(TORCHAUDIO))
-        parts = [file, part_of(file)]
+        parts = [file, partial_file(file)]
         freed = sum(map(size, parts))
         if not freed:
             raise nothing
@@ -160,7 +160,7 @@ def remove(repository: str, revision: str | None) -> int:
     if not before:
         raise nothing
     if revision is None:
-        # Also what a download that was broken off has left, which the library does not count.
+        # Includes what an interrupted download left, which the library ignores.
         shutil.rmtree(place)
         return before
     found: Any = [repo for repo in scan_cache_dir().repos if Path(repo.repo_path) == place]
@@ -177,16 +177,16 @@ def remove(repository: str, revision: str | None) -> int:
 
 
 def free_disk(place: Path) -> int:
-    """Bytes that are free where `place` is, or will be."""
+    """Free bytes on the disk of `place`, which need not exist yet."""
     return shutil.disk_usage(next(at for at in (place, *place.parents) if at.exists())).free
 
 
 def damaged(file: Path, digest: str = "", expected: int | None = None) -> bool:
-    """Whether a file of the cache is not what was published.
+    """Whether a cached file differs from the published one.
 
-    The cache names its blobs by what identifies them on the hub, their `digest`: SHA-256 of large
-    files, git's SHA-1 of a blob for the others. Without one there are the checksums inside of a
-    zip archive, such as PyTorch writes.
+    Compares its `digest` with the one that identifies it on the hub, by which the cache names its
+    blobs: the SHA-256 of a large file, else git's SHA-1 of a blob. Without a digest, verifies the
+    checksums inside a zip archive, which is what PyTorch writes.
     """
     real = file.resolve()
     digest = digest or real.name
@@ -205,12 +205,12 @@ def damaged(file: Path, digest: str = "", expected: int | None = None) -> bool:
 
 
 def is_digest(text: str | None) -> bool:
-    """Whether this is what identifies a file on the hub."""
+    """Whether `text` has the form of a file's digest on the hub."""
     return bool(text and _DIGEST.fullmatch(text))
 
 
 def size(file: Path) -> int:
-    """Bytes of a file; 0 when there is none."""
+    """Size of a file in bytes; 0 if it does not exist."""
     try:
         return file.stat().st_size if file.is_file() else 0
     except OSError:

@@ -1,4 +1,8 @@
-"""huggingface_hub's client as it is needed here: when it asks again, and what its errors mean."""
+"""huggingface_hub's client, set up for the worker: when it tries again, and what its errors mean.
+
+The library retries some requests for half a minute and others never. Here every look-up has the
+same few attempts, and a download goes on for as long as bytes keep coming.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,16 @@ from requests.adapters import HTTPAdapter
 from protocol.errors import RpcError
 
 CHUNK: Final = 1 << 16
-"""Bytes that are written at a time, and lost when the connection or the process ends."""
+"""Bytes per write: as much is lost when the connection or the process ends."""
 
 _LOOK_UPS: Final = 3
-"""How often the hub is asked what there is."""
+"""Attempts to ask the hub about a repository."""
 _PAUSE_SECONDS: Final = 0.5
-"""Before the second attempt; twice that before the third, and so on."""
+"""Before the second attempt; it doubles with each further one."""
 _LONGEST_PAUSE_SECONDS: Final = 8.0
-_LONGEST_WISH_SECONDS: Final = 60
-"""How long a server may have us wait."""
+_LONGEST_RETRY_AFTER: Final = 60
+"""The longest pause in seconds that a server may ask for."""
+_NO_HUB: Final = "the endpoint does not behave like a Hugging Face hub"
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 _QUERY: Final = re.compile(r"\?[^\s'\"]+")
 
@@ -33,25 +38,25 @@ _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 
-def set_up() -> None:
-    """Have huggingface_hub work as is needed here, in the whole process."""
-    # Plain HTTP goes on where it was broken off; its other protocols begin anew.
+def configure() -> None:
+    """Configure huggingface_hub for the whole process."""
+    # Plain HTTP resumes a download; the library's other protocols start over.
     constants.HF_HUB_DISABLE_XET = True
     constants.HF_HUB_ENABLE_HF_TRANSFER = False
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK
     if not constants.HF_HUB_OFFLINE:
         configure_http_backend(_session)
-    logging.getLogger("huggingface_hub").handlers.clear()  # the root's are ours
+    logging.getLogger("huggingface_hub").handlers.clear()  # the root logger has ours
     for handler in logging.getLogger().handlers:
         handler.addFilter(_without_queries)
 
 
-def insist(
+def retrying(
     call: Callable[[], _Result],
     attempts: int = _LOOK_UPS,
     arrived: Callable[[], int] = lambda: 0,
 ) -> _Result:
-    """Ask again after a transient failure: a few times, or as long as bytes keep coming."""
+    """Call, and try again after a transient failure: `attempts` times since bytes last arrived."""
     tried, highest = 0, arrived()
     while True:
         try:
@@ -64,18 +69,20 @@ def insist(
             if tried >= attempts:
                 raise
             pause = min(_PAUSE_SECONDS * 2 ** (tried - 1), _LONGEST_PAUSE_SECONDS)
-            wish = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", "")
-            if wish.isdecimal():
-                pause = max(pause, min(int(wish), _LONGEST_WISH_SECONDS))
-            _log.info("%s: asking again in %.1f s", type(error).__name__, pause)
+            retry_after = getattr(getattr(error, "response", None), "headers", {}).get(
+                "Retry-After", ""
+            )
+            if retry_after.isdecimal():
+                pause = max(pause, min(int(retry_after), _LONGEST_RETRY_AFTER))
+            _log.info("%s: trying again in %.1f s", type(error).__name__, pause)
             time.sleep(pause)
 
 
 @contextmanager
 def hub_errors(repository: str) -> Iterator[None]:
-    """Turn what the hub's client raises into errors that say what to do.
+    """Turn errors of the hub's client into errors that say what to do.
 
-    Nothing of its text is kept: it may hold addresses with a signature in them.
+    None of the client's text is kept: it may hold signed URLs.
     """
 
     def failed(why: str, **details: Any) -> RpcError:
@@ -89,8 +96,7 @@ def hub_errors(repository: str) -> Iterator[None]:
     except errors.OfflineModeIsEnabled:
         raise RpcError(
             "model_not_cached",
-            f"The model {repository} is not on this machine, and HF_HUB_OFFLINE forbids to fetch "
-            "it.",
+            f"The model {repository} is not on this machine, and HF_HUB_OFFLINE forbids downloads.",
             remedy="Unset HF_HUB_OFFLINE, or give the path of a local model directory.",
             model=repository,
             repository=repository,
@@ -98,16 +104,16 @@ def hub_errors(repository: str) -> Iterator[None]:
         ) from None
     except errors.HFValidationError:
         raise RpcError(
-            "model_not_found", f"{repository} is not a name that the hub allows.", model=repository
+            "model_not_found", f"The hub does not allow the name {repository}.", model=repository
         ) from None
     except (requests.exceptions.InvalidHeader, UnicodeError):
-        raise RpcError("token_invalid", model=repository) from None  # it fits into no header
+        # The token does not fit into a header.
+        raise RpcError("token_invalid", model=repository) from None
     except errors.GatedRepoError:
         page = f"https://huggingface.co/{repository}"
         raise RpcError(
             "model_gated",
-            f"The makers of {repository} want their terms accepted on {page} before it can be "
-            "fetched.",
+            f"The authors of {repository} require that you accept their terms on {page} first.",
             model=repository,
             repository=repository,
             page=page,
@@ -116,11 +122,11 @@ def hub_errors(repository: str) -> Iterator[None]:
         raise RpcError(
             "model_not_found",
             f"The model {repository} has no such revision.",
-            remedy="Give a branch, a tag or a commit that its page lists.",
+            remedy="Give a branch, a tag or a commit that the model's page lists.",
             model=repository,
         ) from None
     except errors.RepositoryNotFoundError:
-        whom = "does not show it to this token" if get_token() else "shows it to no stranger"
+        whom = "hides it from this token" if get_token() else "shows it only with a token"
         raise RpcError(
             "model_not_found", f"The hub has no model {repository}, or {whom}.", model=repository
         ) from None
@@ -131,42 +137,41 @@ def hub_errors(repository: str) -> Iterator[None]:
         why = f"the server answers with status {status}"
         raise failed(why, unreachable=True, status=status) from None
     except requests.HTTPError as error:
-        # Where the library finds nothing in the cache instead, it hides why it has looked.
+        # When the library then finds nothing in the cache either, it hides what the hub said.
         hidden = isinstance(error, errors.LocalEntryNotFoundError)
         response = getattr(error.__cause__ if hidden else error, "response", None)
         if response is None:
-            raise failed("what answers is no hub") from None
+            raise failed(_NO_HUB) from None
         if response.status_code == 401:
             kind = "token_invalid" if get_token() else "token_missing"
             raise RpcError(kind, model=repository) from None
         status = response.status_code
         raise failed(f"the server answers with status {status}", status=status) from None
-    except requests.JSONDecodeError:  # a page to log in to some network, say
-        raise failed("what answers is no hub", unreachable=True) from None
+    except requests.JSONDecodeError:  # the login page of a network, say
+        raise failed(_NO_HUB, unreachable=True) from None
     except requests.RequestException:
-        raise failed("the connection breaks off again and again", unreachable=True) from None
+        raise failed("the connection keeps breaking off", unreachable=True) from None
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise RpcError("disk_full", path=error.filename or constants.HF_HUB_CACHE) from None
         if error.errno is None:
-            raise failed("it ends early again and again") from None
+            raise failed("it keeps ending early") from None
         raise failed(
             f"{error.filename or constants.HF_HUB_CACHE} cannot be used ({error.strerror})",
-            remedy="Set HF_HOME to a directory that can be written.",
+            remedy="Set HF_HOME to a writable directory.",
         ) from None
-    except Exception as error:  # what a server sends may break the client in many a way
+    except Exception as error:  # a server's answer may break the library in any way
         raise failed(type(error).__name__) from None
 
 
 class _TryAgainError(requests.RequestException):
-    """A request failed in a way that may pass. Without a response, the text says how."""
+    """A request failed for now. Without a response, the text says how."""
 
 
 class _Adapter(HTTPAdapter):
-    """Gives each request a time limit, and leaves it to us to ask again.
+    """Gives each request a time limit, and leaves further attempts to `insist`.
 
-    huggingface_hub repeats some requests for half a minute and others never, and would wait for
-    some answers without an end.
+    huggingface_hub would wait for some answers for ever.
     """
 
     def send(
@@ -202,7 +207,7 @@ def _session() -> requests.Session:
 
 
 def _without_queries(record: logging.LogRecord) -> bool:
-    """Addresses of large files are signed: with one, anybody can fetch the file for a while."""
+    """Cut queries from URLs: a signed URL lets anybody fetch the file for a while."""
     record.msg, record.args = _QUERY.sub("?…", record.getMessage()), ()
     return True
 
@@ -210,5 +215,5 @@ def _without_queries(record: logging.LogRecord) -> bool:
 def _transient(error: Exception) -> bool:
     if isinstance(error, _TryAgainError | requests.exceptions.ChunkedEncodingError):
         return True
-    # What the client raises when a file is shorter than it was said to be.
+    # The library raises this when a file is shorter than announced.
     return type(error) is OSError and error.errno is None

@@ -1,9 +1,9 @@
-"""Downloads from the Hugging Face hub, by its own client: watched, verified, and mended.
+"""Downloads models from the Hugging Face hub with its own client, and verifies and repairs them.
 
-huggingface_hub fetches files into its cache, goes on where a download was broken off, and keeps
-two processes from writing the same file. Here it is told which files, asked again after a
-transient failure, and not believed: what arrived is hashed. A revision's name (`main`) is pointed
-at the new files when all of them are there, so that a broken download leaves an older copy usable.
+huggingface_hub fetches files into its cache, resumes interrupted downloads, and keeps two processes
+from writing the same file. This module chooses the files, retries after transient failures, reports
+progress, and hashes every file. It points a revision's name (`main`) at the new files only when all
+are complete, so that an older copy stays usable until then.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from worker.engines.hub import cache as hub_cache
-from worker.engines.hub.client import hub_errors, insist
+from worker.engines.hub.client import hub_errors, retrying
 from worker.models.catalogue import torchaudio_file
 from worker.session.job import Job
 
 TORCHAUDIO_URL: Final = "https://download.pytorch.org/torchaudio/models"
 TORCHAUDIO_VARIABLE: Final = "TRANSCRIPTION_WORKER_TORCHAUDIO_URL"
-"""Names a mirror of those, as HF_ENDPOINT names one of the hub."""
+"""The variable that names a mirror of it, as HF_ENDPOINT names a mirror of the hub."""
 RESERVE: Final = 64 * 1024 * 1024
-"""Bytes of disk that a download leaves to others."""
+"""Bytes of disk space that a download leaves free."""
 
-_SIDE_BY_SIDE: Final = 4
+_THREADS: Final = 4
 _POLL_SECONDS: Final = 0.1
 _ATTEMPTS: Final = 8
-"""How often a file is asked for without a byte of progress: for half a minute in all."""
+"""How often to request a file without a byte of progress: for half a minute in all."""
 _FETCHES: Final = 3
-"""How often a file is fetched that arrives damaged."""
+"""How often to fetch a file that arrives damaged."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 _Result = TypeVar("_Result")
@@ -49,12 +49,13 @@ class Choice(NamedTuple):
     """Which files of a repository make up a model."""
 
     pick: Callable[[list[str]], list[str]]
+    """Selects the files to download."""
     lacks: Callable[[set[str]], list[str]]
-    """Those that are not there, and without which it is no such model."""
+    """Returns the required files that are missing."""
     config: str | None = None
     """A file that names other repositories, which belong to the model."""
     others: Callable[[bytes], list[tuple[str, str | None]]] = lambda config: []
-    """Those, with revisions, by the content of that file. The same kinds of files are picked."""
+    """Reads those from it, with their revisions; `pick` selects their files, too."""
 
 
 class Fetched(NamedTuple):
@@ -68,55 +69,54 @@ class Fetched(NamedTuple):
     downloaded: int
     mended: list[str]
     licence: str | None
-    unasked: bool
-    """The hub could not be reached: what was cached is whole, but may not be the newest."""
+    hub_unreachable: bool
+    """The cached copy is complete, but may not be the newest."""
 
 
 def fetch(job: Job, repository: str, revision: str | None, choice: Choice) -> list[Fetched]:
-    """Have a model's files in the cache, verified; return its repository, and those it names.
+    """Download and verify a model; return its repository, and those that its config names.
 
     Raises `RpcError` of the kinds model_not_found, model_gated, model_not_cached (offline),
     model_invalid, model_download_failed, token_missing, token_invalid, disk_full, cancelled.
     """
-    wanted = _side_by_side(job, [partial(_ask, repository, revision, choice)])
+    wanted = _run_parallel(job, [partial(_look_up, repository, revision, choice)])
     main = wanted[0]
     for file in main.files:
         if file.name == choice.config:
-            _side_by_side(job, [partial(main.have, file)])
+            _run_parallel(job, [partial(main.ensure, file)])
             others = choice.others(file.path.read_bytes())
             everything = Choice(choice.pick, lambda names: [])
-            wanted += _side_by_side(job, [partial(_ask, *other, everything) for other in others])
+            wanted += _run_parallel(job, [partial(_look_up, *each, everything) for each in others])
     return _complete(job, wanted)
 
 
 def fetch_torchaudio(job: Job, repository: str) -> list[Fetched]:
-    """Have the weights of a torchaudio bundle in its cache. Raises as `fetch` does.
+    """Download the weights of a torchaudio bundle to torch.hub's cache. Raises as `fetch` does.
 
-    Nobody publishes their hashes: their length and the checksums inside of them are all there is.
+    Nobody publishes their hashes, so only their length and the checksums inside are verified.
     """
-    return _complete(job, _side_by_side(job, [partial(_ask_torchaudio, repository)]))
+    return _complete(job, _run_parallel(job, [partial(_look_up_torchaudio, repository)]))
 
 
 @dataclass(eq=False)
 class _File:
-    """A file that is wanted, and how far it is."""
+    """A file to download, and its state."""
 
     name: str
     size: int
     digest: str
-    """Identifies its content on the hub; empty where that is not known."""
+    """Identifies its content on the hub; empty if unknown."""
     path: Path
-    """Where it belongs."""
     part: Path
-    """Where it is while it arrives."""
+    """Holds its first bytes during the download."""
     get: Callable[[], object]
-    """Fetches what is missing of it."""
-    whole: bool = False
-    """It is there, and verified."""
-    travelled: int = 0
+    """Downloads its missing bytes."""
+    verified: bool = False
+    """It is complete, and its content is right."""
+    downloaded: int = 0
     """Bytes that came over the network."""
     mended: bool = False
-    """It was there, or arrived, damaged."""
+    """A damaged copy of it was replaced."""
 
     @property
     def arrived(self) -> int:
@@ -126,7 +126,7 @@ class _File:
         return min(self.size, hub_cache.size(self.part))
 
     def discard(self) -> None:
-        """Delete it, and the blob that it is a link to."""
+        """Delete the file and the blob that it links to."""
         if self.path.is_symlink():
             self.path.parent.joinpath(self.path.readlink()).unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
@@ -134,40 +134,42 @@ class _File:
 
 @dataclass(eq=False)
 class _Repository:
-    """A repository that is wanted at one commit."""
+    """A repository to download at one commit."""
 
     name: str
     commit: str | None
     path: Path
     files: list[_File]
     revision: str | None = None
-    """What to point at the commit when all is there."""
+    """The branch or tag to point at the commit when all files are complete."""
     licence: str | None = None
-    unasked: bool = False
+    hub_unreachable: bool = False
 
-    def have(self, file: _File) -> None:
-        """Have a file in the cache, whole. Raises `RpcError`."""
+    def ensure(self, file: _File) -> None:
+        """Verify a file in the cache, and download it until it is right. Raises `RpcError`."""
         with hub_errors(self.name):
             for fetches in range(_FETCHES + 1):
                 if file.path.exists():
                     if not hub_cache.damaged(file.path, file.digest, file.size):
-                        file.whole = True
+                        file.verified = True
                         return
                     file.discard()
                     file.mended = True
                 if fetches < _FETCHES:
-                    file.travelled += file.size - file.arrived
-                    insist(file.get, _ATTEMPTS, lambda: file.arrived)
+                    file.downloaded += file.size - file.arrived
+                    retrying(file.get, _ATTEMPTS, lambda: file.arrived)
         raise RpcError(
             "model_download_failed",
-            f"{file.name} of {self.name} arrives damaged again and again.",
+            f"{file.name} of {self.name} arrived damaged {_FETCHES} times.",
             model=self.name,
             damaged=[file.name],
         )
 
-    def point(self) -> None:
-        """Let a branch or tag stand for the commit that is now complete."""
-        if self.unasked or not self.commit or not self.revision or self.revision == self.commit:
+    def point_revision(self) -> None:
+        """Point the branch or tag at the commit, which is now complete."""
+        if self.hub_unreachable or not self.commit or not self.revision:
+            return
+        if self.revision == self.commit:
             return
         folder = self.path.parents[1]
         ref = folder / "refs" / self.revision
@@ -178,26 +180,26 @@ class _Repository:
             fresh.replace(ref)
 
     def fetched(self) -> Fetched:
-        """What has become of it."""
+        """The outcome, once all files are complete."""
         return Fetched(
             self.name,
             self.commit,
             str(self.path),
             len(self.files),
             sum(file.size for file in self.files),
-            sum(file.travelled for file in self.files),
+            sum(file.downloaded for file in self.files),
             [file.name for file in self.files if file.mended],
             self.licence,
-            self.unasked,
+            self.hub_unreachable,
         )
 
 
-def _ask(repository: str, revision: str | None, choice: Choice) -> _Repository:
-    """What the hub has of a repository; or what is cached, if that is whole, when it is mute."""
+def _look_up(repository: str, revision: str | None, choice: Choice) -> _Repository:
+    """Ask the hub for a repository's files; if it is unreachable, use a complete cached copy."""
     try:
         with hub_errors(repository):
             api = HfApi()
-            info = insist(
+            info = retrying(
                 lambda: api.model_info(repository, revision=revision, files_metadata=True)
             )
             return _listed(repository, revision or constants.DEFAULT_REVISION, choice, info)
@@ -214,16 +216,16 @@ def _listed(repository: str, revision: str, choice: Choice, info: Any) -> _Repos
     if missing := choice.lacks(set(names)):
         raise RpcError(
             "model_invalid",
-            f"The repository {repository} holds no such model: it lacks {', '.join(missing)}.",
-            remedy="Name a repository that holds the model in the form that is needed here.",
+            f"The repository {repository} lacks {', '.join(missing)}.",
+            remedy="Name a repository with the model in the format that the engine needs.",
             model=repository,
             missing=missing,
         )
-    # What a hub says becomes part of paths.
+    # These strings come from the hub and become part of paths.
     if not _COMMIT.fullmatch(info.sha) or not all(map(_stays_inside, [revision, *names])):
         raise RpcError(
             "model_invalid",
-            f"The repository {repository} has files outside of it.",
+            f"The repository {repository} names files outside its own folder.",
             model=repository,
         )
     folder = hub_cache.folder(repository)
@@ -233,7 +235,7 @@ def _listed(repository: str, revision: str, choice: Choice, info: Any) -> _Repos
         sibling = siblings[name]
         digest = sibling.lfs["sha256"] if sibling.lfs else sibling.blob_id
         digest = digest if hub_cache.is_digest(digest) else ""
-        part = hub_cache.part_of(folder / "blobs" / (digest or "unknown"))
+        part = hub_cache.partial_file(folder / "blobs" / (digest or "unknown"))
         size = sibling.size or 0
         get = partial(_get, repository, info.sha, name, size, part)
         files.append(_File(name, size, digest, path / name, part, get))
@@ -244,8 +246,8 @@ def _listed(repository: str, revision: str, choice: Choice, info: Any) -> _Repos
 
 def _get(repository: str, commit: str, name: str, size: int, part: Path) -> None:
     if hub_cache.size(part) > size:
-        part.unlink()  # nothing can follow
-    # By its commit: no name is pointed at what is not complete.
+        part.unlink()  # it cannot be the beginning of the file
+    # By commit, not by revision: the client would point the name at incomplete files.
     hf_hub_download(repository, name, revision=commit)
 
 
@@ -254,7 +256,7 @@ def _stays_inside(name: str) -> bool:
 
 
 def _cached(repository: str, revision: str | None, choice: Choice) -> _Repository | None:
-    """What is cached, if it is complete. Raises `RpcError` when it is damaged."""
+    """The cached copy, if it is complete. Raises `RpcError` if it is damaged."""
     try:
         path = Path(hub_cache.snapshot(repository, revision))
     except RpcError:
@@ -267,46 +269,47 @@ def _cached(repository: str, revision: str | None, choice: Choice) -> _Repositor
     if damaged := [name for name, file in present.items() if hub_cache.damaged(file)]:
         raise RpcError(
             "model_invalid",
-            f"The cached files {', '.join(damaged)} of {repository} are damaged, and it cannot be "
-            "reached to fetch them again.",
-            remedy="Download it again when the hub can be reached.",
+            f"The cached files {', '.join(damaged)} of {repository} are damaged, and the hub "
+            "cannot be reached to fetch them again.",
+            remedy="Download the model again when the hub can be reached.",
             model=repository,
             damaged=damaged,
         )
-    files = [_there(name, file) for name, file in present.items()]
-    return _Repository(repository, path.name, path, files, unasked=True)
+    files = [_cached_file(name, file) for name, file in present.items()]
+    return _Repository(repository, path.name, path, files, hub_unreachable=True)
 
 
-def _there(name: str, path: Path) -> _File:
-    """A file that is there, and verified."""
-    part = hub_cache.part_of(path)
-    return _File(name, hub_cache.size(path), "", path, part, lambda: None, whole=True)
+def _cached_file(name: str, path: Path) -> _File:
+    """A file that is in the cache and verified."""
+    part = hub_cache.partial_file(path)
+    return _File(name, hub_cache.size(path), "", path, part, lambda: None, verified=True)
 
 
-def _ask_torchaudio(repository: str) -> _Repository:
+def _look_up_torchaudio(repository: str) -> _Repository:
     bundle = repository.removeprefix(hub_cache.TORCHAUDIO)
     name = torchaudio_file(bundle)
     if name is None:
         raise RpcError(
-            "model_not_found", f"torchaudio has no model {bundle} that aligns.", model=bundle
+            "model_not_found", f"torchaudio has no alignment model {bundle}.", model=bundle
         )
     path = hub_cache.torchaudio_weights(bundle)
-    part = hub_cache.part_of(path)
+    part = hub_cache.partial_file(path)
     url = f"{(os.environ.get(TORCHAUDIO_VARIABLE) or TORCHAUDIO_URL).rstrip('/')}/{name}"
     plain = {"Accept-Encoding": "identity"}
 
-    def look_up() -> int:
+    def look_up_size() -> int:
         reply = get_session().head(url, headers=plain, allow_redirects=True)
         reply.raise_for_status()
         return int(reply.headers["Content-Length"])
 
     try:
         with hub_errors(repository):
-            size = insist(look_up)
+            size = retrying(look_up_size)
     except RpcError as error:
         if not error.data.get("unreachable") or not path.is_file() or hub_cache.damaged(path):
             raise
-        return _Repository(repository, None, path, [_there(name, path)], unasked=True)
+        files = [_cached_file(name, path)]
+        return _Repository(repository, None, path, files, hub_unreachable=True)
 
     def get() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -323,7 +326,7 @@ def _ask_torchaudio(repository: str) -> _Repository:
 
 
 def _complete(job: Job, wanted: list[_Repository]) -> list[Fetched]:
-    """Have all files of the repositories; the names of their revisions follow last."""
+    """Download and verify all files of the repositories; then point their revisions at them."""
     files = [file for each in wanted for file in each.files]
     place = wanted[0].path
     total = sum(file.size for file in files)
@@ -334,8 +337,8 @@ def _complete(job: Job, wanted: list[_Repository]) -> list[Fetched]:
         arrived = sum(file.arrived for file in files)
         if arrived < total and hub_cache.free_disk(place) < RESERVE // 2:
             raise _disk_full(place, total - arrived)
-        # What arrives damaged is fetched again, but reports never go back.
-        reported = max(arrived, reported[0]), max(sum(f.whole for f in files), reported[1])
+        # A damaged file is fetched again, but reported progress never falls.
+        reported = max(arrived, reported[0]), max(sum(f.verified for f in files), reported[1])
         job.report(
             ProgressReport(
                 stage="download",
@@ -351,25 +354,25 @@ def _complete(job: Job, wanted: list[_Repository]) -> list[Fetched]:
     missing = total - sum(file.arrived for file in files)
     if missing and hub_cache.free_disk(place) < missing + RESERVE:
         raise _disk_full(place, missing)
-    _side_by_side(
+    _run_parallel(
         job,
-        [partial(each.have, file) for each in wanted for file in each.files if not file.whole],
+        [partial(each.ensure, file) for each in wanted for file in each.files if not file.verified],
         watch,
     )
     watch()
     for each in wanted:
-        each.point()
+        each.point_revision()
     return [each.fetched() for each in wanted]
 
 
-def _side_by_side(
+def _run_parallel(
     job: Job, tasks: Iterable[Callable[[], _Result]], watch: Callable[[], None] = lambda: None
 ) -> list[_Result]:
-    """Run tasks until the last has ended or one has failed, and `watch` meanwhile.
+    """Run tasks in threads until all have ended or one has failed; call `watch` repeatedly.
 
-    Those that run on after a failure or a cancel end with this process.
+    After a failure or a cancel, tasks that still run end with this process.
     """
-    pool = ThreadPoolExecutor(_SIDE_BY_SIDE)
+    pool = ThreadPoolExecutor(_THREADS)
     try:
         futures = [pool.submit(task) for task in tasks]
         while True:
@@ -388,8 +391,8 @@ def _disk_full(place: Path, needed: int) -> RpcError:
     free = hub_cache.free_disk(place)
     return RpcError(
         "disk_full",
-        f"The download needs {needed:,} more bytes and {RESERVE:,} to spare; {free:,} are free on "
-        "its disk.",
+        f"The download needs {needed:,} more bytes, and {RESERVE:,} must stay free; the disk has "
+        f"{free:,} free.",
         path=str(place),
         needed=needed,
         free=free,

@@ -1,4 +1,4 @@
-"""The hub engine: downloads, what is cached, and whose token it is. It loads no model."""
+"""The hub engine: downloads, lists and removes models, and asks whose token it has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from huggingface_hub import HfApi, constants, errors, get_token
 from protocol.errors import RpcError
 from protocol.models import DownloadModelResult, RemoveModelResult, WhoAmIResult
 from protocol.values import Notice
-from worker.engines.contract import CacheResult, FetchParams, NoEngineParams
+from worker.engines.contract import CacheResult, EngineParams, FetchParams
 from worker.engines.hub import cache as hub_cache
 from worker.engines.hub import client as hub_client
 from worker.engines.hub import download as hub_download
@@ -32,13 +32,13 @@ _PIPELINE: Final = "config.yaml"
 
 
 class HubEngine:
-    """Methods of the engine's process."""
+    """The methods of the engine's process, which needs no `load`."""
 
     def __init__(self) -> None:
-        hub_client.set_up()
+        hub_client.configure()
 
     def download(self, job: Job, params: FetchParams) -> DownloadModelResult:
-        """Have a model in the cache, verified; what is damaged is fetched again."""
+        """Download and verify a model; fetch damaged files again."""
         if params.repository.startswith(hub_cache.TORCHAUDIO):
             parts = hub_download.fetch_torchaudio(job, params.repository)
         else:
@@ -58,16 +58,16 @@ class HubEngine:
             warnings=[
                 Notice(
                     kind="hub_unreachable",
-                    message=f"{part.repository} is cached and whole; whether there is a newer "
-                    "version could not be asked.",
+                    message=f"{part.repository} is cached and complete, but the hub could not be "
+                    "asked for a newer version.",
                 )
                 for part in parts
-                if part.unasked
+                if part.hub_unreachable
             ],
         )
 
-    def cached(self, job: Job, params: NoEngineParams) -> CacheResult:
-        """Everything in the caches of the hub and of torchaudio."""
+    def cached(self, job: Job, params: EngineParams) -> CacheResult:
+        """List the models in the caches of the hub and of torchaudio."""
         directory = Path(constants.HF_HUB_CACHE)
         return CacheResult(
             models=list(hub_cache.contents()),
@@ -76,27 +76,27 @@ class HubEngine:
         )
 
     def remove(self, job: Job, params: FetchParams) -> RemoveModelResult:
-        """Delete a model from its cache."""
+        """Delete a model, or one revision of it, from its cache."""
         freed = hub_cache.remove(params.repository, params.revision)
         return RemoveModelResult(repository=params.repository, freed=freed)
 
-    def whoami(self, job: Job, params: NoEngineParams) -> WhoAmIResult:
+    def whoami(self, job: Job, params: EngineParams) -> WhoAmIResult:
         """Ask the hub whose token this is."""
         if not get_token():
             raise RpcError("token_missing")
         try:
-            name = str(hub_client.insist(HfApi().whoami)["name"])
+            name = str(hub_client.retrying(HfApi().whoami)["name"])
         except errors.OfflineModeIsEnabled:
-            raise RpcError("hub_unreachable", "HF_HUB_OFFLINE forbids to ask the hub.") from None
+            raise RpcError("hub_unreachable", "HF_HUB_OFFLINE forbids asking the hub.") from None
         except (requests.exceptions.InvalidHeader, UnicodeError):
-            raise RpcError("token_invalid") from None  # it fits into no header
+            raise RpcError("token_invalid") from None  # it does not fit into an HTTP header
         except requests.HTTPError as error:
             refused = error.response is not None and error.response.status_code in (401, 403)
             raise RpcError("token_invalid" if refused else "hub_unreachable") from None
         except (requests.RequestException, KeyError):
             raise RpcError("hub_unreachable") from None
         given = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN") or ""
-        # The front says so when it was the client's.
+        # The front sets this if the client gave the token.
         source = os.environ.get("TRANSCRIPTION_WORKER_TOKEN_SOURCE")
         return WhoAmIResult(
             name=name,
@@ -115,7 +115,7 @@ def _lacks_for_whisper(names: set[str]) -> list[str]:
 
 
 def _alignment_files(names: list[str]) -> list[str]:
-    """What transformers reads; of the same weights in two forms the one that runs no code."""
+    """The files that transformers reads; of weights in both forms, the one that is no pickle."""
     top = [name for name in names if "/" not in name]
     weights = _SAFE if _matching(top, *_SAFE) else _PICKLED
     return _matching(top, "*.json", *weights)

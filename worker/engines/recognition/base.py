@@ -1,4 +1,9 @@
-"""What the recognition engines share: from a request and its audio to a `TranscribeResult`."""
+"""The common part of the recognition engines: a request and its audio become a `TranscribeResult`.
+
+The recording is cut into pieces where it is quiet (`Recording.pieces`); each is decoded on its own,
+with the text before it as a prompt. Segments go out as they are decoded. When memory runs out, a
+piece is decoded again: first in smaller batches, then with the model loaded as int8.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +19,36 @@ from protocol.transcription import PartialTranscript, Segment, TranscribeResult
 from protocol.values import Notice
 from worker import audio
 from worker.engines.common.checkpoint import Checkpoint, fingerprint
-from worker.engines.common.recording import Recording, Stretch, open_recording
-from worker.engines.common.savings import memory_saved
-from worker.engines.contract import EngineTranscribeParams, LoadParams, LoadResult, Source
+from worker.engines.common.notices import memory_saved, option_ignored
+from worker.engines.common.recording import Piece, Recording, open_recording
+from worker.engines.contract import (
+    EngineDetectLanguageParams,
+    EngineTranscribeParams,
+    LoadParams,
+    LoadResult,
+    Source,
+)
 from worker.engines.recognition import model as whisper_model
-from worker.engines.recognition.checkpointed_model import RememberedModel
-from worker.engines.recognition.pieces import Piece, go_on, piece_of
+from worker.engines.recognition.checkpointed_model import CheckpointedModel
+from worker.engines.recognition.language import detect_language
+from worker.engines.recognition.pieces import continue_prompt, request_for
 from worker.stage_clock import StageClock
 
 if TYPE_CHECKING:
+    from protocol.detection import DetectLanguageResult
     from protocol.transcription import TranscribeParams
     from worker.session.job import Job
 
 
-_HEAD: Final = 120
-"""Seconds of a long recording after which it may be cut first: in a stretch, speech is looked for
-before any is recognised."""
+_FIRST_PIECE: Final = 120
+"""Length limit in seconds for the first piece of a long recording: the VAD runs over a whole piece
+before any of it is decoded, so a short one brings the first segments sooner."""
 
 
 class Recognition(NamedTuple):
-    """What is known before the first segment, and the segments, found while they are iterated.
+    """What a model finds in a piece; iterating over `segments` decodes them.
 
-    The `text` of a segment keeps its leading space; times count from the start of the samples.
+    The `text` of a segment keeps its leading space; times count from the start of the piece.
     """
 
     language: str
@@ -45,42 +58,42 @@ class Recognition(NamedTuple):
 
 
 class _Transcript:
-    """What was found so far; `texts` are those of the segments as decoded, with temperatures."""
+    """The segments so far; `texts` holds the text of each as decoded, with its temperature."""
 
     def __init__(self, language: str | None) -> None:
-        self._given = language
+        self._requested_language = language
         self.language = language or "en"
         self.language_probability = 0.0
         self.duration_after_vad = 0.0
         self.segments: list[Segment] = []
         self.texts: list[tuple[str, float | None]] = []
         self.percentage: float | None = None
-        """As it was told last: an estimated duration may turn out too short."""
+        """The last one reported, below which none may fall: the duration may be estimated."""
 
     @property
     def language_to_decode(self) -> str | None:
-        """The one that was asked for or heard; None before anything was said."""
-        return self.language if self.segments else self._given
+        """The requested or detected language; None while it has to be detected."""
+        return self.language if self.segments else self._requested_language
 
     def add(self, segment: Segment, text: str) -> None:
-        """Take a segment, which is in its place in the recording, and its text as decoded."""
+        """Append a segment, with times in the recording, and its text as decoded."""
         self.segments.append(segment)
         self.texts.append((text, segment.temperature))
 
-    def forget_from(self, count: int) -> None:
-        """Keep the first `count` segments alone."""
+    def truncate(self, count: int) -> None:
+        """Keep only the first `count` segments."""
         del self.segments[count:], self.texts[count:]
 
-    def finish(self, found: Recognition, before: int) -> None:
-        """A stretch has ended, before which there were so many segments."""
+    def finish_piece(self, found: Recognition, segments_before: int) -> None:
+        """Take over what the model found in a piece besides segments."""
         self.duration_after_vad += found.duration_after_vad
-        if not before:
+        if not segments_before:
             self.language = found.language
             self.language_probability = found.language_probability
 
 
-class Work:
-    """A request under way; it may stand back while the engine serves another."""
+class Transcription:
+    """One request in progress; it can pause while the engine serves another."""
 
     recording: Recording
     transcript: _Transcript
@@ -90,12 +103,12 @@ class Work:
         self.params = params
         self.clock = StageClock(params.queue_seconds, params.load_seconds)
         self.model = model
-        """The faster_whisper.WhisperModel that decodes it."""
+        """The `faster_whisper.WhisperModel` that decodes it."""
         self.warnings: list[Notice] = []
 
-    def done(self, piece: Piece, fraction: float) -> None:
-        """Tell what share of a piece is done, after which others may have the model."""
-        self.give_way()
+    def report(self, piece: Piece, fraction: float) -> None:
+        """Report how much of a piece is decoded; other requests may use the model first."""
+        self.yield_to_others()
         seconds = piece.offset + fraction * len(piece.samples) / audio.SAMPLE_RATE
         total = self.recording.expected_duration
         if total:
@@ -110,19 +123,19 @@ class Work:
             )
         )
 
-    def give_way(self) -> None:
-        """Let others have the model, if they wait for it."""
-        self.clock.waited("recognition", "queue", self.job.give_way(), busy=True)
+    def yield_to_others(self) -> None:
+        """Pause while requests that wait for the model use it."""
+        self.clock.waited("recognition", "queue", self.job.yield_to_others(), busy=True)
 
 
 class Recognizer(ABC):
     """An engine around one CTranslate2 Whisper model.
 
-    Its methods are called one at a time, or while a transcription stands back.
+    The lane calls its methods one at a time, or while a transcription pauses.
     """
 
-    usual_batch_size = 1
-    """Windows that are decoded at once when the request does not say."""
+    default_batch_size = 1
+    """How many windows to decode at once if the request does not say."""
 
     def __init__(self) -> None:
         self._model: Any = None  # faster_whisper.WhisperModel, which has no types
@@ -130,12 +143,12 @@ class Recognizer(ABC):
         self._warnings: list[Notice] = []
 
     def load(self, job: Job, params: LoadParams) -> LoadResult:
-        """Load the model, for good: another model is for another process.
+        """Load the model; this process never loads another one.
 
-        Where memory does not suffice, it is loaded as int8.
+        If it does not fit into memory, load it as int8.
         """
         if self._model is not None:
-            raise RpcError("invalid_request", "This engine has its model already.")
+            raise RpcError("invalid_request", "This engine has already loaded its model.")
         self._params = params
         try:
             self._model, self._warnings = self._load(params)
@@ -151,11 +164,11 @@ class Recognizer(ABC):
         )
 
     def transcribe(self, job: Job, params: EngineTranscribeParams) -> TranscribeResult:
-        """Transcribe a recording; segments go out as they are decoded."""
-        if self._model is None:  # it could not be loaded again
+        """Transcribe a recording; send segments as they are decoded."""
+        if self._model is None:  # an earlier attempt to reload it failed
             self._load_as_int8()
         request = params.request
-        work = Work(job, params, self._model)
+        work = Transcription(job, params, self._model)
         clock = work.clock
         job.report(ProgressReport(stage="decode"))
         source = params.source or Source(
@@ -164,18 +177,18 @@ class Recognizer(ABC):
         with ExitStack() as stack:
             with clock.stage("decode"):
                 recording = work.recording = open_recording(stack, source, job.raise_if_cancelled)
-            language, notices = self._language(request)
-            work.warnings += [*notices, *self._ignored(request, params.given, language)]
+            language, notices = self._requested_language(request)
+            work.warnings += [*notices, *self._ignored_options(request, params.given, language)]
             transcript = work.transcript = _Transcript(language)
-            stack.enter_context(self._remembering(work))
+            stack.enter_context(self._checkpoint(work))
             with clock.stage("recognition"):
-                for stretch in self._stretches(recording):
-                    piece = piece_of(request, recording, stretch)
-                    if piece and transcript.texts:
-                        go_on(piece.request, transcript.texts)
-                    if piece:
-                        self._recognise_piece(work, piece)
-                    del stretch, piece  # before the next one is read
+                for piece in self._pieces(recording):
+                    own = request_for(piece, request, recording)
+                    if own and transcript.texts:
+                        continue_prompt(own, transcript.texts)
+                    if own:
+                        self._decode_piece(work, own, piece)
+                    del piece  # free its samples before reading the next one
             duration = recording.duration
             clock.waited("recognition", "decode", recording.waited, busy=True)
         return TranscribeResult(
@@ -196,49 +209,59 @@ class Recognizer(ABC):
             real_time_factor=clock.seconds("decode", "speechDetection", "recognition") / duration,
         )
 
-    def _recognise_piece(self, work: Work, piece: Piece) -> None:
-        """As `_decode`; again with less at once, as long as that helps against a lack of memory."""
-        savings = self._savings(work)
+    def detect_language(self, job: Job, params: EngineDetectLanguageParams) -> DetectLanguageResult:
+        """Tell which language is spoken in a recording."""
+        if self._model is None:  # an earlier attempt to reload it failed
+            self._load_as_int8()
+        try:
+            return detect_language(job, params, self._model, self._warnings)
+        except (RuntimeError, MemoryError) as error:
+            message = "Detecting the language failed"
+            raise whisper_model.native_error(error, "internal_error", message) from None
+
+    def _decode_piece(self, work: Transcription, request: TranscribeParams, piece: Piece) -> None:
+        """Decode a piece; if memory runs out, again with each way of using less of it."""
+        savings = self._save_memory(work)
         before = len(work.transcript.segments)
         while True:
             try:
-                self._decode(work, piece)
+                self._decode(work, request, piece)
                 return
             except RpcError as error:
                 if error.kind != "out_of_memory" or not next(savings, False):
                     raise
-                work.transcript.forget_from(before)
-                piece.request.batch_size = work.params.request.batch_size
+                work.transcript.truncate(before)
+                request.batch_size = work.params.request.batch_size
 
-    def _decode(self, work: Work, piece: Piece) -> None:
-        """Recognise a stretch, and add what was found to the transcript."""
-        request, transcript = piece.request, work.transcript
+    def _decode(self, work: Transcription, request: TranscribeParams, piece: Piece) -> None:
+        """Recognise a piece and add its segments to the transcript."""
+        transcript = work.transcript
         before = len(transcript.segments)
         try:
-            found = self._recognise(work, piece)
+            found = self._recognise(work, request, piece)
             for segment in found.segments:
-                work.give_way()
+                work.yield_to_others()
                 text = segment.text
                 id_ = work.params.first_id + len(transcript.segments)
-                _place(segment, id_, request.start, work.params.speaker)
+                _complete(segment, id_, request.start, work.params.speaker)
                 transcript.add(segment, text)
                 work.job.partial(PartialTranscript(language=found.language, segments=[segment]))
-        except ValueError as error:  # what only the library knows, such as too long a prompt
+        except ValueError as error:  # only the library can check, for one, the prompt's length
             message = f"{str(error).rstrip('.')}."
             raise RpcError("invalid_params", message, path="$") from None
         except (RuntimeError, MemoryError) as error:
             raise whisper_model.native_error(
                 error, "internal_error", "Recognition failed"
             ) from None
-        transcript.finish(found, before)
+        transcript.finish_piece(found, before)
 
-    def _stretches(self, recording: Recording) -> Iterable[Stretch]:
-        """In what parts the recording is recognised."""
-        return recording.stretches(_HEAD)
+    def _pieces(self, recording: Recording) -> Iterable[Piece]:
+        """The pieces in which to recognise the recording."""
+        return recording.pieces(_FIRST_PIECE)
 
     @contextmanager
-    def _remembering(self, work: Work) -> Iterator[None]:
-        """Let the model answer from the job's checkpoint what it has answered before."""
+    def _checkpoint(self, work: Transcription) -> Iterator[None]:
+        """Let the model reuse the results in the job's checkpoint, and add new ones to it."""
         directory = work.params.request.checkpoint
         if directory is None:
             yield
@@ -252,21 +275,21 @@ class Recognizer(ABC):
             f"{files} {work.model.model.compute_type}",
             work.warnings.append,
         )
-        work.model = copy.copy(work.model)  # the same model, which others do not see change
-        work.model.model = RememberedModel(work.model.model, checkpoint)
+        work.model = copy.copy(work.model)  # other requests keep the plain model
+        work.model.model = CheckpointedModel(work.model.model, checkpoint)
         try:
             yield
-            work.warnings += checkpoint.resumed()
+            work.warnings += checkpoint.notices()
         finally:
             checkpoint.close()
 
-    def _savings(self, work: Work) -> Iterator[bool]:
-        """Make the next attempt need less memory, each time in another way; and say so."""
+    def _save_memory(self, work: Transcription) -> Iterator[bool]:
+        """Before each yield, make the next attempt need less memory, and add a warning."""
         request = work.params.request
-        size = request.batch_size or self.usual_batch_size
+        size = request.batch_size or self.default_batch_size
         if size > 1:
             request.batch_size = size // 2
-            work.warnings.append(memory_saved("batchSize", f"batches of {size // 2} were decoded"))
+            work.warnings.append(memory_saved("batchSize", f"decoded in batches of {size // 2}"))
             yield True
         if not work.model.model.compute_type.startswith("int8"):
             work.model = None
@@ -276,31 +299,33 @@ class Recognizer(ABC):
             yield True
 
     def _load_as_int8(self) -> None:
-        self._model = None  # its memory is needed
+        self._model = None  # frees the memory that loading needs
         self._params.compute_type = "int8"
         self._model, self._warnings = self._load(self._params)
-        self._warnings.append(memory_saved("computeType", "the model was loaded as int8"))
+        self._warnings.append(memory_saved("computeType", "loaded the model as int8"))
 
     @abstractmethod
     def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:
-        """Load the model; return it, and what was done otherwise than asked."""
+        """Load the model; return it with a warning for each deviation from the params."""
 
     @abstractmethod
-    def _recognise(self, work: Work, piece: Piece) -> Recognition:
-        """Begin to recognise a piece with the work's model; tell the work what is done of it."""
+    def _recognise(
+        self, work: Transcription, request: TranscribeParams, piece: Piece
+    ) -> Recognition:
+        """Begin to recognise a piece with `work.model`; call `work.report` as it advances."""
 
     @abstractmethod
-    def _ignored(
+    def _ignored_options(
         self, request: TranscribeParams, given: Collection[str], language: str | None
     ) -> Iterator[Notice]:
-        """A warning for each option that the client wrote and that changes nothing."""
+        """A warning for each option in `given` that has no effect."""
 
-    def _language(self, request: TranscribeParams) -> tuple[str | None, list[Notice]]:
-        """The language to decode, None where it is to be detected."""
+    def _requested_language(self, request: TranscribeParams) -> tuple[str | None, list[Notice]]:
+        """The language to decode, or None to detect it; with warnings for options it overrides."""
         multilingual = self._model.model.is_multilingual
         language = request.language.lower() if request.language else None
         if not multilingual:
-            reason = "the model knows English only"
+            reason = "the model only knows English"
             ignored = {
                 "language": language not in (None, "en"),
                 "task": request.task == "translate",
@@ -308,31 +333,24 @@ class Recognizer(ABC):
             }
             return "en", [option_ignored(name, reason) for name, given in ignored.items() if given]
         if language is not None:
-            known = self._languages()
+            known = self._known_languages()
             if language not in known:
                 raise RpcError(
                     "language_unsupported",
                     f"The model does not know the language {request.language}.",
-                    remedy="Leave language out to have it detected, or give one of those known.",
+                    remedy="Omit language to detect it, or give one that the model knows.",
                     known=known,
                 )
         return language, []
 
-    def _languages(self) -> list[str]:
+    def _known_languages(self) -> list[str]:
         token_of = self._model.hf_tokenizer.token_to_id
         codes = self._model.supported_languages
         return sorted(code for code in codes if token_of(f"<|{code}|>") is not None)
 
 
-def option_ignored(option: str, reason: str) -> Notice:
-    """The warning for an option that changes nothing."""
-    return Notice(
-        kind="option_ignored", option=option, message=f"{option} changes nothing here: {reason}."
-    )
-
-
-def _place(segment: Segment, id_: int, offset: float, speaker: str | None) -> None:
-    """Give a segment its id, its speaker, its times in the recording, and clean text."""
+def _complete(segment: Segment, id_: int, offset: float, speaker: str | None) -> None:
+    """Set a segment's id, speaker and times in the recording, and strip its text."""
     segment.id = id_
     segment.text = segment.text.strip()
     for timed in (segment, *(segment.words or ())):

@@ -1,9 +1,10 @@
-"""Batched recognition that keeps quality: windows that miss a threshold are decoded again.
+"""Batched recognition that keeps the sequential mode's quality.
 
-faster-whisper's `BatchedInferencePipeline` decodes each window once and takes what comes. Here the
-rules of its sequential mode hold (`WhisperModel.generate_with_fallback`, and the check for silence
-in `generate_segments`; version 1.2.1), for many windows at a time. Where no window misses one at
-temperature 0, the result is the package's, bit for bit.
+faster-whisper's `BatchedInferencePipeline` decodes each window once and accepts any outcome. This
+one applies the rules of the sequential mode to many windows at a time: it decodes those that miss a
+threshold again at higher temperatures (`WhisperModel.generate_with_fallback`) and drops silence
+(`generate_segments`; version 1.2.1). If no window misses a threshold at temperature 0, the result
+is the package's, bit for bit.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from faster_whisper.transcribe import BatchedInferencePipeline, get_compression_
 
 
 class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has no types
-    """Takes the options of the package's pipeline, and heeds more of them.
+    """The package's pipeline with fallback temperatures and `max_initial_timestamp`.
 
-    Each segment tells the temperature at which it was decoded; a window that is silence by the
-    thresholds gives none.
+    Each segment has the temperature at which it was decoded; a window that the thresholds call
+    silence yields no segments.
     """
 
     def transcribe(
@@ -30,7 +31,7 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
         max_initial_timestamp: float,
         **options: Any,
     ) -> Any:
-        """Recognise one recording; the package drops these two options on the way."""
+        """Recognise one recording; keep the two options that the package drops on the way."""
         self._temperatures = temperature if isinstance(temperature, list) else [temperature]
         self._max_initial_timestamp = max_initial_timestamp
         self._found: list[_Attempt] = []
@@ -56,7 +57,7 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
     def generate_segment_batched(
         self, features: Any, tokenizer: Any, options: Any
     ) -> tuple[Any, list[dict[str, Any]]]:
-        """The encoder's output, and what each window was decoded to: no tokens for silence."""
+        """The encoder's output and the decoded tokens of each window: none for silence."""
         encoded = self.model.encode(features)
         prompts = self._prompts(encoded, len(features), tokenizer, options)
         self._found = self._decode(features, encoded, prompts, tokenizer, options)
@@ -70,7 +71,7 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
         ]
 
     def _prompts(self, encoded: Any, count: int, tokenizer: Any, options: Any) -> list[list[int]]:
-        """The tokens before those of each window, as in the package."""
+        """The prompt tokens of each window, as in the package."""
         initial = options.initial_prompt or []
         prompt = self.model.get_prompt(
             tokenizer,
@@ -89,12 +90,12 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
     def _decode(
         self, features: Any, encoded: Any, prompts: list[list[int]], tokenizer: Any, options: Any
     ) -> list[_Attempt]:
-        """The best of the attempts at each window."""
+        """The best attempt at each window."""
         attempts: list[list[_Attempt]] = [[] for _ in prompts]
         rows = encoded_rows = list(range(len(prompts)))
         for temperature in self._temperatures:
             if rows != encoded_rows:
-                # Rows of the encoder's output cannot be had without moving it to the CPU.
+                # Selecting rows of the encoder's output would mean moving it to the CPU.
                 encoded, encoded_rows = self.model.encode(features[rows]), rows
             results = self._generate(encoded, [prompts[row] for row in rows], temperature, options)
             for row, result in zip(rows, results, strict=True):
@@ -113,7 +114,7 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
         if max_length > self.model.max_length:
             raise ValueError(
                 f"The prompt of {len(prompts[0])} tokens and maxNewTokens together exceed the "
-                f"{self.model.max_length} tokens of the model; shorten the one or the other"
+                f"model's {self.model.max_length} tokens; shorten one of them"
             )
         search = (
             {
@@ -144,7 +145,7 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
 
 
 class _Attempt(NamedTuple):
-    """What a window was decoded to."""
+    """What a window was decoded to at one temperature."""
 
     tokens: list[int]
     avg_logprob: float
@@ -153,19 +154,19 @@ class _Attempt(NamedTuple):
     temperature: float
 
     def repeats(self, options: Any) -> bool:
-        """It compresses too well."""
+        """Whether the text loops: it compresses too well."""
         threshold = options.compression_ratio_threshold
         return threshold is not None and self.compression_ratio > threshold
 
     def misses(self, options: Any) -> bool:
-        """It is to be decoded again: repetitive, or improbable though not silence."""
+        """Whether to decode again: the text loops, or is improbable though not silence."""
         if options.log_prob_threshold is None or self.avg_logprob >= options.log_prob_threshold:
             return self.repeats(options)
         silent = options.no_speech_threshold
         return silent is None or self.no_speech_prob <= silent
 
     def is_silence(self, options: Any) -> bool:
-        """Nobody speaks, and what was decoded is not probable enough to believe otherwise."""
+        """Whether nobody speaks: silence is probable, and the decoded text is not."""
         silent = options.no_speech_threshold
         if silent is None or self.no_speech_prob <= silent:
             return False
@@ -185,7 +186,7 @@ def _attempt(result: Any, temperature: float, tokenizer: Any, options: Any) -> _
 
 
 def _best(attempts: list[_Attempt], options: Any) -> _Attempt:
-    """The last if it passes; else the most probable, of those that repeat nothing if any."""
+    """The last if it passes, else the most probable; those that loop only if all do."""
     if not attempts[-1].misses(options):
         return attempts[-1]
     passable = [attempt for attempt in attempts if not attempt.repeats(options)]

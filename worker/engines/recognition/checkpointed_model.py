@@ -1,4 +1,8 @@
-"""A CTranslate2 model whose answers are kept in a checkpoint, and taken from there."""
+"""A CTranslate2 model whose results are kept in a checkpoint and reused from it.
+
+Encoding is put off until a result is missing, so that a resumed job does not run the encoder over
+what it has done already.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from worker.engines.common.checkpoint import Checkpoint
 
 
 class _Generated(msgspec.Struct):
-    """What is used of ctranslate2's WhisperGenerationResult."""
+    """The fields of `ctranslate2.models.WhisperGenerationResult` that callers use."""
 
     sequences_ids: list[list[int]]
     scores: list[float]
@@ -19,7 +23,7 @@ class _Generated(msgspec.Struct):
 
 
 class _Aligned(msgspec.Struct):
-    """What is used of its WhisperAlignmentResult."""
+    """The fields of `ctranslate2.models.WhisperAlignmentResult` that callers use."""
 
     alignments: list[tuple[int, int]]
     text_token_probs: list[float]
@@ -29,7 +33,7 @@ _Languages = list[tuple[str, float]]
 
 
 class _Encoded:
-    """Features that the encoder sees when something has to be computed from them."""
+    """Features that are encoded when `output` is first read."""
 
     def __init__(self, model: Any, features: Any, to_cpu: bool) -> None:
         import numpy as np
@@ -47,8 +51,8 @@ class _Encoded:
         return self._output
 
 
-class RememberedModel:
-    """Stands in for a `ctranslate2.models.Whisper`."""
+class CheckpointedModel:
+    """Stands in for a `ctranslate2.models.Whisper`; its methods return what the model's do."""
 
     def __init__(self, model: Any, checkpoint: Checkpoint) -> None:
         self.actual = model
@@ -58,16 +62,16 @@ class RememberedModel:
         return getattr(self.actual, name)
 
     def encode(self, features: Any, to_cpu: bool = False) -> _Encoded:
-        """Remember to encode it."""
+        """Defer encoding."""
         return _Encoded(self.actual, features, to_cpu)
 
     def generate(self, encoded: _Encoded, prompts: Sequence[Sequence[int]], **options: Any) -> Any:
-        """As the model's."""
-        return self._answer(list[_Generated], "generate", encoded, prompts, **options)
+        """Generate, or reuse the result."""
+        return self._result(list[_Generated], "generate", encoded, prompts, **options)
 
     def detect_language(self, encoded: _Encoded) -> Any:
-        """As the model's."""
-        return self._answer(list[_Languages], "detect_language", encoded)
+        """Detect the language, or reuse the result."""
+        return self._result(list[_Languages], "detect_language", encoded)
 
     def align(
         self,
@@ -77,16 +81,16 @@ class RememberedModel:
         num_frames: int | Sequence[int],
         **options: Any,
     ) -> Any:
-        """As the model's."""
-        return self._answer(
+        """Align, or reuse the result."""
+        return self._result(
             list[_Aligned], "align", encoded, start_sequence, text_tokens, num_frames, **options
         )
 
-    def _answer(self, type_: Any, method: str, encoded: _Encoded, *args: Any, **kwargs: Any) -> Any:
+    def _result(self, type_: Any, method: str, encoded: _Encoded, *args: Any, **kwargs: Any) -> Any:
         key = self._checkpoint.key(encoded.content, method, args, kwargs)
-        answer = self._checkpoint.get(key, type_)
-        if answer is None:
-            answer = getattr(self.actual, method)(encoded.output, *args, **kwargs)
-            kept = msgspec.convert(answer, type_, from_attributes=True)
+        result = self._checkpoint.get(key, type_)
+        if result is None:
+            result = getattr(self.actual, method)(encoded.output, *args, **kwargs)
+            kept = msgspec.convert(result, type_, from_attributes=True)
             self._checkpoint.put(key, kept)
-        return answer
+        return result

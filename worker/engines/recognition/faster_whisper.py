@@ -1,4 +1,4 @@
-"""The whisper engine: faster-whisper, a window after another or batched."""
+"""The whisper engine: faster-whisper, window after window or in batches."""
 
 from __future__ import annotations
 
@@ -9,53 +9,52 @@ from typing import TYPE_CHECKING, Any
 from protocol.alignment import Word
 from protocol.transcription import Segment
 from protocol.values import Notice
-from worker import audio
 from worker.engines.recognition import model as whisper_model
 from worker.engines.recognition import options as whisper_options
-from worker.engines.recognition.base import Recognition, Recognizer, Work
-from worker.engines.recognition.pieces import Piece
+from worker.engines.recognition.base import Recognition, Recognizer, Transcription
 
 if TYPE_CHECKING:
     from protocol.transcription import TranscribeParams
+    from worker.engines.common.recording import Piece
     from worker.engines.contract import LoadParams
 
 
 class WhisperEngine(Recognizer):
-    """Methods of the engine's process."""
+    """The methods of the engine's process."""
 
     def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:
-        from worker.engines.recognition.repeatable import make_repeatable
+        from worker.engines.recognition.repeatable import load_repeatable
 
-        return whisper_model.load(params, make_repeatable)
+        return whisper_model.load(params, load_repeatable)
 
-    def _ignored(
+    def _ignored_options(
         self, request: TranscribeParams, given: Collection[str], language: str | None
     ) -> Iterator[Notice]:
         return whisper_options.ignored(request, given, language is not None)
 
-    def _recognise(self, work: Work, piece: Piece) -> Recognition:
+    def _recognise(
+        self, work: Transcription, request: TranscribeParams, piece: Piece
+    ) -> Recognition:
         import faster_whisper.transcribe
         from faster_whisper.vad import get_speech_timestamps
 
         from worker.engines.recognition.batched import BatchedPipeline
 
-        request, samples = piece.request, piece.samples
         language = work.transcript.language_to_decode
-        total = len(samples) / audio.SAMPLE_RATE
-        kwargs = whisper_options.arguments(request, language, total)
+        kwargs = whisper_options.arguments(request, language, piece.duration)
 
         def detect_speech(*args: Any, **kwargs: Any) -> Any:
             with work.clock.stage("speechDetection"):
                 return get_speech_timestamps(*args, **kwargs)
 
-        work.done(piece, 0.0)
-        # The library tells of windows without speech to its progress bar alone.
-        faster_whisper.transcribe.tqdm = partial(_Meter, partial(work.done, piece))
+        work.report(piece, 0.0)
+        # Only through its progress bar does the library report windows without speech.
+        faster_whisper.transcribe.tqdm = partial(_Meter, partial(work.report, piece))
         faster_whisper.transcribe.get_speech_timestamps = detect_speech
         pipeline = work.model
         if request.batch_size is not None:
             pipeline = BatchedPipeline(work.model)
-        segments, info = pipeline.transcribe(samples, **kwargs)
+        segments, info = pipeline.transcribe(piece.samples, **kwargs)
         return Recognition(
             language=info.language,
             language_probability=info.language_probability,
@@ -65,24 +64,24 @@ class WhisperEngine(Recognizer):
 
 
 class _Meter:
-    """Stands in for tqdm inside faster-whisper: what share of the work is done."""
+    """Stands in for tqdm inside faster-whisper, and reports what fraction is done."""
 
-    def __init__(self, window_done: Callable[[float], None], *, total: float, **_: object) -> None:
-        self._window_done = window_done
+    def __init__(self, report: Callable[[float], None], *, total: float, **_: object) -> None:
+        self._report = report
         self._total = total
         self._done = 0.0
 
     def update(self, amount: float) -> None:
-        """Count `amount` more, in the unit of `total`."""
+        """Advance by `amount`, in the unit of `total`."""
         self._done += amount
-        self._window_done(min(1.0, self._done / self._total) if self._total else 1.0)
+        self._report(min(1.0, self._done / self._total) if self._total else 1.0)
 
     def close(self) -> None:
-        """Nothing is left to draw."""
+        """Do nothing: there is no bar to remove."""
 
 
 def _segments(found: Iterable[Any]) -> Iterator[Segment]:
-    """Our segments from faster-whisper's, whose batched mode gives some without text."""
+    """Convert faster-whisper's segments, and drop the empty ones that its batched mode yields."""
     for segment in found:
         if not segment.text.strip():
             continue

@@ -1,4 +1,4 @@
-"""Loading a Whisper model: where it is, where it can run, and what is wrong when it cannot."""
+"""Loads a Whisper model: finds its directory, chooses where it runs, and explains failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.system import cuda
 from worker.system.cpu import available_threads
 
 _NEEDED_FILES: Final = ("config.json", "model.bin", "tokenizer.json")
-# The last three are said by cuBLAS and by thrust where the device has no memory for them.
+# cuBLAS and thrust say the last three when the device has no memory for them.
 _NO_MEMORY: Final = (
     *("out of memory", "bad_alloc", "failed to allocate memory"),
     *("cublas_status_alloc_failed", "cublas_status_not_initialized", "cudaerrorinvaliddevice"),
@@ -23,15 +23,14 @@ _NO_MEMORY: Final = (
 _VOCABULARIES: Final = ("vocabulary.json", "vocabulary.txt")
 
 _AUTO: Final = {"cpu": "int8_float32", "cuda": "float16"}
-"""What `auto` computes with where the device supports it. On CPUs int8 takes three quarters of
+"""Compute type for `auto` if the device supports it. On CPUs int8 takes three quarters of
 float32's time and makes no more errors; 3 % of the words differ (benchmarks/real)."""
 
 
 def load(params: LoadParams, make: Callable[..., Any] | None = None) -> tuple[Any, list[Notice]]:
-    """Load the model; return it, and what was done otherwise than asked.
+    """Load the model with `make`, by default faster-whisper's `WhisperModel`; return warnings too.
 
-    It is made by `make`, or is faster-whisper's `WhisperModel`. With device `auto`, a CUDA device
-    that fails gives way to the CPU, with a warning.
+    With device `auto`, fall back to the CPU if CUDA fails, and warn.
     """
     path = resolve(params)
     device = params.device
@@ -52,7 +51,7 @@ def load(params: LoadParams, make: Callable[..., Any] | None = None) -> tuple[An
             device = "cpu"
     if device != "cpu":
         try:
-            _find_libraries()
+            _require_libraries()
             return _load_on("cuda", path, params, make), warnings
         except RpcError as error:
             if params.device == "cuda" or error.kind != "device_unavailable":
@@ -64,7 +63,7 @@ def load(params: LoadParams, make: Callable[..., Any] | None = None) -> tuple[An
 
 
 def resolve(params: LoadParams) -> str:
-    """The directory of the model. Raises `RpcError` of the kinds model_*."""
+    """Find the model's directory. Raises `RpcError` of the kinds model_*."""
     name = params.model
     if Path(name).is_dir():
         check_directory(name)
@@ -75,9 +74,9 @@ def resolve(params: LoadParams) -> str:
 
 
 def check_directory(path: str) -> None:
-    """Raise model_invalid when the directory lacks a file.
+    """Raise model_invalid if a file is missing.
 
-    faster-whisper would look for a missing tokenizer on the hub.
+    Otherwise faster-whisper would search the hub for a missing tokenizer.
     """
     present = {file.name for file in Path(path).iterdir()}
     missing = [name for name in _NEEDED_FILES if name not in present]
@@ -87,14 +86,14 @@ def check_directory(path: str) -> None:
         raise hub_cache.incomplete(path, missing)
 
 
-def _find_libraries() -> None:
-    """Raise device_unavailable now, not when the model multiplies first."""
+def _require_libraries() -> None:
+    """Raise device_unavailable for missing libraries now, not when the model first multiplies."""
     cuda.preload()
     if missing := cuda.missing():
         raise RpcError(
             "device_unavailable",
             f"The CUDA device cannot be used: {', '.join(missing)} cannot be loaded.",
-            remedy='Use device "cpu", or install CUDA 12: `diagnose` tells how.',
+            remedy='Use device "cpu", or install CUDA 12; `diagnose` says how.',
         )
 
 
@@ -106,12 +105,12 @@ def _load_on(device: str, path: str, params: LoadParams, make: Callable[..., Any
     what = f"The model in {path} cannot be loaded"
     try:
         supported = ctranslate2.get_supported_compute_types(device, index)
-    except RuntimeError as error:  # a device without memory for anything
+    except RuntimeError as error:  # a device with no memory left
         raise native_error(error, "device_unavailable", what) from None
     if params.compute_type not in {"default", "auto", *supported}:
         raise RpcError(
             "compute_type_unsupported",
-            f"{device} does not support {params.compute_type} here; it supports "
+            f"{device} does not support {params.compute_type} on this machine, only "
             f"{', '.join(sorted(supported))}.",
             supported=sorted(supported),
         )
@@ -128,17 +127,17 @@ def _load_on(device: str, path: str, params: LoadParams, make: Callable[..., Any
             local_files_only=True,
         )
         if device == "cuda":
-            _begin(model)
+            _warm_up(model)
     except Exception as error:
         raise native_error(error, "model_invalid", what) from None
     return model
 
 
-def _begin(model: Any) -> None:
-    """Encode silence.
+def _warm_up(model: Any) -> None:
+    """Encode silence, so that first-use costs and failures come now.
 
-    The driver then has compiled what CTranslate2 brings no code of for this device, and the
-    libraries have the memory they take: without any, they end the process in the midst of work.
+    The driver compiles the kernels that CTranslate2 does not bring for this device, and the CUDA
+    libraries allocate their memory: when they cannot, they end the process in the middle of work.
     """
     import numpy as np
 
@@ -146,13 +145,13 @@ def _begin(model: Any) -> None:
 
 
 def native_error(error: Exception, kind: str, what: str) -> RpcError:
-    """What CTranslate2 throws, by its text; `kind` when that tells nothing."""
+    """Classify an exception of CTranslate2 by its text; `kind` if that says nothing."""
     text = str(error)
     folded = text.lower()
     if isinstance(error, MemoryError) or any(words in folded for words in _NO_MEMORY):
         kind = "out_of_memory"
     elif "cuda" in folded or "cublas" in folded or "cudnn" in folded:
         kind = "device_unavailable"
-    elif "unable to open file" in folded:  # it was there when it was loaded first
+    elif "unable to open file" in folded:  # deleted since the model was first loaded
         kind = "model_invalid"
     return RpcError(kind, f"{what}: {text or type(error).__name__}.")

@@ -1,4 +1,4 @@
-"""The options of `transcribe` as faster-whisper takes them, and those that a mode ignores."""
+"""Translates the options of `transcribe` to faster-whisper's; warns of those without effect."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from protocol.transcription import TranscribeParams, VadParameters
 from protocol.values import Notice
-from worker.engines.recognition import pieces as stretches
-from worker.engines.recognition.base import option_ignored
+from worker.engines.common.notices import option_ignored
+from worker.engines.recognition.pieces import clips as clips_of
 
-# The same name in both pipelines of faster-whisper.
+# Options of the same name in both of faster-whisper's pipelines.
 _COMMON: Final = (
     "task",
     "beam_size",
@@ -43,7 +43,7 @@ _COMMON: Final = (
     "language_detection_segments",
 )
 
-# What has no meaning for windows that know nothing of each other.
+# The windows of a batch are decoded independently, so these have no meaning.
 _BATCHED_IGNORES: Final = {
     "conditionOnPreviousText": "the windows of a batch are independent",
     "promptResetOnTemperature": "the windows of a batch are independent",
@@ -61,8 +61,7 @@ def arguments(request: TranscribeParams, language: str | None, duration: float) 
     if request.vad_parameters and kwargs["vad_filter"]:
         kwargs["vad_parameters"] = _vad(request.vad_parameters, batched)
     clips = [
-        (start - request.start, end - request.start)
-        for start, end in stretches.clips(request, duration)
+        (start - request.start, end - request.start) for start, end in clips_of(request, duration)
     ]
     if batched:
         kwargs["batch_size"] = request.batch_size
@@ -78,35 +77,35 @@ def arguments(request: TranscribeParams, language: str | None, duration: float) 
 def ignored(
     request: TranscribeParams, given: Collection[str], language_is_known: bool
 ) -> Iterator[Notice]:
-    """A warning for each option that the client wrote and that changes nothing."""
+    """A warning for each option in `given` that has no effect."""
     batched = request.batch_size is not None
     reasons: dict[str, str] = {}
     if batched:
         reasons |= _BATCHED_IGNORES
         if request.vad_parameters and request.vad_parameters.max_speech_duration is not None:
-            reasons["vadParameters.maxSpeechDuration"] = "in batched mode chunkLength sets it"
+            reasons["vadParameters.maxSpeechDuration"] = "chunkLength sets it in batched mode"
     temperatures = request.temperature
     if not isinstance(temperatures, list):
         temperatures = [temperatures]
     if not any(temperatures):
-        reasons["bestOf"] = "it applies at temperatures above 0"
-        reasons["promptResetOnTemperature"] = "it applies at temperatures above 0"
+        reasons["bestOf"] = "it only applies at temperatures above 0"
+        reasons["promptResetOnTemperature"] = "it only applies at temperatures above 0"
     if request.beam_size == 1:
-        reasons["patience"] = "it applies to a beam search"
+        reasons["patience"] = "it only applies to beam search"
     if not request.word_timestamps:
         for name in ("prependPunctuations", "appendPunctuations", "hallucinationSilenceThreshold"):
-            reasons.setdefault(name, "it applies with wordTimestamps")
+            reasons.setdefault(name, "it only applies with wordTimestamps")
     if request.clip_timestamps:
-        reasons["vadFilter"] = reasons["vadParameters"] = "clipTimestamps say what to decode"
+        reasons["vadFilter"] = reasons["vadParameters"] = "clipTimestamps takes its place"
     elif not (batched if request.vad_filter is None else request.vad_filter):
         reasons["vadParameters"] = "vadFilter is off"
     if request.prefix is not None and not batched:
-        reasons["hotwords"] = "prefix takes their place"
+        reasons["hotwords"] = "prefix takes its place"
     if not request.condition_on_previous_text:
         reasons["promptResetOnTemperature"] = "conditionOnPreviousText is off"
     if language_is_known:
         for name in ("languageDetectionThreshold", "languageDetectionSegments"):
-            reasons[name] = "no language is detected when it is given"
+            reasons[name] = "the language is known"
     written = set(given)
     if request.vad_parameters and request.vad_parameters.max_speech_duration is not None:
         written.add("vadParameters.maxSpeechDuration")
@@ -115,7 +114,7 @@ def ignored(
 
 
 def _vad(parameters: VadParameters, batched: bool) -> dict[str, Any]:
-    """faster-whisper's names and units; what is absent keeps its default for the mode."""
+    """In faster-whisper's names and units; options not given keep the mode's defaults."""
     values: dict[str, Any] = {
         "threshold": parameters.threshold,
         "neg_threshold": parameters.neg_threshold,
@@ -126,7 +125,7 @@ def _vad(parameters: VadParameters, batched: bool) -> dict[str, Any]:
     }
     values = {name: value for name, value in values.items() if value is not None}
     if batched:
-        # Given any, faster-whisper forgets the batched mode's own default of 160 ms.
+        # Given any parameter, faster-whisper drops the batched mode's own default of 160 ms.
         values.setdefault("min_silence_duration_ms", 160)
     return values
 
@@ -136,6 +135,6 @@ def _milliseconds(seconds: float | None) -> int | None:
 
 
 def _windows(duration: float, length: float) -> list[dict[str, float]]:
-    """The whole audio in windows of `length` seconds: batched mode without VAD wants them."""
+    """The whole audio in windows of `length` seconds, which batched mode needs without VAD."""
     count = max(1, -int(-duration // length))
     return [{"start": i * length, "end": min(duration, (i + 1) * length)} for i in range(count)]

@@ -1,36 +1,23 @@
-"""What of a request applies to one stretch of a recording that is recognised in several."""
+"""The request as it applies to one piece of a recording: its start, clips and prompt."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
 from protocol.errors import RpcError
 from protocol.transcription import TranscribeParams
-from worker.audio import SAMPLE_RATE
-from worker.engines.common.recording import Recording, Stretch
-
-if TYPE_CHECKING:
-    from worker.audio import Samples
+from worker.engines.common.recording import Piece, Recording
 
 
-class Piece(NamedTuple):
-    """A stretch, and the request as it applies to it."""
-
-    request: TranscribeParams
-    samples: Samples
-    offset: float
-    """Where it begins, in seconds from the first sample of the recording."""
-
-
-def piece_of(request: TranscribeParams, recording: Recording, stretch: Stretch) -> Piece | None:
-    """What is to be recognised of a stretch; None where no clip lies in it."""
-    offset = stretch.first / SAMPLE_RATE
-    own = replace(request, start=request.start + offset)
-    if request.clip_timestamps and not (stretch.last and not stretch.first):
-        end = own.start + len(stretch.samples) / SAMPLE_RATE
+def request_for(
+    piece: Piece, request: TranscribeParams, recording: Recording
+) -> TranscribeParams | None:
+    """The request narrowed to a piece; None if it gives clips and none overlaps the piece."""
+    own = replace(request, start=request.start + piece.offset)
+    if request.clip_timestamps and not piece.is_whole:
+        end = own.start + piece.duration
         own.clip_timestamps = [
             time
             for begin, finish in clips(request, recording.duration)
@@ -39,15 +26,15 @@ def piece_of(request: TranscribeParams, recording: Recording, stretch: Stretch) 
         ]
         if not own.clip_timestamps:
             return None
-    return Piece(own, stretch.samples, offset)
+    return own
 
 
-def go_on(request: TranscribeParams, before: Iterable[tuple[str, float | None]]) -> None:
-    """Have a later stretch begin as if the decoder had not stopped at the cut.
+def continue_prompt(request: TranscribeParams, before: Iterable[tuple[str, float | None]]) -> None:
+    """Set the prompt of a later piece as if the decoder had not stopped at the cut.
 
-    `before` are text and temperature of the segments so far. Windows that follow each other have
-    that text for a prompt, back to where a window of high temperature ended it; faster-whisper's
-    own prompts hold timestamps besides. The windows of a batch are independent anyway.
+    `before` holds text and temperature of the segments so far. As in faster-whisper's sequential
+    mode, that text is the prompt, except what precedes the last window of high temperature; its
+    own prompts also hold timestamps. The windows of a batch are independent anyway.
     """
     if request.batch_size is not None:
         return
@@ -64,7 +51,7 @@ def go_on(request: TranscribeParams, before: Iterable[tuple[str, float | None]])
 
 
 def clips(request: TranscribeParams, duration: float) -> list[tuple[float, float]]:
-    """`clipTimestamps` as pairs, in seconds of the recording of which `duration` is decoded."""
+    """`clipTimestamps` as (start, end), in seconds of the file of which `duration` is decoded."""
     times = list(request.clip_timestamps or [])
     if len(times) % 2:
         times.append(request.start + duration)

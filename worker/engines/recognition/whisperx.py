@@ -1,4 +1,4 @@
-"""The whisperx engine: the package's own batched pipeline, for results equal to its own."""
+"""The whisperx engine: runs the package's own batched pipeline, for results equal to its own."""
 
 from __future__ import annotations
 
@@ -12,15 +12,10 @@ from protocol.transcription import Segment
 from protocol.values import Notice
 from worker import audio
 from worker.engines.common import torch_device
-from worker.engines.common.recording import Recording, Stretch
+from worker.engines.common.notices import option_ignored
+from worker.engines.common.recording import Piece, Recording
 from worker.engines.recognition import model as whisper_model
-from worker.engines.recognition.base import (
-    Recognition,
-    Recognizer,
-    Work,
-    option_ignored,
-)
-from worker.engines.recognition.pieces import Piece
+from worker.engines.recognition.base import Recognition, Recognizer, Transcription
 from worker.models.trusted_pickles import WHISPERX_VAD_SHA256
 
 if TYPE_CHECKING:
@@ -30,7 +25,7 @@ if TYPE_CHECKING:
 _VAD_DEFAULTS: Final = {"vad_onset": 0.500, "vad_offset": 0.363}
 _RATE: Final = audio.SAMPLE_RATE
 
-# Those of whisperx's options that its pipeline reads; the names are ours, too.
+# The options that whisperx's pipeline reads; they have the same names in `TranscribeParams`.
 _OPTIONS: Final = (
     "beam_size",
     "patience",
@@ -46,8 +41,8 @@ _OPTIONS: Final = (
 _ONCE: Final = "whisperx decodes once"
 _INDEPENDENT: Final = "its windows are independent"
 _DETECTS_ONCE: Final = "whisperx listens to the first 30 s"
-_ALIGNS: Final = "whisperx takes word times from alignment: align"
-# What it accepts and does not read, or has not got.
+_ALIGNS: Final = "whisperx takes word times from alignment: set align"
+# Options that whisperx accepts but does not read, or does not have.
 _IGNORED: Final = {
     "bestOf": _ONCE,
     "temperature": _ONCE,
@@ -62,7 +57,7 @@ _IGNORED: Final = {
     "appendPunctuations": _ALIGNS,
     "hallucinationSilenceThreshold": _ALIGNS,
     "multilingual": "whisperx takes one language for all",
-    "clipTimestamps": "VAD says what is decoded",
+    "clipTimestamps": "whisperx decodes what its VAD finds",
     "maxNewTokens": "whisperx does not read it",
     "withoutTimestamps": "whisperx never decodes timestamps",
     "languageDetectionThreshold": _DETECTS_ONCE,
@@ -77,10 +72,10 @@ _VAD_IGNORED: Final = {
 
 
 class WhisperxEngine(Recognizer):
-    """Methods of the engine's process."""
+    """The methods of the engine's process."""
 
-    usual_batch_size = 8
-    """What the whisperx command line takes."""
+    default_batch_size = 8
+    """As on whisperx's command line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +85,7 @@ class WhisperxEngine(Recognizer):
         from whisperx.asr import WhisperModel
 
         def make(path: str, *, device: str, compute_type: str, **options: Any) -> Any:
-            if compute_type == "default":  # whisperx's, whatever the model is stored as
+            if compute_type == "default":  # whisperx's default, whatever the model is stored as
                 compute_type = "float16" if device == "cuda" else "float32"
             return WhisperModel(path, device=device, compute_type=compute_type, **options)
 
@@ -100,19 +95,20 @@ class WhisperxEngine(Recognizer):
         self._vad = _load_vad(f"cuda:{params.device_index}" if on_device else "cpu")
         return model, notices
 
-    def _stretches(self, recording: Recording) -> Iterable[Stretch]:
-        # The package decides on all speech before it decodes any.
-        return [Stretch(0, recording.whole(), last=True)]
+    def _pieces(self, recording: Recording) -> Iterable[Piece]:
+        # The package runs its VAD over the whole recording before it decodes any of it.
+        return [Piece(0, recording.whole(), last=True)]
 
-    def _recognise(self, work: Work, piece: Piece) -> Recognition:
-        # What FasterWhisperPipeline.transcribe does, one batch of segments after another.
+    def _recognise(
+        self, work: Transcription, request: TranscribeParams, piece: Piece
+    ) -> Recognition:
+        # As whisperx.asr.FasterWhisperPipeline.transcribe, but segments come batch by batch.
         from faster_whisper.tokenizer import Tokenizer
         from whisperx.asr import load_model
 
-        request, samples = piece.request, piece.samples
+        samples = piece.samples
         language = work.transcript.language_to_decode
-        total = len(samples) / audio.SAMPLE_RATE
-        work.done(piece, 0.0)
+        work.report(piece, 0.0)
         pipeline: Any = load_model(
             request.model,
             work.model.model.device,
@@ -124,7 +120,7 @@ class WhisperxEngine(Recognizer):
         )
         with work.clock.stage("speechDetection"):
             chunks = _speech(pipeline, samples, request.chunk_length or 30)
-        work.done(piece, 0.0)
+        work.report(piece, 0.0)
         probability = 1.0
         if language is None:
             language, probability = _detect_language(work.model, samples)
@@ -139,11 +135,11 @@ class WhisperxEngine(Recognizer):
             clips = (
                 {"inputs": samples[int(start * _RATE) : int(end * _RATE)]} for start, end in chunks
             )
-            size = request.batch_size or self.usual_batch_size
+            size = request.batch_size or self.default_batch_size
             texts = pipeline(clips, batch_size=size, num_workers=0) if chunks else ()
             for (start, end), out in zip(chunks, texts, strict=True):
                 yield _segment(start, end, out)
-                work.done(piece, min(1.0, end / total))
+                work.report(piece, min(1.0, end / piece.duration))
 
         return Recognition(
             language=language,
@@ -152,7 +148,7 @@ class WhisperxEngine(Recognizer):
             segments=segments(),
         )
 
-    def _ignored(
+    def _ignored_options(
         self, request: TranscribeParams, given: Collection[str], language: str | None
     ) -> Iterator[Notice]:
         for name in sorted(given):
@@ -161,14 +157,14 @@ class WhisperxEngine(Recognizer):
         if request.vad_filter is False:
             yield option_ignored("vadFilter", "whisperx always skips silence")
         if isinstance(request.initial_prompt, list):
-            yield option_ignored("initialPrompt", "whisperx takes text, no tokens")
+            yield option_ignored("initialPrompt", "whisperx takes text, not tokens")
         for name, attribute in _VAD_IGNORED.items():
             if getattr(request.vad_parameters, attribute, None) is not None:
                 yield option_ignored(f"vadParameters.{name}", "whisperx's VAD has no such option")
 
 
 def _load_vad(device: str) -> Any:
-    """whisperx's VAD with the checkpoint that it ships."""
+    """Load whisperx's VAD from the checkpoint in its package, once its hash is verified."""
     import torch
     import whisperx
     from whisperx.vads import Pyannote
@@ -181,15 +177,15 @@ def _load_vad(device: str) -> Any:
     if found != WHISPERX_VAD_SHA256:
         raise RpcError(
             "model_invalid",
-            "The speech detection model that comes with whisperx is missing or has been changed.",
-            remedy="Install whisperx again.",
+            "The VAD model in the whisperx package is missing or has been changed.",
+            remedy="Reinstall whisperx.",
             path=str(path),
         )
     return Pyannote(torch.device(device), token=None, **_VAD_DEFAULTS)
 
 
 def _asr_options(request: TranscribeParams) -> dict[str, Any]:
-    """What whisperx is told; where the client is silent, its own defaults hold."""
+    """The options for whisperx; those that the client does not give keep whisperx's defaults."""
     defaults = type(request)(audio=request.audio)
     options = {}
     for name in _OPTIONS:
@@ -214,7 +210,7 @@ def _vad_options(request: TranscribeParams) -> dict[str, float]:
 
 
 def _speech(pipeline: Any, samples: audio.Samples, longest: int) -> list[tuple[float, float]]:
-    """Where there is speech: begin and end in seconds, at most `longest` of them apart."""
+    """Chunks of speech, (start, end) in seconds, each at most `longest` seconds long."""
     vad = pipeline.vad_model
     scores = vad({"waveform": vad.preprocess_audio(samples), "sample_rate": _RATE})
     options = pipeline._vad_params
@@ -225,7 +221,7 @@ def _speech(pipeline: Any, samples: audio.Samples, longest: int) -> list[tuple[f
 
 
 def _detect_language(model: Any, samples: audio.Samples) -> tuple[str, float]:
-    """The language of the first 30 s and its probability, as whisperx finds it."""
+    """Detect the language in the first 30 s, as whisperx does; with its probability."""
     from whisperx.asr import N_SAMPLES, log_mel_spectrogram
 
     features = log_mel_spectrogram(
@@ -238,7 +234,7 @@ def _detect_language(model: Any, samples: audio.Samples) -> tuple[str, float]:
 
 
 def _segment(start: float, end: float, out: dict[str, Any]) -> Segment:
-    """Our segment; whisperx wraps what comes in batches of one in lists."""
+    """Convert a result of whisperx, which wraps those of a batch of one in lists."""
     text, logprob = out["text"], out["avg_logprob"]
     if isinstance(text, list):
         text, logprob = text[0], logprob[0]

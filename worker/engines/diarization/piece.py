@@ -1,4 +1,4 @@
-"""Who speaks in one stretch of a recording, as a pyannote.audio pipeline tells it."""
+"""Who speaks in one piece of a recording: reads a pyannote.audio pipeline's output."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import msgspec
 from worker.audio import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from worker.engines.common.recording import Stretch
+    from worker.engines.common.recording import Piece
 
 _ENOUGH: Final = 30
-"""Seconds of speech that an embedding of ours is made of, at most."""
+"""Seconds of speech to compute an embedding from, at most."""
 
 
-class LocalTurn(msgspec.Struct, array_like=True, frozen=True):
-    """When a speaker speaks; times are the recording's, the speaker's number the stretch's."""
+class NumberedTurn(msgspec.Struct, array_like=True, frozen=True):
+    """A turn, in seconds of the file; the speaker is a number, at first the piece's own."""
 
     start: float
     end: float
@@ -26,35 +26,35 @@ class LocalTurn(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Voice(msgspec.Struct, frozen=True):
-    """A speaker of a stretch."""
+    """A speaker of a piece."""
 
     seconds: float
-    """Of speech that nobody else talks into."""
+    """Seconds of speech without overlap."""
     embedding: list[float] | None = None
-    """None where there is too little speech, or no model, for one."""
+    """None without enough speech, or without a model to compute it."""
 
 
-class StretchSpeakers(msgspec.Struct, frozen=True):
-    """What became of a stretch; may be kept as JSON."""
+class PieceSpeakers(msgspec.Struct, frozen=True):
+    """The turns and voices of a piece; checkpoints keep it as JSON."""
 
     start: float
     end: float
-    turns: list[LocalTurn]
-    exclusive_turns: list[LocalTurn]
+    turns: list[NumberedTurn]
+    exclusive_turns: list[NumberedTurn]
     voices: list[Voice]
-    """By the speakers' numbers."""
+    """Indexed by the speakers' numbers."""
 
 
-def read_output(output: Any, stretch: Stretch, offset: float) -> StretchSpeakers:
-    """What a pipeline found in a stretch, whose recording begins at `offset` seconds."""
-    # Pipelines made for version 3 and other kinds return the turns alone.
+def read_output(output: Any, piece: Piece, offset: float) -> PieceSpeakers:
+    """Convert a pipeline's output; the recording begins `offset` seconds into the file."""
+    # Pipelines for version 3, and pipelines of other kinds, return only the turns.
     diarization = getattr(output, "speaker_diarization", output)
     exclusive = getattr(output, "exclusive_speaker_diarization", None)
     numbers = {label: number for number, label in enumerate(diarization.labels())}
-    start = stretch.first / SAMPLE_RATE + offset
-    end = start + len(stretch.samples) / SAMPLE_RATE
-    # The last window may reach beyond the samples; what comes there is for the next stretch.
-    latest = math.inf if stretch.last else end
+    start = piece.offset + offset
+    end = start + piece.duration
+    # The last window may extend beyond the samples: turns there belong to the next piece.
+    latest = math.inf if piece.last else end
     turns = _turns(diarization, numbers, start, latest)
     exclusive_turns = (
         _turns(exclusive, numbers, start, latest)
@@ -66,7 +66,7 @@ def read_output(output: Any, stretch: Stretch, offset: float) -> StretchSpeakers
         seconds[turn.speaker] += turn.end - turn.start
     vectors = getattr(output, "speaker_embeddings", None)
     embeddings = [None] * len(numbers) if vectors is None else [_usable(each) for each in vectors]
-    return StretchSpeakers(
+    return PieceSpeakers(
         start=start,
         end=end,
         turns=turns,
@@ -78,15 +78,15 @@ def read_output(output: Any, stretch: Stretch, offset: float) -> StretchSpeakers
     )
 
 
-def complete_voices(found: StretchSpeakers, stretch: Stretch, model: Any) -> StretchSpeakers:
-    """Add the embeddings that a pipeline does not give, by its own embedding model.
+def complete_voices(found: PieceSpeakers, piece: Piece, model: Any) -> PieceSpeakers:
+    """Compute the embeddings that a pipeline does not return, with its own embedding model.
 
-    They are of what the speakers say with nobody else talking.
+    Only speech without overlap goes into them.
     """
     if model is None:
         return found
     voices = [
-        Voice(seconds=voice.seconds, embedding=_embed(found, stretch, number, model))
+        Voice(seconds=voice.seconds, embedding=_embed(found, piece, number, model))
         if voice.embedding is None
         else voice
         for number, voice in enumerate(found.voices)
@@ -94,14 +94,12 @@ def complete_voices(found: StretchSpeakers, stretch: Stretch, model: Any) -> Str
     return msgspec.structs.replace(found, voices=voices)
 
 
-def _embed(
-    found: StretchSpeakers, stretch: Stretch, speaker: int, model: Any
-) -> list[float] | None:
+def _embed(found: PieceSpeakers, piece: Piece, speaker: int, model: Any) -> list[float] | None:
     import numpy as np
     import torch
 
     spoken = [
-        stretch.samples[
+        piece.samples[
             round((turn.start - found.start) * SAMPLE_RATE) : round(
                 (turn.end - found.start) * SAMPLE_RATE
             )
@@ -109,7 +107,7 @@ def _embed(
         for turn in found.exclusive_turns
         if turn.speaker == speaker
     ]
-    samples = np.concatenate([stretch.samples[:0], *spoken])[: _ENOUGH * SAMPLE_RATE]
+    samples = np.concatenate([piece.samples[:0], *spoken])[: _ENOUGH * SAMPLE_RATE]
     if len(samples) < model.min_num_samples:
         return None
     return _usable(model(torch.from_numpy(samples)[None, None])[0])
@@ -122,10 +120,10 @@ def _usable(vector: Iterable[Any]) -> list[float] | None:
 
 def _turns(
     diarization: Any, numbers: dict[Any, int], offset: float, latest: float
-) -> list[LocalTurn]:
+) -> list[NumberedTurn]:
     tracks = sorted(diarization.itertracks(yield_label=True), key=_start)
     return [
-        LocalTurn(
+        NumberedTurn(
             round(segment.start + offset, 3),
             round(min(segment.end + offset, latest), 3),
             numbers[label],
@@ -139,11 +137,11 @@ def _start(track: tuple[Any, Any, Any]) -> tuple[float, float]:
     return track[0].start, track[0].end
 
 
-def _without_overlap(turns: Sequence[LocalTurn]) -> list[LocalTurn]:
-    """One speaker at a time: whoever speaks goes on until the turn ends."""
-    found: list[LocalTurn] = []
+def _without_overlap(turns: Sequence[NumberedTurn]) -> list[NumberedTurn]:
+    """Keep one speaker at a time: a turn that begins during another starts when that one ends."""
+    found: list[NumberedTurn] = []
     for turn in turns:
         start = max(turn.start, found[-1].end) if found else turn.start
         if turn.end > start:
-            found.append(LocalTurn(start, turn.end, turn.speaker))
+            found.append(NumberedTurn(start, turn.end, turn.speaker))
     return found

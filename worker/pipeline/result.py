@@ -1,0 +1,74 @@
+"""Assembles the result of a job once its stages have ended, speakers included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocol.transcription import TranscribeResult
+from worker.pipeline import speakers
+
+if TYPE_CHECKING:
+    from protocol.progress import Stage
+    from worker.pipeline.diarization import Diarization
+    from worker.pipeline.stage import Shared
+
+
+def assemble(shared: Shared, diarization: Diarization | None) -> TranscribeResult:
+    """The result, without files. Its `warnings` is the job's list of notices, not a copy."""
+    tracks, clock, draft = shared.tracks, shared.clock, shared.draft
+    duration = tracks.duration
+    assert duration
+    diarized = diarization.result if diarization else None
+    with clock.stage("assignment"):
+        segments = draft.segments()
+        if diarization and diarized:
+            speakers.assign(
+                segments,
+                diarized.turns,
+                diarized.exclusive_turns,
+                diarization.options.assignment,
+            )
+            draft.send_all()
+    if diarized:
+        shared.progress.finish("assignment")
+    recognised = [track.recognised for track in tracks]
+    main = max(recognised, key=lambda each: len(each.text))  # stands for all tracks
+    for each in recognised:
+        shared.note(each.warnings)
+    result = TranscribeResult(
+        text=main.text if len(tracks) == 1 else " ".join(segment.text for segment in segments),
+        language=main.language,
+        language_probability=main.language_probability,
+        duration=duration,
+        duration_after_vad=max(each.duration_after_vad for each in recognised),
+        segments=segments,
+        model=main.model,
+        engine=main.engine,
+        device=main.device,
+        compute_type=main.compute_type,
+        warnings=shared.notices,
+        timings=clock.timings(_audio_by_stage(shared, duration)),
+        real_time_factor=clock.seconds(
+            "decode", "speechDetection", "recognition", "alignment", "diarization", "assignment"
+        )
+        / duration,
+    )
+    if diarized:
+        result.turns = diarized.turns
+        result.speaker_embeddings = diarized.embeddings
+    if diarized or any(track.speaker for track in tracks):
+        result.speakers = speakers.order_of_appearance(segments)
+    return result
+
+
+def _audio_by_stage(shared: Shared, duration: float) -> dict[Stage, float]:
+    """Seconds of audio that each stage worked on."""
+    recognised = duration * len(shared.tracks)
+    return {
+        "decode": duration,
+        "speechDetection": recognised,
+        "recognition": recognised,
+        "alignment": sum(each.end - each.start for each in shared.draft.segments()),
+        "diarization": duration,
+        "assignment": duration,
+    }
