@@ -16,9 +16,11 @@ endif
 REAL_BUNDLE_TESTS := samples call options
 # More recordings for test-real, in the form of benchmarks/real: a directory, or none.
 REAL_RECORDINGS ?= $(wildcard ../shared/real)
+# Without a network where the system allows that, and with cached bytecode.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m tests.offline $(BIN)/python -m pytest
 SOURCES := $(shell find worker protocol -name '*.py')
 
-.PHONY: help setup models run audit test test-real test-cuda test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-test-real bundle-clean benchmark clean
+.PHONY: help setup models run audit jq test test-slow test-real test-cuda test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-test-real bundle-clean benchmark clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -37,13 +39,18 @@ models: setup ## fetch real models and samples (290 MB) into build/models, hash-
 run: setup ## transcribe a telephone call through the worker, shown step by step
 	@$(BIN)/python -m examples.quickstart
 
-test: setup ## the whole test suite, without a network where the system can do that
+test: setup jq ## every guarantee once, within ten minutes
+	$(PYTEST) -m "not slow"
+
+test-slow: setup jq ## the rest: a Ray cluster, faults, kills, long recordings, every combination
+	$(PYTEST) -m slow
+
+jq:
 	@command -v jq >/dev/null || { apt-get update -qq && apt-get install -y -qq jq; }
-	$(BIN)/python -m tests.offline $(BIN)/python -m pytest
 
 test-real: models ## real models on real speech: errors, parity with the packages, options
 	REAL_RECORDINGS=$(abspath $(REAL_RECORDINGS)) \
-	  $(BIN)/python -m tests.offline $(BIN)/python -m pytest tests/real
+	  $(PYTEST) tests/real
 
 test-cuda: setup ## what only a machine with a CUDA device can show
 	$(BIN)/python -m pytest tests/cuda_device
@@ -75,7 +82,7 @@ types: setup ## mypy, strict, as for each system that the worker runs on
 audit: setup ## known vulnerabilities of what is locked (asks pypi.org)
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/full.txt
 
-check: lint types test ## everything that CI runs
+check: lint types test ## what should pass before a commit
 
 $(BUNDLE): $(VENV)/.stamp worker.spec $(wildcard hooks/*.py hooks/runtime/*.py) $(SOURCES)
 	FLAVOR=$(FLAVOR) PYTHONHASHSEED=1 \
@@ -85,15 +92,17 @@ $(BUNDLE): $(VENV)/.stamp worker.spec $(wildcard hooks/*.py hooks/runtime/*.py) 
 
 bundle: $(BUNDLE) ## freeze the worker into dist/lite (FLAVOR=full: with torch, into dist/full)
 
-# Without a variable of ours, so that the program has only those that a test gives it.
-bundle-test: bundle ## the frozen program against the tests of the source, which it cannot see
+# A script that hides the sources from the program and starts it.
+$(SEALED): $(BUNDLE) tests/sealed.py
 	$(BIN)/python -m tests.sealed $(BUNDLE) $(SEALED)
+
+# Without a variable of ours, so that the program has only those that a test gives it.
+bundle-test: $(SEALED) ## the frozen program against the tests of the source, which it cannot see
 	env -i $(BIN)/python -m protocol.conformance --profile worker -- $(CURDIR)/$(SEALED)
 	env -i FLAVOR=$(FLAVOR) TEST_WORKER=$(CURDIR)/$(SEALED) TEST_BUNDLE=$(CURDIR)/$(dir $(BUNDLE)) \
 	  $(BIN)/python -m pytest $(BUNDLE_TESTS:%=tests/test_%.py)
 
-bundle-test-real: bundle models ## the frozen program on real models and speech
-	$(BIN)/python -m tests.sealed $(BUNDLE) $(SEALED)
+bundle-test-real: $(SEALED) models ## the frozen program on real models and speech
 	env -i TEST_WORKER=$(CURDIR)/$(SEALED) \
 	  $(BIN)/python -m pytest $(REAL_BUNDLE_TESTS:%=tests/real/test_%.py)
 

@@ -1,1 +1,1 @@
-"""Benchmarks: ratios against peers and floors, one command each."""
+"""Benchmarks that compare the worker with peers and floors, one command each."""

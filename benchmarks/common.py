@@ -1,4 +1,4 @@
-"""What the benchmarks share: processes under measurement, medians, tables, conditions."""
+"""Shared by the benchmarks: measured processes, medians, tables, conditions."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 READ_SIZE: Final = 64 * 1024
 LIFE_SECONDS: Final = 120
-"""After this long a process under measurement is taken to hang, and is ended."""
+"""A measured process that runs longer than this hangs, and is killed."""
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment for what is measured: byte code is cached, output as buffered as usual."""
+    """The environment of measured processes: byte code cached, output buffered as usual."""
     unwanted = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONDEVMODE", "PYTHONPATH")
     return {name: value for name, value in os.environ.items() if name not in unwanted}
 
 
 def offline_environment() -> dict[str, str]:
-    """The same for what must not look for models on the net."""
+    """The same for processes that must not download models."""
     return {**clean_environment(), "HF_HUB_OFFLINE": "1"}
 
 
 class Lines:
-    """A script of ours, in any Python, that is asked a line and answers with lines.
+    """One of our scripts, in any Python, that reads one line per request and answers with lines.
 
-    It can import what is in this repository.
+    It can import this repository's modules.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -60,7 +60,7 @@ class Lines:
         self._process.stdin.write(json.dumps(question) + "\n")
 
     def answer(self) -> str:
-        """The next line; raises when there are none any more."""
+        """The next line; raises at the end of the output."""
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
@@ -69,7 +69,7 @@ class Lines:
         return line
 
     def close(self) -> None:
-        """End it by the end of its input."""
+        """End the script by closing its input."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
         self._process.wait()
@@ -77,7 +77,7 @@ class Lines:
 
 
 class Process:
-    """A process on a pair of plain pipes, with what it has cost so far."""
+    """A process on plain pipes, with its cost so far."""
 
     def __init__(self, command: Sequence[str], *, stderr: int | None = subprocess.DEVNULL) -> None:
         self.started = time.perf_counter()
@@ -109,12 +109,12 @@ class Process:
 
     @property
     def cpu_seconds(self) -> float:
-        """User and system time of the process, without its children."""
+        """User and system time of the process, excluding its children."""
         return time.clock_gettime(self._cpu_clock)
 
     @property
     def resident_bytes(self) -> int:
-        """Memory that is resident now, shared libraries included."""
+        """Current resident memory, including shared libraries."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) * 1024
@@ -126,13 +126,13 @@ class Process:
             view = view[os.write(self.input, view[:READ_SIZE]) :]
 
     def write_aside(self, data: bytes) -> threading.Thread:
-        """Write all of `data` from another thread, while this one reads."""
+        """Write all of `data` from another thread, so that this one can read."""
         thread = threading.Thread(target=self.write, args=(data,), daemon=True)
         thread.start()
         return thread
 
     def read(self) -> bytes:
-        """The next bytes of the output; raises when there are none any more."""
+        """The next bytes of the output; raises at its end."""
         data = os.read(self.output, READ_SIZE)
         if not data:
             code = self._process.wait()
@@ -140,7 +140,7 @@ class Process:
         return data
 
     def read_until(self, mark: bytes, count: int) -> int:
-        """Read until `mark` was there `count` times; return the number of bytes read."""
+        """Read until `mark` has occurred `count` times; return the number of bytes read."""
         found = size = 0
         overlap = len(mark) - 1
         tail = b""
@@ -149,13 +149,13 @@ class Process:
             size += len(data)
             found += data.count(mark)
             if overlap:
-                # Also one that two reads share: what is left of either is too short to hold one.
+                # Also count a mark across two reads; neither remainder can contain a whole one.
                 found += (tail + data[:overlap]).count(mark)
                 tail = (tail + data[-overlap:])[-overlap:]
         return size
 
     def close(self) -> None:
-        """End it: by the end of its input, by force where that is not enough."""
+        """End the process by closing its input, or kill it if that does not suffice."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._watchdog.cancel()
         self._process.stdin.close()
@@ -168,7 +168,7 @@ class Process:
 
 
 def cost_of_command(command: Sequence[str]) -> tuple[float, float]:
-    """Run `command` to its end; return the seconds of wall time and of CPU time it took."""
+    """Run `command` to its end; return its seconds of wall time and of CPU time."""
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env=clean_environment())
     _, status, usage = os.wait4(process.pid, 0)
@@ -191,7 +191,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def median_ratio(values: Sequence[float], floors: Sequence[float]) -> float:
-    """The median of the rounds' own ratios: what is slow for a while is so for both sides."""
+    """The median of the ratios per round: a temporary slowdown affects both sides of a round."""
     return median(value / floor for value, floor in zip(values, floors, strict=True))
 
 
@@ -210,7 +210,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def number(value: float) -> str:
-    """A measurement with three figures that count."""
+    """A measurement with three significant digits."""
     if value >= 1000:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -222,7 +222,7 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def conditions(packages: dict[str, str]) -> str:
-    """Under what all of this was measured, as a line of text."""
+    """The conditions of the measurement, as a line of text."""
     cpus = len(os.sched_getaffinity(0))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return "; ".join(
@@ -236,12 +236,12 @@ def conditions(packages: dict[str, str]) -> str:
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write everything that was measured, for other programs."""
+    """Write all measurements, for other programs."""
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def say(text: str) -> None:
-    """Tell a person what is going on, on stderr: stdout is for the tables."""
+    """Report progress on stderr, because stdout is for the tables."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,11 +1,11 @@
-"""The whole job through the worker, and what goes over the pipe: words, speakers, subtitles.
+"""Runs a whole job (words, speakers, subtitles) and prints every message on the worker's pipes.
 
     python -m examples.quickstart [FILE] [--model NAME] [--align] [--diarize]
 
-Without arguments: a telephone call of two people, by real models that are fetched once, see
-examples/models. Where they cannot be had: a recording of three voices, and the small test models of
-this repository, which know some forty words. A FILE is for the real models if they are there; other
-ones (`--model small`) are fetched from the hub once.
+Without arguments, real models, downloaded once (see examples/models), transcribe a telephone call
+of two people. If they cannot be downloaded, this repository's small test models, which know some
+forty words, transcribe a recording of three voices. FILE replaces the recording; `--model small`
+downloads another model from the hub, once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Screen:
         self._print("36" if direction == ">" else "90", f"{direction} {text}")
 
     def segment(self, segment: dict[str, Any]) -> None:
-        """A segment, as a person reads it."""
+        """A segment, formatted for people."""
         speaker = f"{segment['speaker']}: " if "speaker" in segment else ""
         times = f"{segment['start']:7.2f} - {segment['end']:6.2f}"
         self._print("1", f"    {times}  {speaker}{segment['text']}")
@@ -65,16 +65,16 @@ def main() -> int:
     """Run the example; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("audio", nargs="?", metavar="FILE")
-    parser.add_argument("--model", metavar="NAME", help="of the hub, instead of those here")
-    parser.add_argument("--align", action="store_true", help="exact times of words, by a model")
-    parser.add_argument("--diarize", action="store_true", help="with --model; wants a hub token")
+    parser.add_argument("--model", metavar="NAME", help="use this model of the hub")
+    parser.add_argument("--align", action="store_true", help="time words exactly, with a model")
+    parser.add_argument("--diarize", action="store_true", help="with --model; needs a hub token")
     options = parser.parse_args()
     screen = Screen()
     shown: list[bytes] = []
     job, real = _choose(options, screen)
 
     def on_line(direction: str, line: bytes) -> None:
-        # Messages come on the client's reading thread; those from the worker are printed below.
+        # Runs on the client's reading thread; the worker's messages are printed further below.
         if direction == ">":
             screen.line(direction, line)
         else:
@@ -112,7 +112,7 @@ def main() -> int:
 
 
 def _choose(options: argparse.Namespace, screen: Screen) -> tuple[dict[str, Any], bool]:
-    """The recording, the models and what for; whether they know real speech."""
+    """Choose the params of the job; also return whether its models know real speech."""
     if options.model is not None:
         hub = {"align": options.align, "diarize": options.diarize, "download": True}
         return {"audio": options.audio or str(TEST_RECORDING), "model": options.model, **hub}, True
@@ -135,7 +135,7 @@ def _choose(options: argparse.Namespace, screen: Screen) -> tuple[dict[str, Any]
     for reason in reasons:
         screen.say(reason)
     if reasons:
-        screen.say("So a recording of three voices and the small test models are shown instead.\n")
+        screen.say("Using a recording of three voices and the small test models instead.\n")
     return {
         "audio": options.audio or str(TEST_RECORDING),
         "model": str(TEST_MODELS / "whisper"),
@@ -145,7 +145,7 @@ def _choose(options: argparse.Namespace, screen: Screen) -> tuple[dict[str, Any]
 
 
 def _summarize(screen: Screen, result: dict[str, Any]) -> None:
-    """What came of it."""
+    """Print a summary of the result."""
     timings = result["timings"]
     screen.say()
     for warning in result["warnings"]:
@@ -164,16 +164,18 @@ def _summarize(screen: Screen, result: dict[str, Any]) -> None:
 
 
 def _hint(screen: Screen, *, real: bool) -> None:
-    """What to try next."""
+    """Suggest what to try next."""
     screen.say()
     if not real:
-        screen.say("Those were the test models, which know some forty words. `make models` fetches")
         screen.say(
-            "models for real speech; others come from the hub, the first time they are used:"
+            "These were the test models, which know some forty words. `make models` installs"
         )
+        screen.say("models for real speech; the worker downloads others when it first uses them:")
     else:
-        screen.say("A recording of yours, with these models, or larger ones of the hub, which are")
-        screen.say("fetched the first time they are used (after that no network is needed):")
+        screen.say(
+            "Try your own recording, with these models or with larger ones, which the worker"
+        )
+        screen.say("downloads when it first uses them (after that it needs no network):")
         screen.say("  .venv/bin/python -m examples.quickstart FILE")
     screen.say("  .venv/bin/python -m examples.quickstart FILE --model small --align")
     screen.say("  .venv/bin/transcription-worker transcribe FILE --model small --align")

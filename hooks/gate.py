@@ -1,9 +1,8 @@
-"""What PyInstaller only warns of, and what breaks the program all the same.
+"""Finds, among PyInstaller's warnings, those that mean a broken bundle.
 
-Its file of warnings names hundreds of modules that nobody needs here. Three kinds matter: a module
-that a package of ours asks for, that is there when the build runs, and that the bundle would lack;
-a hidden import that no longer exists, because then a hook no longer does what it is for; and a
-library that no file was found for.
+Its warning file names hundreds of modules that nothing here needs. Three kinds matter: a module
+that one of our packages imports and that is installed, but not in the bundle; a hidden import that
+no longer exists, so that its hook no longer works; and a library whose file was not found.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ def problems(
     allowed: Mapping[str, str],
     importable: Callable[[str], bool],
 ) -> list[str]:
-    """What must not be in a build: a sentence each.
+    """Return one sentence per problem that must stop the build.
 
-    `warnings` is the text of PyInstaller's file of warnings, `log` what it logged. `critical` are
-    top-level packages that must be whole, `excluded` modules that are left out on purpose.
-    `allowed` maps patterns of what may be missing nevertheless to the reason.
+    `warnings` is the text of PyInstaller's warning file, `log` its log messages. `critical` are the
+    top-level packages that must be complete, `excluded` the modules excluded on purpose. `allowed`
+    maps patterns of modules and libraries that may be missing to the reason.
     """
     found = []
     may_be_missing = re.compile("|".join(f"(?:{each})" for each in allowed) or r"(?!)").fullmatch
@@ -51,12 +50,12 @@ def problems(
             if not _within(match[1], excluded) and not may_be_missing(match[1]):
                 found.append(f"The hidden import {match[1]} does not exist.")
         elif (match := _LIBRARY.search(message)) and not may_be_missing(match[1]):
-            found.append(f"The library {match[1]} was not found, which {match[2]} needs.")
+            found.append(f"{match[2]} needs the library {match[1]}, which was not found.")
     return found
 
 
 def importable(name: str) -> bool:
-    """Whether a module is installed: looked for without importing what it is a part of."""
+    """Whether a module is installed; does not import its parent packages."""
     path = None
     for end in [*(at for at, char in enumerate(name) if char == "."), len(name)]:
         spec = PathFinder.find_spec(name[:end], path)

@@ -1,7 +1,7 @@
-"""Without this: `Can't get source for <function multishape_conv1d …>` when a PyanNet is traced.
+"""Without this, tracing a PyanNet fails: `Can't get source for <function multishape_conv1d …>`.
 
-torch then compiles functions of the package from their Python source, which must be there as a
-file. Plain loading and running, which is all that the worker does, gets by without.
+To trace, torch compiles functions of the package from their Python source, which must exist as a
+file. Loading and running a model, which is all that the worker does, does not need it.
 """
 
 module_collection_mode = "pyz+py"

@@ -1,6 +1,6 @@
-"""Without this: `NO_SUCHFILE … faster_whisper/assets/silero_vad_v6.onnx` at the first VAD filter.
+"""Without this, the VAD filter fails: `NO_SUCHFILE … faster_whisper/assets/silero_vad_v6.onnx`.
 
-The model is read by its path beside the package; no import leads to it.
+The package reads the model by its path; no import leads to it.
 """
 
 from PyInstaller.utils.hooks import collect_data_files

@@ -1,7 +1,7 @@
-"""Without this: PyInstaller's own hook puts whatever `nltk_data` the building machine has, models
-of other programs among them, into the bundle.
+"""Without this, PyInstaller's own hook bundles all `nltk_data` of the building machine, including
+the models of other programs.
 
-The worker hands whisperx a sentence splitter without data, so none is needed.
+The worker gives whisperx a sentence splitter that needs no data.
 """
 
 hiddenimports = ["nltk.chunk.named_entity"]

@@ -1,7 +1,7 @@
-"""Without this: `FileNotFoundError … pyannote/audio/telemetry/config.yaml` when it is imported.
+"""Without this, the import fails: `FileNotFoundError … pyannote/audio/telemetry/config.yaml`.
 
-Then: a pipeline's configuration and a model's checkpoint name the module of their class, so that
-`pyannote.audio.models.…` cannot be imported although it is a part of the package.
+A pipeline's configuration and a model's checkpoint name the module of their class, so without the
+hidden imports `pyannote.audio.models.…` would be missing from the bundle.
 """
 
 from PyInstaller.utils.hooks import collect_data_files, collect_submodules

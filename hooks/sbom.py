@@ -1,7 +1,7 @@
-"""The bundle's bill of materials, in CycloneDX.
+"""Writes the bundle's bill of materials, in CycloneDX.
 
-Packages are those that collected files come from, with version, licence and what they need of each
-other; below each are its native libraries, with the hash of the very file in the bundle.
+It lists the packages that the bundle's files come from, with versions, licences and dependencies
+among them; below each, its native libraries with the hashes of their files in the bundle.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 FILE: Final = "sbom.cdx.json"
-"""Beside the program."""
+"""The name of the file beside the program."""
 
 Entry = tuple[str, str, str]
-"""What PyInstaller has of a collected file: place in the bundle, where it comes from, kind."""
+"""A collected file, as PyInstaller describes it: path in the bundle, source path, kind."""
 
 _NATIVE: Final = ("BINARY", "EXTENSION")
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -39,18 +39,18 @@ _STDLIB: Final = Path(os.__file__).resolve().parent
 _PROGRAM: Final = "transcription-worker"
 _PYTHON: Final = "CPython"
 _SYSTEM: Final = "libraries of the building system"
-_LONGEST_LICENCE: Final = 200  # what is longer is its text, not its name
+_LONGEST_LICENCE: Final = 200  # longer values are a licence's text, not its name
 
 
 def bill_of_materials(entries: Iterable[Entry], contents: Path, version: str) -> str:
-    """The bill as JSON; `contents` is the bundle's folder that the entries' places are below.
+    """Return the bill as JSON; the entries' paths are relative to the bundle's folder `contents`.
 
-    The time is SOURCE_DATE_EPOCH where that is set, so that the same build gives the same bill.
+    Its time is SOURCE_DATE_EPOCH if set, so that identical builds have identical bills.
     """
     libraries: defaultdict[str, set[str]] = defaultdict(set)
     owners = _owners()
     for place, source, kind in entries:
-        # What PyInstaller has compiled comes from its own folder: it goes by its place.
+        # PyInstaller compiles modules in its own folder, so identify them by their bundle path.
         module = place.replace(os.sep, "/").removesuffix("c")
         compiled = place.endswith(".pyc")
         owner = owners.get(module if compiled else os.path.normpath(source))
@@ -82,10 +82,7 @@ def bill_of_materials(entries: Iterable[Entry], contents: Path, version: str) ->
 
 
 def _owners() -> dict[str, str]:
-    """The name of the package that each installed file belongs to.
-
-    By its path, and by that from where packages are installed.
-    """
+    """Map each installed file, by absolute path and by path in site-packages, to its package."""
     owners = {}
     for distribution in metadata.distributions():
         name = canonicalize_name(distribution.name)
@@ -127,7 +124,7 @@ def _component(name: str, libraries: list[Component]) -> Component:
 
 
 def _licences(told: metadata.PackageMetadata) -> Iterator[License]:
-    """As an SPDX expression, else by the names that the package has for it."""
+    """The package's SPDX expression, or else the licence names in its metadata."""
     factory = LicenseFactory()
     if expression := told.get("License-Expression"):
         yield factory.make_from_string(expression)
@@ -158,10 +155,10 @@ def _files(places: Iterable[str], contents: Path) -> list[Component]:
 
 
 def _needs(name: str, among: Iterable[str]) -> Iterator[str]:
-    """The packages `among` those of the bundle that a package asks for, here and without extras."""
+    """The bundle's packages (`among`) that a package requires on this platform, without extras."""
     try:
         requirements = metadata.requires(name) or ()
-    except metadata.PackageNotFoundError:  # of none
+    except metadata.PackageNotFoundError:  # Python, or system libraries
         return
     known = set(among)
     for each in map(Requirement, requirements):

@@ -1,4 +1,4 @@
-"""What of a bundle is how large."""
+"""Reports the size of each package in a bundle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PYTHON: Final = "(Python, and libraries of the system)"
 
 
 def by_package(bundle: Path) -> Counter[str]:
-    """Bytes of a finished bundle by package; those of its libraries and metadata count with it."""
+    """Bytes per package of a finished bundle, including each package's libraries and metadata."""
     sizes: Counter[str] = Counter()
     for file in bundle.rglob("*"):
         if file.is_file() and not file.is_symlink():
@@ -22,7 +22,7 @@ def by_package(bundle: Path) -> Counter[str]:
 
 
 def report(sizes: Counter[str]) -> str:
-    """A table, the largest first."""
+    """A table of sizes, largest first."""
     rows = sizes.most_common(_SHOWN)
     rest = sizes.total() - sum(size for _, size in rows)
     if rest:

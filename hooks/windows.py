@@ -1,4 +1,4 @@
-"""What Windows shows of the program in its properties."""
+"""The version resource, which Windows shows in the program's properties."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 
 def version_resource(version: str) -> str:
-    """The version resource, in the form that PyInstaller reads."""
+    """The version resource, in PyInstaller's format."""
     numbers = [int(number) for number in re.findall(r"\d+", version)][:4]
     four = tuple(numbers + [0] * (4 - len(numbers)))
     strings = {

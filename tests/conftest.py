@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,8 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import MODEL, TOKEN, WORKER, Session, load_truth, long_recording
+
+# On a busy machine an example may take any time.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+_FOREIGN = ("HF_", "HUGGING", "TRANSFORMERS_", "TRANSCRIPTION_WORKER_")
+"""Prefixes of the developer's variables that would change what the worker does."""
 
 
 @pytest.fixture(scope="session")
@@ -40,16 +49,30 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _isolated_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An empty model cache, a hub that nobody answers for, and a token that nobody may see."""
+def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty model cache, an unreachable hub, a token that must not leak, no proxy."""
     changes = {
         "HF_TOKEN": TOKEN,
         "HF_HOME": str(tmp_path_factory.mktemp("hub")),
         "HF_ENDPOINT": "http://127.0.0.1:9",
     }
     with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(_FOREIGN) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
         for name, value in changes.items():
             patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _on_the_cpu() -> Iterator[None]:
+    """Hide CUDA devices: `auto` would use them, and words and times would differ.
+
+    Modules about devices override this.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
         yield
 
 

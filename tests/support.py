@@ -11,12 +11,14 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from worker.client import Client
+from worker.client import CLOSE_SECONDS, Client
+from worker.session.wire import ERROR, RESULT, FrameReader
+from worker.system.stdio import READ_SIZE
 
 HERE = Path(__file__).parent
 RECORDINGS = HERE / "recordings"
@@ -31,8 +33,14 @@ if os.environ.get("TEST_WORKER"):
 
 SAMPLE_RATE = 16_000
 
+PATIENCE = 120.0
+"""Seconds after which a wait counts as hung. Generous: the machine may be busy."""
+
 TOKEN = "hf_nobodyMayEverReadThisInWhatTheWorkerWrites"
 """Is in the environment of every worker that is tested, and nowhere in what it writes."""
+
+
+T = TypeVar("T")
 
 
 class Session(Client):
@@ -68,7 +76,7 @@ class Session(Client):
     def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Return the first message that is wanted; keep the notifications before it."""
         while True:
-            message = self.next_message(60)
+            message = self.next_message(PATIENCE)
             if wanted(message):
                 return message
             if "method" in message:
@@ -86,9 +94,17 @@ class Session(Client):
         return pid
 
     def close(self) -> int:
-        """End the session; wait for all of stderr."""
+        """End the session; after a few seconds cancel its jobs. Wait for all of stderr."""
+        with suppress(OSError):
+            self.close_input()
+        try:
+            self.process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(PATIENCE)
         code = super().close()
-        self._drain.join(5)
+        self._drain.join(PATIENCE)
         assert self.process.stderr is not None
         self.process.stderr.close()
         self._look_for_secrets(self.stderr)
@@ -123,12 +139,32 @@ class Session(Client):
 class Engine(Session):
     """A session with an engine's process alone, as the front has it."""
 
-    def __init__(self, kind: str, **kwargs: Any) -> None:
-        super().__init__([*WORKER, "engine", kind], **kwargs)
+    def __init__(self, kind: str, first: str = "", **kwargs: Any) -> None:
+        """Start the engine; `first` is a script that runs in its process before."""
+        script = f"{first}\nfrom worker.engines.host import main\nmain({kind!r}, None)\n"
+        hooked = [sys.executable, "-c", script]
+        super().__init__(hooked if first else [*WORKER, "engine", kind], **kwargs)
 
     def ask(self, method: str, **params: Any) -> Any:
         """Call a method; keep the notifications that come meanwhile."""
         return self.result(self.send(method, params), self._keep)
+
+    def _read(self) -> None:
+        """Read frames as the messages that the front would make of them for a client."""
+        assert self.process.stdout is not None
+        reader = FrameReader()
+        while data := os.read(self.process.stdout.fileno(), READ_SIZE):
+            for kind, call, payload in reader.feed(data):
+                value = b"".join(payload)
+                self._on_line("<", value)
+                if kind in (RESULT, ERROR):
+                    member = "result" if kind == RESULT else "error"
+                    message = {"id": call, member: json.loads(value)}
+                else:
+                    params = {"token": kind.decode(), "value": json.loads(value)}
+                    message = {"method": "$/progress", "params": params}
+                self._inbox.put(message)
+        self._inbox.put(None)
 
 
 class Trap:
@@ -169,16 +205,21 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until_gone(pids: Iterable[int], timeout: float) -> list[int]:
-    """The processes that are still there after `timeout` seconds."""
+def wait_until(condition: Callable[[], T], seconds: float = PATIENCE) -> T:
+    """Wait until a condition returns something true; return that."""
     import time
 
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain"
+        time.sleep(0.005)
+    return found
+
+
+def wait_until_gone(pids: Iterable[int]) -> None:
+    """Wait until none of these processes runs."""
     left = list(pids)
-    while left and time.monotonic() < deadline:
-        left = [pid for pid in left if alive(pid)]
-        time.sleep(0.01)
-    return left
+    wait_until(lambda: not any(map(alive, left)))
 
 
 def kill_hard(pid: int) -> None:

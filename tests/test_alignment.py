@@ -29,7 +29,7 @@ from tests.support import (
     samples_of,
     write_wav,
 )
-from worker.engines.alignment.placement import place
+from worker.engines.alignment.placement import group_segments
 from worker.engines.alignment.text import fill_times, split
 
 TRUTH = {name: said for name, said in load_truth().items() if name != "demo.flac"}
@@ -57,8 +57,6 @@ def align(
         segments=segments,
         language=language,
         options=options,
-        progressToken=1,
-        partialResultToken=2,
     )
     for given_, found in zip(segments, result["segments"], strict=True):
         assert found["text"] == given_["text"].strip()
@@ -102,14 +100,14 @@ def errors(engine: Engine) -> dict[str, list[float]]:
     }
 
 
-def test_word_boundaries_are_within_a_frame_of_the_truth_in_the_mean(
+def test_word_boundaries_are_accurate_to_a_frame(
     errors: dict[str, list[float]],
 ) -> None:
     assert statistics.mean(errors["batched"]) < 0.02
     assert sorted(errors["batched"])[int(0.95 * len(errors["batched"]))] < 0.04
 
 
-def test_the_batched_aligner_is_no_worse_than_whisperxs(errors: dict[str, list[float]]) -> None:
+def test_batched_aligner_is_as_accurate_as_whisperx(errors: dict[str, list[float]]) -> None:
     assert statistics.mean(errors["batched"]) <= statistics.mean(errors["whisperx"])
 
 
@@ -126,7 +124,7 @@ json.dump(result["word_segments"], sys.stdout)
 """
 
 
-def test_whisperxs_aligner_gives_what_the_package_gives(engine: Engine) -> None:
+def test_whisperx_aligner_equals_the_package(engine: Engine) -> None:
     name = "en-12.flac"
     segments = true_segments(name)
     segments[0]["text"] += " 42"
@@ -163,7 +161,7 @@ def test_batching_changes_nothing(engine: Engine, batch_size: int) -> None:
             assert twin["end"] == pytest.approx(word["end"], abs=0.021)
 
 
-def test_segments_come_as_partial_results_with_growing_progress(engine: Engine) -> None:
+def test_segments_arrive_as_partial_results_with_progress(engine: Engine) -> None:
     engine.notifications.clear()
     result = align(engine, RECORDINGS / "en-20.flac", true_segments("en-20.flac"), batchSize=1)
     values = [note["params"]["value"] for note in engine.notifications]
@@ -174,7 +172,7 @@ def test_segments_come_as_partial_results_with_growing_progress(engine: Engine) 
     assert done[-1] == 100
 
 
-def test_progress_is_of_audio_and_segments_without_text_do_not_hold_it_up(engine: Engine) -> None:
+def test_progress_counts_audio_and_skips_empty_segments(engine: Engine) -> None:
     engine.notifications.clear()
     segments = true_segments("en-20.flac")
     align(engine, RECORDINGS / "en-20.flac", [*segments, {"text": ""}])
@@ -203,7 +201,6 @@ def test_a_job_is_cancelled_between_batches(engine: Engine, long_file: Path, ali
             "segments": segments,
             "language": "en",
             "options": {"aligner": aligner, "batchSize": 1},
-            "progressToken": 1,
         },
     )
     engine.wait_for(lambda m: m.get("params", {}).get("value", {}).get("stage") == "alignment")
@@ -217,7 +214,7 @@ def test_a_job_is_cancelled_between_batches(engine: Engine, long_file: Path, ali
 
 @pytest.mark.parametrize("space", ["\n", "\u00a0", "  ", "\u3000"])
 @pytest.mark.parametrize("aligner", ["batched", "whisperx"])
-def test_any_kind_of_space_parts_words(engine: Engine, aligner: str, space: str) -> None:
+def test_any_unicode_space_separates_words(engine: Engine, aligner: str, space: str) -> None:
     name = "en-06.flac"
     plain = true_segments(name)[:1]
     odd = [{**plain[0], "text": plain[0]["text"].replace(" ", space, 1)}]
@@ -231,7 +228,7 @@ def test_any_kind_of_space_parts_words(engine: Engine, aligner: str, space: str)
     )
 
 
-def test_a_word_that_whisperx_splits_costs_no_other_word_its_times(engine: Engine) -> None:
+def test_a_word_split_by_whisperx_leaves_other_times_intact(engine: Engine) -> None:
     name = "en-06.flac"
     segments = true_segments(name)[:1]
     segments[0]["text"] = segments[0]["text"].replace(" ", '!"', 1)  # a sentence ends within
@@ -239,7 +236,7 @@ def test_a_word_that_whisperx_splits_costs_no_other_word_its_times(engine: Engin
     assert [bool(word.get("interpolated")) for word in words] == [True] + [False] * (len(words) - 1)
 
 
-def test_whisperxs_aligner_has_its_own_mind_on_who_writes_spaces(engine: Engine) -> None:
+def test_whisperx_aligner_splits_languages_by_its_own_rules(engine: Engine) -> None:
     name = "en-06.flac"
     segments = true_segments(name)[:1]
     words = {
@@ -253,9 +250,7 @@ def test_whisperxs_aligner_has_its_own_mind_on_who_writes_spaces(engine: Engine)
 
 
 @pytest.mark.parametrize("aligner", ["batched", "whisperx"])
-def test_a_word_the_model_cannot_spell_gets_a_place_and_is_marked(
-    engine: Engine, aligner: str
-) -> None:
+def test_an_unalignable_word_is_placed_and_marked(engine: Engine, aligner: str) -> None:
     name = "en-06.flac"
     segments = true_segments(name)
     words = segments[0]["text"].split(" ")
@@ -273,7 +268,7 @@ def test_a_word_the_model_cannot_spell_gets_a_place_and_is_marked(
     assert found[-1]["start"] == pytest.approx(truth[words[-1]]["start"], abs=0.05)
 
 
-def test_characters_on_request(engine: Engine) -> None:
+def test_character_times_on_request(engine: Engine) -> None:
     name = "en-04.flac"
     result = align(engine, RECORDINGS / name, true_segments(name), characters=True)
     for segment in result["segments"]:
@@ -285,7 +280,7 @@ def test_characters_on_request(engine: Engine) -> None:
             assert all(each["start"] <= each["end"] for each in chars)
 
 
-def test_accents_and_capitals_are_found_under_their_base_letter(engine: Engine) -> None:
+def test_accents_and_capitals_align_as_their_base_letter(engine: Engine) -> None:
     name = "en-04.flac"
     plain = true_segments(name)
     fancy = [{**each, "text": each["text"].upper().replace("E", "É")} for each in plain]
@@ -294,7 +289,7 @@ def test_accents_and_capitals_are_found_under_their_base_letter(engine: Engine) 
         assert [w["start"] for w in segment["words"]] == [w["start"] for w in same["words"]]
 
 
-def test_one_text_without_times_is_aligned_over_the_whole_audio(engine: Engine) -> None:
+def test_text_without_times_is_aligned_over_the_whole_audio(engine: Engine) -> None:
     name = "en-20.flac"
     result = align(engine, RECORDINGS / name, [{"text": TRUTH[name]["text"]}])
     said = [word for segment in TRUTH[name]["segments"] for word in segment["words"]]
@@ -303,7 +298,7 @@ def test_one_text_without_times_is_aligned_over_the_whole_audio(engine: Engine) 
     assert statistics.median(late) < 0.02
 
 
-def test_minutes_of_text_without_times_are_aligned_too(engine: Engine) -> None:
+def test_a_long_text_without_times_is_aligned(engine: Engine) -> None:
     name = "demo.flac"
     said = load_truth()[name]
     result = align(engine, RECORDINGS / name, [{"text": said["text"]}])
@@ -313,7 +308,7 @@ def test_minutes_of_text_without_times_are_aligned_too(engine: Engine) -> None:
     assert statistics.median(late) < 0.03
 
 
-def test_segments_without_times_stand_between_their_neighbours(engine: Engine) -> None:
+def test_segments_without_times_go_between_their_neighbours(engine: Engine) -> None:
     name = "en-19.flac"
     segments = true_segments(name)
     assert len(segments) > 3
@@ -324,7 +319,7 @@ def test_segments_without_times_stand_between_their_neighbours(engine: Engine) -
     )
 
 
-def test_times_are_those_of_the_recording_when_a_part_of_it_is_aligned(engine: Engine) -> None:
+def test_times_of_a_clip_are_those_of_the_recording(engine: Engine) -> None:
     name = "en-15.flac"
     segments = true_segments(name)
     start = segments[1]["start"] - 0.3
@@ -353,9 +348,7 @@ def test_overlapping_segments_are_each_aligned(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("aligner", ["batched", "whisperx"])
-def test_reversed_and_far_away_times_are_mended_with_a_warning(
-    engine: Engine, aligner: str
-) -> None:
+def test_impossible_times_are_repaired_with_a_warning(engine: Engine, aligner: str) -> None:
     name = "en-13.flac"
     segments = true_segments(name)
     first, second = segments[0], segments[1]
@@ -416,7 +409,7 @@ def refusal(engine: Engine, **params: Any) -> RpcError:
     return caught.value
 
 
-def test_a_language_without_a_model_lists_those_that_have_one() -> None:
+def test_a_language_without_model_names_the_supported_ones() -> None:
     with Session() as session, pytest.raises(RpcError) as caught:
         audio = str(RECORDINGS / "en-01.flac")
         session.call("align", {"audio": audio, "text": "yes", "language": "xx"})
@@ -427,14 +420,14 @@ def test_a_language_without_a_model_lists_those_that_have_one() -> None:
 
 
 @pytest.mark.parametrize("file", ["config.json", "vocab.json", "model.safetensors"])
-def test_a_directory_that_lacks_a_file_is_told(loader: Engine, tmp_path: Path, file: str) -> None:
+def test_a_missing_model_file_is_named(loader: Engine, tmp_path: Path, file: str) -> None:
     copy = shutil.copytree(ALIGNMENT_MODEL, tmp_path / "model")
     (copy / file).unlink()
     error = refusal(loader, model=str(copy))
     assert (error.kind, error.data["missing"]) == ("model_invalid", [file])
 
 
-def test_a_damaged_file_is_told(loader: Engine, tmp_path: Path) -> None:
+def test_a_damaged_model_file_is_an_error(loader: Engine, tmp_path: Path) -> None:
     copy = shutil.copytree(ALIGNMENT_MODEL, tmp_path / "model")
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -453,14 +446,14 @@ def test_a_damaged_file_is_told(loader: Engine, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_model_that_is_not_there_is_a_typed_error(
+def test_a_missing_model_is_a_typed_error(
     loader: Engine, params: dict[str, Any], kind: str
 ) -> None:
     error = refusal(loader, **params)
     assert error.kind == kind
 
 
-def test_no_code_runs_out_of_a_bundles_weights(tmp_path: Path) -> None:
+def test_weights_of_a_bundle_run_no_code(tmp_path: Path) -> None:
     weights = tmp_path / "hub" / "checkpoints" / "wav2vec2_fairseq_base_ls960_asr_ls960.pth"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol=2))
@@ -473,16 +466,15 @@ def test_no_code_runs_out_of_a_bundles_weights(tmp_path: Path) -> None:
         assert (tmp_path / "sprung").exists()
 
 
-def test_no_code_runs_out_of_pickled_weights_of_a_directory(tmp_path: Path) -> None:
+def test_pickled_weights_of_a_directory_run_no_code(loader: Engine, tmp_path: Path) -> None:
     copy = shutil.copytree(ALIGNMENT_MODEL, tmp_path / "model")
     (copy / "model.safetensors").unlink()
     (copy / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(tmp_path / "sprung"), protocol=2))
-    with Engine("alignment") as trapped:
-        assert refusal(trapped, model=str(copy)).kind == "model_needs_pickle"
-        assert not (tmp_path / "sprung").exists()
+    assert refusal(loader, model=str(copy)).kind == "model_needs_pickle"
+    assert not (tmp_path / "sprung").exists()
 
 
-def test_pickled_weights_that_are_tensors_alone_need_no_leave(tmp_path: Path) -> None:
+def test_pickled_tensors_need_no_permission(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
@@ -494,17 +486,16 @@ def test_pickled_weights_that_are_tensors_alone_need_no_leave(tmp_path: Path) ->
         assert session.ask("load", model=str(copy))["device"] == "cpu"
 
 
-def test_no_network_is_asked_for_sentences(tmp_path: Path) -> None:
+@pytest.mark.slow  # tests/test_privacy.py watches the whole job
+def test_alignment_makes_no_network_requests(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "def audit(event, args):\n"
         "    if event in ('socket.connect', 'socket.getaddrinfo'):\n"
         f"        open({str(tmp_path / 'used')!r}, 'a').write(f'{{event}} {{args}}')\n"
-        "sys.addaudithook(audit)\n"
-        "from worker.engines.host import main\n"
-        "main('alignment', None)\n"
+        "sys.addaudithook(audit)"
     )
-    with Session([sys.executable, "-c", script]) as hooked:
+    with Engine("alignment", script) as hooked:
         hooked.call("load", {"model": str(ALIGNMENT_MODEL)})
         name = "en-01.flac"
         for aligner in ("batched", "whisperx"):
@@ -528,7 +519,7 @@ DICTIONARY = {char: code for code, char in enumerate("-|abcdefghijklmnopqrstuvwx
 
 
 @given(st.text(max_size=60), st.booleans())
-def test_words_join_to_the_text_whatever_it_is(text: str, spaced: bool) -> None:
+def test_words_join_to_any_text(text: str, spaced: bool) -> None:
     words = split(text, spaced, DICTIONARY)
     assert "".join(word.text for word in words) == text.strip()
     assert all(len(word.labels) == len(word.text) for word in words)
@@ -550,11 +541,11 @@ seconds = st.one_of(st.none(), st.floats(-5, 25, allow_nan=False))
 
 
 @given(st.lists(st.tuples(seconds, seconds, st.sampled_from(["a", "", "b c"])), max_size=12))
-def test_every_segment_with_text_has_a_place_in_the_audio(
+def test_every_segment_with_text_is_placed_in_the_audio(
     given_: list[tuple[float | None, float | None, str]],
 ) -> None:
     segments = [SegmentText(text=text, start=start, end=end) for start, end, text in given_]
-    units, _ = place(segments, 2.0, 20.0)
+    units, _ = group_segments(segments, 2.0, 20.0)
     placed = sorted(index for unit in units for index in unit.indices)
     assert placed == [i for i, segment in enumerate(segments) if segment.text]
     assert all(2.0 <= unit.start <= unit.end <= 20.0 for unit in units)

@@ -21,7 +21,7 @@ def test_samples_equal_those_of_faster_whisper(tmp_path: Path, suffix: str, code
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000])
-def test_other_rates_and_channels_are_brought_to_16_khz_mono(tmp_path: Path, rate: int) -> None:
+def test_other_rates_and_channels_become_16_khz_mono(tmp_path: Path, rate: int) -> None:
     time = np.arange(2 * rate) / rate
     tone = (8000 * np.sin(2 * np.pi * 440 * time)).astype(np.int16)
     file = write_wav(tmp_path / "tone.wav", np.repeat(tone, 2), rate=rate, channels=2)
@@ -31,7 +31,7 @@ def test_other_rates_and_channels_are_brought_to_16_khz_mono(tmp_path: Path, rat
     assert np.argmax(spectrum) * SAMPLE_RATE / len(samples) == pytest.approx(440, abs=1)
 
 
-def test_a_clip_holds_just_the_samples_between_its_ends() -> None:
+def test_a_clip_has_exactly_its_samples() -> None:
     file = str(RECORDINGS / "demo.flac")
     whole = decode(file)
     clip = decode(file, start=33.25, end=41.5)
@@ -39,7 +39,7 @@ def test_a_clip_holds_just_the_samples_between_its_ends() -> None:
     np.testing.assert_array_equal(decode(file, start=70), whole[70 * SAMPLE_RATE :])
 
 
-def test_a_channel_is_not_mixed_with_others(tmp_path: Path) -> None:
+def test_one_channel_is_decoded_unmixed(tmp_path: Path) -> None:
     stereo = np.zeros((SAMPLE_RATE, 2), np.int16)
     stereo[:, 0], stereo[:, 1] = 1000, -3000
     file = str(write_wav(tmp_path / "stereo.wav", stereo, channels=2))
@@ -47,7 +47,7 @@ def test_a_channel_is_not_mixed_with_others(tmp_path: Path) -> None:
         np.testing.assert_allclose(decode(file, channel=channel), value / 32768)
 
 
-def test_a_wav_whose_recorder_left_the_length_open_is_read_to_its_end(tmp_path: Path) -> None:
+def test_a_wav_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
     for size in (0, 0xFFFFFFFF):
         file = write_wav(tmp_path / "open.wav", samples_of("en-01.flac"))
         content = bytearray(file.read_bytes())

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
+from protocol.diarization import DiarizationOptions
+from protocol.errors import RpcError
 from worker.engines.common.batch_threads import BatchThreads
+from worker.engines.common.recording import Piece
+from worker.engines.diarization.engine import DiarizationEngine
+from worker.session.lane import failure
+from worker.system.log import Log
 
 
 class Model(torch.nn.Module):
@@ -27,7 +39,7 @@ class Model(torch.nn.Module):
 
 @pytest.mark.parametrize("count", [1, 2, 7, 32])
 @torch.inference_mode()
-def test_every_window_is_computed_once_and_stays_in_its_place(count: int) -> None:
+def test_every_window_is_computed_once_and_in_order(count: int) -> None:
     model = Model()
     threads = BatchThreads(model)
     batch, weights = torch.rand(count, 9), torch.rand(count, 9)
@@ -41,8 +53,48 @@ def test_every_window_is_computed_once_and_stays_in_its_place(count: int) -> Non
 
 
 @torch.inference_mode()
-def test_what_fails_in_one_thread_fails_when_all_have_ended() -> None:
+def test_an_error_in_one_thread_is_raised_after_all_end() -> None:
     model = Model()
     BatchThreads(model).use(2)
     with pytest.raises(MemoryError):
         model(torch.full((4, 3), torch.nan))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [  # with and without its arena, under a limit of address space
+        Fail("AllocateRawInternal Failed to allocate memory for requested buffer of size 512"),
+        RuntimeException("Non-zero status code returned while running Sub node: std::bad_alloc"),
+    ],
+)
+@pytest.mark.parametrize(
+    "use", [lambda model, batch: model(batch), lambda model, _: model.min_num_samples]
+)
+@pytest.mark.filterwarnings(r"ignore:\s*torchcodec is not installed")
+def test_a_failed_allocation_of_onnxruntime_is_out_of_memory(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, use: Any
+) -> None:
+    from worker.engines.diarization.onnx_embedding import OnnxEmbedding
+
+    def run(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: SimpleNamespace(run=run))
+    model = OnnxEmbedding(Path(__file__))
+    BatchThreads(model).use(2)
+
+    class Pipeline:
+        device = model.device
+
+        def __call__(self, audio: dict[str, Any], **_: Any) -> None:
+            use(model, audio["waveform"][None].expand(4, 1, -1))
+
+    engine = DiarizationEngine()
+    engine._pipeline = Pipeline()
+    work: Any = SimpleNamespace(
+        options=DiarizationOptions(), progress=SimpleNamespace(hook=None), offset=0.0
+    )
+    with pytest.raises(RpcError) as caught:
+        engine._run_pipeline(Piece(0, np.zeros(16000, np.float32), last=True), work)
+    assert caught.value.kind == "out_of_memory"
+    assert failure(error, "detectSpeech", Log("audio")).kind == "out_of_memory"  # Silero VAD

@@ -62,7 +62,7 @@ def transcribe(pipeline: Any, samples: Samples, **params: Any) -> list[Any]:
     ],
     ids=str,
 )
-def test_where_no_window_fails_the_result_is_the_packages(
+def test_without_failed_windows_the_result_equals_the_package(
     model: Any, params: dict[str, Any]
 ) -> None:
     samples = speech("demo.flac")
@@ -71,7 +71,7 @@ def test_where_no_window_fails_the_result_is_the_packages(
     assert transcribe(BatchedPipeline(model), samples, **params) == package
 
 
-def test_without_thresholds_a_window_that_fails_them_is_the_packages_too(model: Any) -> None:
+def test_without_thresholds_the_result_equals_the_package(model: Any) -> None:
     params = {
         "vad_filter": False,
         "compression_ratio_threshold": None,
@@ -84,9 +84,7 @@ def test_without_thresholds_a_window_that_fails_them_is_the_packages_too(model: 
 
 
 @pytest.mark.parametrize("word_timestamps", [False, True])
-def test_crackle_that_the_package_writes_down_as_words_is_silence(
-    model: Any, word_timestamps: bool
-) -> None:
+def test_crackle_is_silence_and_not_words(model: Any, word_timestamps: bool) -> None:
     talk = speech("en-01.flac")
     samples = np.zeros(3 * WINDOW, np.float32)
     samples[: len(talk)] = samples[2 * WINDOW : 2 * WINDOW + len(talk)] = talk
@@ -121,7 +119,7 @@ class Looping:
         return results
 
 
-def test_a_window_in_which_the_decoder_loops_is_decoded_again_and_no_other_is_touched() -> None:
+def test_only_a_looping_window_is_decoded_again() -> None:
     samples = np.zeros(2 * WINDOW, np.float32)
     for place, name in ((0, "de-01.flac"), (WINDOW, "de-02.flac")):
         talk = speech(name)
@@ -160,9 +158,7 @@ class Scripted:
         return [self.results[row].pop(0) for row in encoded]
 
 
-def test_attempts_are_made_and_chosen_as_in_the_sequential_mode(
-    model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fallback_equals_the_sequential_mode(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(3)
     tokenizer = Tokenizer(model.hf_tokenizer, True, task="transcribe", language="en")
     prompts = [list(tokenizer.sot_sequence)] * 8

@@ -56,24 +56,24 @@ def whole() -> tuple[int, ProbeResult]:
 # On its own
 
 
-def test_it_sees_nothing_of_what_it_was_built_from(worker: Session) -> None:
+def test_the_program_cannot_see_its_sources(worker: Session) -> None:
     for place in (".venv/pyvenv.cfg", "worker/__init__.py", "protocol/__init__.py"):
         with pytest.raises(RpcError) as caught:
             worker.transcribe(ROOT / place)
         assert caught.value.kind == "audio_not_found"
 
 
-def test_its_environment_is_empty_but_for_what_a_test_gives_it(worker: Session) -> None:
+def test_the_programs_environment_is_empty(worker: Session) -> None:
     variables = Path(f"/proc/{worker.process.pid}/environ").read_bytes().split(b"\0")
     names = {each.partition(b"=")[0].decode() for each in variables if each}
-    left = {name for name in names if not re.match("TEST_|FLAVOR|HF_|PYTEST_", name)}
+    left = {name for name in names if not re.match("TEST_|FLAVOR|HF_|PYTEST_|CUDA_", name)}
     readline = {"COLUMNS", "LINES"}  # that pytest imports, sets them
     assert {name for name in left if not name.startswith("_PYI_")} <= {
         *("LC_CTYPE", "LD_LIBRARY_PATH", *readline),
     }
 
 
-def test_its_bill_of_materials_is_valid_and_has_every_library_in_it() -> None:
+def test_the_bill_of_materials_lists_every_library() -> None:
     text = (BUNDLE / sbom.FILE).read_text("utf-8")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     packages = json.loads(text)["components"]
@@ -94,7 +94,7 @@ def test_its_bill_of_materials_is_valid_and_has_every_library_in_it() -> None:
     assert {name: told.get(name) for name in found} == found
 
 
-def test_all_that_it_imports_is_its_own(whole: tuple[int, ProbeResult]) -> None:
+def test_every_import_is_from_the_bundle(whole: tuple[int, ProbeResult]) -> None:
     _, result = whole
     contents = BUNDLE / INTERNAL
     assert result.platform.frozen
@@ -109,14 +109,14 @@ def test_all_that_it_imports_is_its_own(whole: tuple[int, ProbeResult]) -> None:
         assert place and Path(place).is_relative_to(contents)
 
 
-def test_it_names_no_folder_of_the_machine_that_built_it() -> None:
+def test_no_build_path_is_in_the_bundle() -> None:
     found = subprocess.run(
         ["grep", "-rlF", "-e", f"{ROOT}/", BUNDLE], capture_output=True, text=True
     )
     assert (found.returncode, found.stdout) == (1, "")
 
 
-def test_no_library_of_the_building_machine_came_along_but_those_of_python_and_c() -> None:
+def test_only_system_libraries_of_python_and_c_are_bundled() -> None:
     if_needed = re.compile(
         r"lib(python3|crypto|ssl|ffi|z|bz2|lzma|sqlite3|uuid|expat|mpdec|stdc\+\+|gcc_s)[.\d]"
     )
@@ -127,7 +127,7 @@ def test_no_library_of_the_building_machine_came_along_but_those_of_python_and_c
 # Whole
 
 
-def test_diagnose_finds_nothing_wrong_with_it(whole: tuple[int, ProbeResult]) -> None:
+def test_diagnose_finds_no_fault(whole: tuple[int, ProbeResult]) -> None:
     code, result = whole
     assert [each for each in result.findings if each.severity != "info"] == []
     assert (code, result.health_metrics.overall_score) == (0, 100)
@@ -156,18 +156,18 @@ MODULES_OF_FULL = (
 
 
 @pytest.mark.parametrize("name", MODULES + (MODULES_OF_FULL if FULL else ()))
-def test_modules_that_bundles_lose_can_be_imported(name: str) -> None:
+def test_modules_that_bundles_often_lose_can_be_imported(name: str) -> None:
     done = run("check", name)
     assert done.returncode == 0, done.stdout
 
 
-def test_who_takes_it_for_an_interpreter_is_told_in_a_sentence_what_to_use() -> None:
+def test_interpreter_options_are_refused_in_one_sentence() -> None:
     done = run("-c", "import whisperx")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "check" in done.stderr and "diagnose" in done.stderr
 
 
-def test_it_can_be_moved_and_started_from_a_folder_of_any_name(tmp_path: Path) -> None:
+def test_the_program_starts_from_any_folder(tmp_path: Path) -> None:
     moved = tmp_path / "Prográm Filés 文"
     copy = Copy(moved)
     with Session(copy.command) as session:
@@ -177,7 +177,7 @@ def test_it_can_be_moved_and_started_from_a_folder_of_any_name(tmp_path: Path) -
 # Its start, and its children
 
 
-def test_the_front_starts_without_what_only_engines_need(start: Callable[..., Session]) -> None:
+def test_the_front_loads_nothing_of_the_engines(start: Callable[..., Session]) -> None:
     """PyInstaller's runtime hooks import it; that takes half as long as all the rest of a start."""
     session = start()
     session.call("ping")
@@ -194,7 +194,7 @@ def test_the_front_starts_without_what_only_engines_need(start: Callable[..., Se
 
 
 @pytest.mark.parametrize("own", ["", "/some/place:/another"])
-def test_programs_of_the_system_load_their_own_libraries(
+def test_system_programs_load_their_own_libraries(
     start: Callable[..., Session], tmp_path: Path, own: str
 ) -> None:
     tool = tmp_path / "nvidia-smi"
@@ -208,7 +208,7 @@ def test_programs_of_the_system_load_their_own_libraries(
 
 
 @pytest.mark.parametrize("given", [{}, {"SSL_CERT_FILE": "/a/file"}, {"SSL_CERT_DIR": "/a/folder"}])
-def test_certificates_are_found_wherever_the_system_keeps_them(
+def test_system_certificates_are_found(
     start: Callable[..., Session], given: dict[str, str]
 ) -> None:
     session = start(env=os.environ | given)
@@ -221,7 +221,7 @@ def test_certificates_are_found_wherever_the_system_keeps_them(
         assert Path(engines["SSL_CERT_FILE"]).is_file()
 
 
-def test_helpers_of_multiprocessing_run_in_it() -> None:
+def test_multiprocessing_works() -> None:
     """On macOS tqdm starts this one; answered as a person is, it would be started over and over."""
     ours, theirs = os.pipe()
     command = f"from multiprocessing.resource_tracker import main;main({ours})"
@@ -313,7 +313,7 @@ FAULTS_OF_FULL = (
     FAULTS_OF_FULL if FULL else FAULTS,
     ids=lambda fault: f"{fault.package}:{fault.pattern}",
 )
-def test_the_probe_names_what_was_lost(copy: Copy, fault: Fault) -> None:
+def test_the_probe_names_a_lost_file(copy: Copy, fault: Fault) -> None:
     copy.remove(fault.pattern)
     code, result = diagnose(copy.command)
     assert code == 1

@@ -27,7 +27,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_whole_bundle_and_a_program_from_source_lack_nothing(place: Path) -> None:
+def test_a_whole_bundle_and_the_source_lack_nothing(place: Path) -> None:
     assert bundle.damaged() == frozenset()
     del sys._MEIPASS  # type: ignore[attr-defined]
     assert bundle.damaged() == frozenset()
@@ -48,7 +48,7 @@ def test_the_package_that_has_lost_a_file_is_named(place: Path, lost: str, packa
     assert bundle.damaged() == {package}
 
 
-def test_a_library_for_another_processor_is_as_good_as_none(place: Path) -> None:
+def test_a_library_for_another_processor_counts_as_missing(place: Path) -> None:
     library = place / "av.libs" / "libavformat-1.so.61"
     header = bytearray(library.read_bytes())
     header[18] ^= 0xFF

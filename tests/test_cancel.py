@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from protocol.errors import RpcError
-from tests.support import RECORDINGS, Session
+from tests.support import PATIENCE, RECORDINGS, Session
 
 Start = Callable[..., Session]
 
@@ -92,7 +92,7 @@ def test_a_member_of_a_batch_is_cancelled_alone(start: Start, long_file: Path) -
     session.wait_for_partial()
     session.notify("$/cancelRequest", {"id": "long"})
     while True:
-        message = session.next_message(60)
+        message = session.next_message(PATIENCE)
         if isinstance(message, list):
             break
     replies = {reply["id"]: reply for reply in message}

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
+from protocol.control import Params
 from protocol.errors import RpcError
+from protocol.models import Task
+from protocol.transcription import Engine, TranscribeParams
+from worker.engines import contract
 from worker.models import catalogue
+from worker.models.families import FAMILIES, RECOGNISERS, TASKS
 
 
 def entries(task: str) -> dict[str, catalogue.Entry]:
@@ -59,10 +69,10 @@ def test_names_are_unique_and_every_model_has_a_size() -> None:
     ("task", "name", "hint"),
     [
         ("recognition", "smal", "Did you mean small?"),
-        ("recognition", "./nowhere", "no model directory"),
-        ("recognition", "a/b/c", "no model directory"),
-        ("alignment", "nonsense", "no model directory"),
-        ("recognition", "../escape", "no model directory"),
+        ("recognition", "./nowhere", "model directory .* does not exist"),
+        ("recognition", "a/b/c", "model directory .* does not exist"),
+        ("alignment", "nonsense", "model directory .* does not exist"),
+        ("recognition", "../escape", "model directory .* does not exist"),
     ],
 )
 def test_a_name_that_nobody_knows_is_refused(task: str, name: str, hint: str) -> None:
@@ -75,3 +85,24 @@ def test_a_name_of_another_task_is_no_name() -> None:
     with pytest.raises(RpcError):
         catalogue.repository("alignment", "small")
     assert catalogue.repository("alignment", "owner/name") == "owner/name"
+
+
+# Families
+
+
+def test_clients_can_choose_just_the_recognisers_and_tasks_of_the_table() -> None:
+    assert tuple(RECOGNISERS) == get_args(Engine)
+    assert RECOGNISERS[0] == TranscribeParams(audio="x").engine
+    assert tuple(TASKS) == get_args(Task)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_the_engine_and_the_params_of_a_family_exist(kind: str) -> None:
+    module, _, name = FAMILIES[kind].engine.partition(":")
+    spec = find_spec(module)
+    assert spec
+    assert spec.origin
+    source = Path(spec.origin).read_text("utf-8")
+    assert f"\nclass {name}" in source
+    for params_type in re.findall(r"\n    def [a-z]\w*\(self, job: Job, params: (.+?)\)", source):
+        assert issubclass(getattr(contract, params_type), Params)

@@ -48,10 +48,15 @@ def kinds(result: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"wordTimestamps": True}, {"batchSize": 2, "vadFilter": True}, {"engine": "whisperx"}],
+    [
+        {},
+        pytest.param({"wordTimestamps": True}, marks=pytest.mark.slow),
+        pytest.param({"batchSize": 2, "vadFilter": True}, marks=pytest.mark.slow),
+        pytest.param({"engine": "whisperx"}, marks=pytest.mark.slow),
+    ],
     ids=str,
 )
-def test_a_killed_job_goes_on_and_gives_what_an_unbroken_one_gives(
+def test_a_killed_job_resumes_with_the_same_result(
     start: Start, worker: Session, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     unbroken = worker.transcribe(DEMO, temperature=0, **options)
@@ -66,8 +71,9 @@ def test_a_killed_job_goes_on_and_gives_what_an_unbroken_one_gives(
     assert "resumed" in kinds(resumed)
 
 
-def test_a_whole_job_killed_at_any_moment_goes_on(
-    start: Start, worker: Session, tmp_path: Path
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_killed_whole_job_resumes_with_the_same_result(
+    start: Start, worker: Session, tmp_path: Path, kills: int
 ) -> None:
     job: dict[str, Any] = {"language": "en", "temperature": 0, "align": ALIGN, "diarize": DIARIZE}
     recording = MIXTURES / "mixture-24.flac"
@@ -75,7 +81,7 @@ def test_a_whole_job_killed_at_any_moment_goes_on(
     assert not unbroken["warnings"]
     job["checkpoint"] = str(tmp_path / "checkpoint")
     chance = random.Random(7)
-    for _ in range(3):
+    for _ in range(kills):
         session = start()
         session.send_transcribe(recording, progressToken=1, **job)
         percentage = chance.uniform(5, 90)
@@ -145,7 +151,7 @@ def test_finished_windows_are_not_computed_again(
 
 
 @pytest.mark.parametrize("damage", [lambda line: line[:-9], lambda line: b"\0rubbish\xff\n"])
-def test_a_line_that_was_cut_is_computed_again(
+def test_a_damaged_line_is_computed_again(
     run: Callable[[], tuple[int, bytes]], tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     _, text = run()
@@ -156,7 +162,7 @@ def test_a_line_that_was_cut_is_computed_again(
     assert run() == (0, text)
 
 
-def test_another_version_of_what_computes_takes_nothing(
+def test_another_version_ignores_the_checkpoint(
     run: Callable[[], tuple[int, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     windows, text = run()
@@ -165,7 +171,7 @@ def test_another_version_of_what_computes_takes_nothing(
     assert run() == (0, text)
 
 
-def test_another_model_does_not_take_what_one_has_found(tmp_path: Path) -> None:
+def test_another_model_ignores_the_checkpoint(tmp_path: Path) -> None:
     directory = str(tmp_path)
     first = Checkpoint(directory, "recognition", "one", print)
     first.put(first.key(b"samples", {"beamSize": 5}), ["text"])
@@ -180,7 +186,7 @@ def test_another_model_does_not_take_what_one_has_found(tmp_path: Path) -> None:
         checkpoint.close()
 
 
-def test_what_is_kept_is_private(worker: Session, tmp_path: Path) -> None:
+def test_a_checkpoint_is_private(worker: Session, tmp_path: Path) -> None:
     directory = tmp_path / "new" / "checkpoint"
     worker.transcribe(RECORDINGS / "en-01.flac", checkpoint=str(directory))
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
@@ -188,23 +194,21 @@ def test_what_is_kept_is_private(worker: Session, tmp_path: Path) -> None:
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-def test_a_checkpoint_that_cannot_be_made_costs_a_warning_alone(
-    worker: Session, tmp_path: Path
-) -> None:
+def test_an_unwritable_checkpoint_is_only_a_warning(worker: Session, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     result = worker.transcribe(RECORDINGS / "en-01.flac", checkpoint=str(tmp_path / "taken"))
     assert kinds(result) == ["checkpoint_failed"]
     assert result["text"]
 
 
-def test_a_device_in_the_place_of_a_checkpoint_is_not_read(worker: Session, tmp_path: Path) -> None:
+def test_a_device_is_not_read_as_a_checkpoint(worker: Session, tmp_path: Path) -> None:
     (tmp_path / "recognition.jsonl").symlink_to("/dev/zero")
     result = worker.transcribe(RECORDINGS / "en-01.flac", checkpoint=str(tmp_path))
     assert kinds(result) == ["checkpoint_failed"]
     assert result["text"]
 
 
-def test_a_disk_that_fills_while_a_checkpoint_grows_costs_a_warning_alone(
+def test_a_disk_that_fills_during_a_checkpoint_is_only_a_warning(
     start: Start, tmp_path: Path
 ) -> None:
     session = start()

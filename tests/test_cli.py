@@ -32,33 +32,33 @@ def test_transcribe_prints_segments_with_their_times() -> None:
     assert word_errors(load_truth()[SPEECH.name]["text"].split(), words) <= 1
 
 
-def test_transcribe_json_prints_one_result_a_line() -> None:
+def test_transcribe_json_prints_one_result_per_line() -> None:
     done = run("transcribe", SPEECH, RECORDINGS / "de-01.flac", "--model", MODEL, "--json")
     results = [json.loads(line) for line in done.stdout.splitlines()]
     assert [Path(result["file"]).name for result in results] == ["en-01.flac", "de-01.flac"]
     assert all(result["segments"] for result in results)
 
 
-def test_a_file_that_fails_does_not_stop_the_rest_and_sets_the_exit_code() -> None:
+def test_a_failed_file_fails_alone_and_sets_the_exit_code() -> None:
     done = run("transcribe", "nowhere.wav", SPEECH, "--model", MODEL)
     assert done.returncode == 1
     assert "There is no file" in done.stderr
     assert done.stdout
 
 
-def test_any_param_can_be_given_and_warnings_are_shown() -> None:
+def test_any_param_is_an_option_and_warnings_are_shown() -> None:
     done = run(
         "transcribe", SPEECH, "--model", MODEL, "--option", "temperature=0", "--option",
         "bestOf=2", "--option", "hotwords=left right",
     )  # fmt: skip
     assert done.returncode == 0
-    assert "bestOf changes nothing" in done.stderr
+    assert "bestOf has no effect" in done.stderr
     assert run("transcribe", SPEECH, "--option", "nonsense").returncode == 2
     wrong = run("transcribe", SPEECH, "--model", MODEL, "--option", "beamSzie=2")
     assert "Did you mean beamSize?" in wrong.stderr
 
 
-def test_subtitles_are_written_where_they_are_wanted(tmp_path: Path) -> None:
+def test_subtitles_are_written_to_the_output_folder(tmp_path: Path) -> None:
     done = run(
         "transcribe", SPEECH, "--model", MODEL, "--formats", "srt,vtt", "--output-dir", tmp_path
     )  # fmt: skip
@@ -76,7 +76,7 @@ def test_offline_never_fetches_a_model() -> None:
     assert "not on this machine" in done.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     command = [*WORKER, "models", "list"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout and process.stderr
@@ -121,7 +121,7 @@ def on_a_terminal(
     return out, shown
 
 
-def test_a_person_at_a_terminal_is_told_what_is_expected() -> None:
+def test_a_terminal_says_what_it_expects() -> None:
     out, shown = on_a_terminal(WORKER, b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n\x04')
     assert b"serving JSON-RPC 2.0" in shown
     assert json.loads(out) == {"jsonrpc": "2.0", "id": 1, "result": {}}

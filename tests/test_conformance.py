@@ -103,7 +103,7 @@ def test_planted_fault_is_found(fault: str) -> None:
         assert isinstance(session.run(BY_NAME[FOUND_BY[fault]]), Failure)
 
 
-def test_every_fault_that_can_be_planted_is_looked_for() -> None:
+def test_every_planted_fault_is_tested() -> None:
     spec = importlib.util.spec_from_file_location("wrong_server", WRONG_SERVER)
     assert spec is not None
     assert spec.loader is not None
@@ -131,7 +131,7 @@ def test_after_a_crash_the_next_vector_gets_a_fresh_process() -> None:
         assert session.run(BY_NAME["batches/an empty batch is one -32600, not an array"]) is None
 
 
-def test_failure_shows_what_was_sent_expected_and_got_and_stderr() -> None:
+def test_failure_shows_the_exchange_and_stderr() -> None:
     with Session(wrong_server("dies-on-bad-utf8")) as session:
         text = str(session.run(BY_NAME[FOUND_BY["dies-on-bad-utf8"]]))
     for part in ("FAIL utf8/", "sent ", "-32700", "got       nothing", "UnicodeDecodeError"):
@@ -172,14 +172,14 @@ def test_runner_needs_nothing_of_the_worker() -> None:
     assert not [name for name in done.stdout.split() if name.split(".")[0] == "worker"]
 
 
-def test_vectors_have_names_of_their_own_and_something_to_expect() -> None:
+def test_vectors_have_unique_names_and_expectations() -> None:
     assert len(BY_NAME) == len(VECTORS)
     for vector in VECTORS:
         assert encode(vector.send, Context(max_line_bytes=4096)) or vector.close
         assert not (vector.expect is not None and vector.expect_any is not None)
 
 
-def test_vector_files_are_ascii_so_that_no_tool_breaks_their_lines() -> None:
+def test_vector_files_are_ascii() -> None:
     folder = Path(sys.modules["protocol.conformance"].__file__ or "").with_name("vectors")
     for path in folder.glob("*.jsonl"):
         assert path.read_bytes().isascii(), path.name
@@ -230,10 +230,10 @@ def test_steps_stand_for_exact_bytes() -> None:
         b"ready\n",
     ],
 )
-def test_reply_that_is_none_is_refused(line: bytes) -> None:
+def test_an_invalid_reply_is_refused(line: bytes) -> None:
     with pytest.raises(BadReplyError):
         parse_answer(line)
 
 
-def test_notification_of_the_server_is_passed_over() -> None:
+def test_notifications_of_the_server_are_skipped() -> None:
     assert parse_answer(b'{"jsonrpc":"2.0","method":"$/logMessage","params":{}}\n') is None

@@ -30,14 +30,14 @@ print("found")
 """
 
 
-def test_what_the_packages_bring_is_found_by_name_after_it_was_preloaded() -> None:
+def test_preloaded_cuda_libraries_are_found_by_name() -> None:
     environment = {"PATH": "", "HOME": "/"}  # no LD_LIBRARY_PATH
     command = [sys.executable, "-c", SCRIPT]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.split("\n")[-2] == "found"
 
 
-def test_auto_takes_the_cpu_where_a_library_of_cuda_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_falls_back_to_the_cpu_without_cuda_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
     monkeypatch.setattr(cuda, "_BY_NAME", ("libcublas.so.0",))
     model, warnings = whisper_model.load(LoadParams(model=str(MODEL)))
@@ -52,7 +52,7 @@ def test_auto_takes_the_cpu_where_a_library_of_cuda_lacks(monkeypatch: pytest.Mo
 
 @pytest.mark.filterwarnings("ignore")  # of what whisperx imports
 @pytest.mark.parametrize(("asked", "taken"), [("auto", "int8_float32"), ("default", "float32")])
-def test_whisperx_takes_there_what_the_cpu_can_compute_with(
+def test_whisperx_falls_back_to_a_compute_type_of_the_cpu(
     monkeypatch: pytest.MonkeyPatch, asked: Any, taken: str
 ) -> None:
     monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
@@ -62,8 +62,10 @@ def test_whisperx_takes_there_what_the_cpu_can_compute_with(
     assert [each.kind for each in warnings] == ["device_fallback"]
 
 
-@pytest.mark.parametrize("engine", ["faster-whisper", "whisperx"])
-def test_the_cpu_is_taken_whichever_device_is_not_there(engine: str) -> None:
+@pytest.mark.parametrize(
+    "engine", ["faster-whisper", pytest.param("whisperx", marks=pytest.mark.slow)]
+)
+def test_a_device_index_is_ignored_on_the_cpu(engine: str) -> None:
     with Session() as session:
         result = session.transcribe(RECORDINGS / "en-01.flac", engine=engine, deviceIndex=99)
     assert result["device"] == "cpu"

@@ -56,7 +56,7 @@ def test_samples_are_those_of_the_file(tmp_path: Path, clip: dict[str, float]) -
     assert result.duration == len(expected) / audio.SAMPLE_RATE
 
 
-def test_each_channel_gets_a_file_of_its_own(tmp_path: Path) -> None:
+def test_each_channel_has_its_own_file(tmp_path: Path) -> None:
     left, right = samples_of("en-01.flac"), samples_of("en-02.flac")
     length = min(len(left), len(right))
     path = stereo(tmp_path / "call.wav", left[:length], right[:length])
@@ -67,7 +67,7 @@ def test_each_channel_gets_a_file_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("copy", ["same", "quieter and noisy", "inverted", "silent"])
-def test_one_recording_in_two_channels_is_noticed(tmp_path: Path, copy: str) -> None:
+def test_identical_channels_are_detected(tmp_path: Path, copy: str) -> None:
     samples = samples_of("en-03.flac")
     noise = np.random.default_rng(1).normal(0, 20, len(samples))
     second = {
@@ -82,7 +82,7 @@ def test_one_recording_in_two_channels_is_noticed(tmp_path: Path, copy: str) -> 
     assert result.loudest == (0 if copy in ("same", "inverted") else 1)
 
 
-def test_speakers_who_hear_each_other_faintly_are_not_one_recording(tmp_path: Path) -> None:
+def test_crosstalk_does_not_make_channels_identical(tmp_path: Path) -> None:
     left, right = samples_of("en-04.flac"), samples_of("en-05.flac")
     length = min(len(left), len(right))
     echo = (left[:length] * 0.2 + right[:length]).astype(np.int16)
@@ -90,7 +90,7 @@ def test_speakers_who_hear_each_other_faintly_are_not_one_recording(tmp_path: Pa
     assert not decode(tmp_path, path, split=True).alike
 
 
-def test_progress_goes_up_to_the_whole(tmp_path: Path, long_file: Path) -> None:
+def test_progress_reaches_100_percent(tmp_path: Path, long_file: Path) -> None:
     job = Reports()
     AudioEngine().decode(job, DecodeParams(audio=str(long_file), directory=str(tmp_path)))
     assert job.percentages == sorted(job.percentages)
@@ -99,7 +99,7 @@ def test_progress_goes_up_to_the_whole(tmp_path: Path, long_file: Path) -> None:
 
 
 @pytest.mark.parametrize("clip", [{}, {"start": 5.0, "end": 12.0}])
-def test_whoever_reads_meanwhile_knows_how_long_it_will_be(
+def test_the_expected_duration_is_known_while_decoding(
     tmp_path: Path, long_file: Path, clip: dict[str, float]
 ) -> None:
     told = []
@@ -118,13 +118,13 @@ def test_whoever_reads_meanwhile_knows_how_long_it_will_be(
     assert told == [pytest.approx(result.duration, abs=0.1)]
 
 
-def test_a_place_that_cannot_be_written_is_a_typed_error(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_a_typed_error(tmp_path: Path) -> None:
     with pytest.raises(RpcError) as caught:
         decode(tmp_path / "none", RECORDINGS / "en-01.flac")
     assert caught.value.kind == "storage_failed"
 
 
-def test_what_is_wrong_with_the_recording_is_told_as_everywhere(tmp_path: Path) -> None:
+def test_a_bad_recording_has_the_usual_errors(tmp_path: Path) -> None:
     for path, kind in ((tmp_path / "none", "audio_not_found"), (tmp_path, "audio_not_readable")):
         with pytest.raises(RpcError) as caught:
             decode(tmp_path, path)

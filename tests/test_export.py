@@ -1,4 +1,4 @@
-"""The `export` method, through a worker: files that are there whole or not at all."""
+"""The `export` method, through a worker: it writes each file completely or not at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def refusal(session: Session, **params: Any) -> RpcError:
     return caught.value
 
 
-def test_without_a_directory_the_texts_are_in_the_result(worker: Session) -> None:
+def test_without_output_dir_the_result_has_the_texts(worker: Session) -> None:
     result = worker.call("export", {"transcript": TRANSCRIPT, "formats": ["tsv", "srt", "tsv"]})
     assert result == {
         "contents": {
@@ -41,7 +41,7 @@ def test_without_a_directory_the_texts_are_in_the_result(worker: Session) -> Non
     }
 
 
-def test_every_format_is_a_file(worker: Session, tmp_path: Path) -> None:
+def test_each_format_becomes_a_file(worker: Session, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     params = {"transcript": TRANSCRIPT, "formats": FORMATS, "name": "talk.mp3"}
     result = worker.call("export", {**params, "outputDir": str(folder)})
@@ -74,7 +74,7 @@ def test_warnings_are_in_the_result(worker: Session) -> None:
     ]
 
 
-def test_what_transcribe_gave_passes_through_unchanged(worker: Session) -> None:
+def test_a_result_of_transcribe_is_exported_unchanged(worker: Session) -> None:
     result = worker.transcribe(RECORDINGS / "en-01.flac", wordTimestamps=True)
     exported = worker.call(
         "export",
@@ -124,7 +124,7 @@ def test_an_unknown_format_is_refused(worker: Session) -> None:
     assert error.data["path"].startswith("$.formats[")
 
 
-def test_the_known_formats_are_named(worker: Session) -> None:
+def test_the_refusal_names_the_known_formats(worker: Session) -> None:
     error = refusal(worker, formats=["docx"])
     assert all(each in error.message for each in FORMATS)
 
@@ -139,12 +139,14 @@ def test_the_known_formats_are_named(worker: Session) -> None:
         ({"transcript": {}}, "$.transcript.segments"),
     ],
 )
-def test_params_out_of_range(worker: Session, params: dict[str, Any], path: str) -> None:
+def test_invalid_params_are_refused_with_their_path(
+    worker: Session, params: dict[str, Any], path: str
+) -> None:
     error = refusal(worker, **params)
     assert (error.kind, error.data["path"]) == ("invalid_params", path)
 
 
-def test_a_file_that_is_there_is_kept_if_asked(worker: Session, tmp_path: Path) -> None:
+def test_without_overwrite_existing_files_stay(worker: Session, tmp_path: Path) -> None:
     (tmp_path / "transcript.srt").write_text("old")
     error = refusal(worker, outputDir=str(tmp_path), formats=["txt", "srt"], overwrite=False)
     assert error.kind == "export_exists"
@@ -160,7 +162,7 @@ def test_a_file_that_is_there_is_kept_if_asked(worker: Session, tmp_path: Path) 
     assert "hello" in (tmp_path / "transcript.srt").read_text()
 
 
-def test_a_path_through_a_file(worker: Session, tmp_path: Path) -> None:
+def test_a_path_through_a_file_is_refused(worker: Session, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         error = refusal(worker, outputDir=str(folder))
@@ -169,14 +171,14 @@ def test_a_path_through_a_file(worker: Session, tmp_path: Path) -> None:
         assert "outputDir" in error.data["remedy"]
 
 
-def test_a_directory_in_the_files_place(worker: Session, tmp_path: Path) -> None:
+def test_a_directory_in_place_of_the_file_is_refused(worker: Session, tmp_path: Path) -> None:
     (tmp_path / "transcript.srt").mkdir()
     error = refusal(worker, outputDir=str(tmp_path), formats=["txt", "srt"])
     assert error.kind == "export_failed"
     assert [path.name for path in tmp_path.iterdir()] == ["transcript.srt"]
 
 
-def test_a_directory_that_may_not_be_written_to(tmp_path: Path) -> None:
+def test_a_read_only_directory_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     path = tmp_path / "a.srt"
     user, nobody = os.geteuid(), 65534
@@ -193,7 +195,7 @@ def test_a_directory_that_may_not_be_written_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("params", [{"outputDir": "a\0b"}, {"name": "n" * 300}])
-def test_names_that_the_system_does_not_take(
+def test_names_that_the_system_rejects_are_refused(
     worker: Session, tmp_path: Path, params: dict[str, str]
 ) -> None:
     assert refusal(worker, **{"outputDir": str(tmp_path), **params}).kind == "export_failed"
@@ -201,7 +203,7 @@ def test_names_that_the_system_does_not_take(
 
 
 @pytest.mark.parametrize("failing", ["fsync", "write"])
-def test_a_full_disk_leaves_the_old_files_and_no_other(
+def test_a_full_disk_leaves_only_the_old_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     old = tmp_path / "a.srt"

@@ -1,4 +1,4 @@
-"""Transcripts in every format: what independent readers find is what was said, and when."""
+"""Transcripts in every format: independent readers find the words and times that went in."""
 
 from __future__ import annotations
 
@@ -118,11 +118,11 @@ def small() -> Timeline:
 
 
 @pytest.mark.parametrize("format_", GOLDEN)
-def test_a_small_file_is_as_it_always_was(format_: Format) -> None:
+def test_small_files_are_unchanged(format_: Format) -> None:
     assert write(format_, small()) == GOLDEN[format_]
 
 
-def test_ass_events_are_as_they_always_were() -> None:
+def test_ass_events_are_unchanged() -> None:
     text = write("ass", small())
     assert text.startswith("[Script Info]\n; transcription-worker\nPlayResX: 1920\n")
     assert text.partition("[Events]\n")[2] == (
@@ -134,7 +134,7 @@ def test_ass_events_are_as_they_always_were() -> None:
     )
 
 
-def test_a_textgrid_is_as_it_always_was() -> None:
+def test_a_textgrid_is_unchanged() -> None:
     what = timeline({"start": 0.5, "end": 1, "text": 'a "b"'}, {"start": 1, "end": 2, "text": "c"})
     assert write("textgrid", what) == TEXTGRID
 
@@ -181,7 +181,7 @@ def read_vtt(text: str) -> list[tuple[int, int, str]]:
 
 
 def read_ass(text: str) -> list[tuple[int, int, str]]:
-    """As libass reads it."""
+    """Read the events as libass does."""
     events: list[tuple[int, int, str]] = []
     for line in text.split("\n"):
         if line.startswith("Dialogue: "):
@@ -209,7 +209,9 @@ def read_csv(text: str) -> list[tuple[int, int, str]]:
         (
             round(float(row["start"]) * 1000),
             round(float(row["end"]) * 1000),
-            re.sub("^'('*[=+\\-@＝＋－＠])", r"\1", row["text"]),  # what is no formula
+            re.sub(
+                "^'('*[=+\\-@＝＋－＠])", r"\1", row["text"]
+            ),  # text that was quoted as a formula
         )
         for row in rows
     ]
@@ -242,7 +244,7 @@ def read_lrc(text: str) -> list[tuple[int, int, str]]:
 
 
 def read_textgrid(text: str) -> dict[str, list[tuple[float, float, str]]]:
-    """Tiers by name, from the long form; every rule that Praat has is asserted."""
+    """Tiers by name, from the long form; asserts every rule of Praat."""
     token = re.compile(r'xmin = (\S+)|xmax = (\S+)|(?:text|name) = "((?:[^"]|"")*)"|size = (\d+)')
     found = [match.groups() for match in token.finditer(text)]
     values = iter([next(value for value in group if value is not None) for group in found])
@@ -332,13 +334,13 @@ def said_in(what: Timeline, format_: Format) -> str:
 @pytest.mark.parametrize("format_", READERS)
 @given(transcripts)
 @settings(max_examples=25, deadline=None)
-def test_any_text_and_any_times_come_back(format_: Format, given_: list[dict[str, Any]]) -> None:
+def test_readers_find_any_text_and_any_times(format_: Format, given_: list[dict[str, Any]]) -> None:
     what = timeline(*given_)
     found = READERS[format_](write(format_, what, speaker_labels=False))
     assert all(0 <= start < end for start, end, _ in found)
     assert [each[0] for each in found] == sorted(each[0] for each in found)
     said = squeezed("".join(text for _, _, text in found))
-    if format_ == "json":  # the text as it came, though words alone make an utterance too
+    if format_ == "json":  # it keeps the given text, though words alone make an utterance too
         what = timeline(*({**each, "words": None} for each in given_))
         assert sorted(said) == sorted(said_in(what, format_))
     else:
@@ -350,23 +352,23 @@ def test_any_text_and_any_times_come_back(format_: Format, given_: list[dict[str
 @pytest.mark.parametrize("format_", ["srt", "vtt", "ass", "lrc"])
 @given(transcripts, options_)
 @settings(max_examples=25, deadline=None)
-def test_broken_lines_and_split_cues_hold_the_same_text(
+def test_broken_lines_and_split_cues_keep_the_text(
     format_: Format, given_: list[dict[str, Any]], options: dict[str, Any]
 ) -> None:
     what = timeline(*given_)
-    if format_ != "ass":  # the others show a cue once for each word
+    if format_ != "ass":  # the others repeat the cue for each word
         options.pop("highlight_words", None)
     found = READERS[format_](write(format_, what, speaker_labels=False, **options))
     assert all(0 <= start < end for start, end, _ in found)
     assert [each[0] for each in found] == sorted(each[0] for each in found)
-    # Cues of utterances that overlap are mixed: the characters are the same.
+    # Overlapping utterances interleave their cues, so only the characters are the same.
     said = squeezed("".join(text for _, _, text in found))
     assert sorted(said) == sorted(said_in(what, format_))
 
 
 @given(transcripts, st.lists(st.tuples(st.floats(0, 9), st.floats(0, 9), st.text(max_size=3))))
 @settings(max_examples=40, deadline=None)
-def test_any_transcript_is_a_sound_textgrid(
+def test_any_transcript_becomes_a_valid_textgrid(
     given_: list[dict[str, Any]], turns: list[tuple[float, float, str]]
 ) -> None:
     turns_ = [{"start": a, "end": b, "speaker": c} for a, b, c in turns]
@@ -378,7 +380,7 @@ def test_any_transcript_is_a_sound_textgrid(
 
 @given(transcripts)
 @settings(max_examples=50, deadline=None)
-def test_rttm_fields_are_ten(given_: list[dict[str, Any]]) -> None:
+def test_rttm_lines_have_ten_fields(given_: list[dict[str, Any]]) -> None:
     for line in write("rttm", timeline(*given_)).splitlines():
         fields = line.split(" ")
         assert len(fields) == 10
@@ -430,7 +432,7 @@ def lines_of(text: str, limit: int, **options: Any) -> list[str]:
         ("नमस्ते", 2, ["नम", "स्ते"]),
     ],
 )
-def test_lines_break_where_a_reader_expects_it(text: str, limit: int, expected: list[str]) -> None:
+def test_lines_break_where_readers_expect_it(text: str, limit: int, expected: list[str]) -> None:
     assert lines_of(text, limit) == expected
 
 
@@ -459,12 +461,12 @@ WORDS = [
 COUNTED = {"start": 0, "end": 8, "text": "one two three four", "words": WORDS}
 
 
-def test_long_cues_are_split_at_the_times_of_words() -> None:
+def test_long_cues_split_at_word_times() -> None:
     found = read_srt(write("srt", timeline(COUNTED), max_line_length=10, max_lines=1))
     assert found == [(0, 2000, "one two"), (6000, 8000, "three four")]
 
 
-def test_without_words_cues_are_split_by_the_length_of_text() -> None:
+def test_without_words_cues_split_by_text_length() -> None:
     bare = {**COUNTED, "words": None}
     found = read_srt(write("srt", timeline(bare), max_line_length=10, max_lines=1))
     assert [text for _, _, text in found] == ["one two", "three four"]
@@ -480,7 +482,7 @@ def test_no_cue_is_shown_longer_than_max_duration() -> None:
 
 
 @pytest.mark.parametrize(("format_", "read"), [("srt", read_srt), ("vtt", read_vtt)])
-def test_highlighted_words_are_underlined_while_they_are_said(format_: Format, read: Any) -> None:
+def test_highlighted_words_are_underlined_while_spoken(format_: Format, read: Any) -> None:
     text = write(format_, timeline(COUNTED), highlight_words=True)
     assert re.findall("<u>(.*?)</u>", text) == ["one", "two", "three", "four"]
     found = read(text)
@@ -498,12 +500,12 @@ def test_karaoke_adds_up_to_the_cue() -> None:
     assert pysubs2.SSAFile.from_string(text)[0].plaintext == "one two three four"
 
 
-def test_lrc_has_times_of_words() -> None:
+def test_lrc_has_word_times() -> None:
     text = write("lrc", timeline(COUNTED), highlight_words=True)
     assert text.startswith("[00:00.00]<00:00.00>one <00:01.00>two <00:06.00>three")
 
 
-def test_a_speakers_name_breaks_no_format() -> None:
+def test_speaker_names_break_no_format() -> None:
     speaker = 'A, <b> & "x"\n-->\t{y}'
     what = timeline({"start": 0, "end": 1, "text": "hi", "speaker": speaker})
     assert len(read_srt(write("srt", what))) == 1
@@ -517,7 +519,7 @@ def test_a_speakers_name_breaks_no_format() -> None:
     assert read_textgrid(write("textgrid", what))
 
 
-def test_speakers_who_speak_at_once_have_tiers_of_their_own() -> None:
+def test_simultaneous_speakers_have_their_own_tiers() -> None:
     tiers = read_textgrid(write("textgrid", small()))
     assert set(tiers) == {
         "SPEAKER_00 - words", "SPEAKER_00 - segments", "SPEAKER_01 - segments",
@@ -538,7 +540,7 @@ def spans(what: Timeline) -> list[tuple[int, int]]:
     return [(each.start, each.end) for each in what.utterances]
 
 
-def test_times_that_are_missing_are_interpolated_and_that_is_said() -> None:
+def test_missing_times_are_estimated_with_a_warning() -> None:
     what = timeline(
         {"start": 0, "end": 1, "text": "a"},
         {"text": "four"},
@@ -550,13 +552,13 @@ def test_times_that_are_missing_are_interpolated_and_that_is_said() -> None:
     assert "2 segments (from index 1)" in what.warnings[0].message
 
 
-def test_a_segment_takes_the_times_of_its_words() -> None:
+def test_a_segment_without_times_gets_those_of_its_words() -> None:
     what = timeline({"text": "one two three four", "words": WORDS})
     assert spans(what) == [(0, 8000)]
     assert kinds(what) == []
 
 
-def test_times_that_cannot_be_are_mended_and_that_is_said() -> None:
+def test_impossible_times_are_corrected_with_a_warning() -> None:
     what = timeline(
         {"start": -2, "end": 1, "text": "negative"},
         {"start": 5, "end": 3, "text": "reversed"},
@@ -566,7 +568,7 @@ def test_times_that_cannot_be_are_mended_and_that_is_said() -> None:
     assert kinds(what) == ["times_mended", "segments_reordered"]
 
 
-def test_overlaps_are_kept_and_those_of_one_speaker_are_told() -> None:
+def test_overlaps_stay_and_those_of_one_speaker_are_warned_about() -> None:
     two = [{"start": 0, "end": 3, "text": "a"}, {"start": 1, "end": 2, "text": "b"}]
     assert spans(timeline(*two)) == [(0, 3000), (1000, 2000)]
     assert kinds(timeline(*two)) == ["segments_overlap"]
@@ -574,7 +576,7 @@ def test_overlaps_are_kept_and_those_of_one_speaker_are_told() -> None:
     assert kinds(timeline(*apart)) == []
 
 
-def test_words_without_times_are_shared_out_between_their_neighbours() -> None:
+def test_words_without_times_share_the_time_between_their_neighbours() -> None:
     words_ = [
         {"word": "a", "start": 0, "end": 1},
         {"word": "7"},
@@ -595,7 +597,7 @@ def told(formats: list[Format], *given_: dict[str, Any], **options: Any) -> list
     return [each.kind for each in warnings(what, formats, ExportOptions(**options))]
 
 
-def test_what_a_format_cannot_show_is_told() -> None:
+def test_what_a_format_cannot_show_is_warned_about() -> None:
     bare = {"start": 0, "end": 1, "text": "a"}
     assert told(["rttm"], bare) == ["no_speakers"]
     assert told(["rttm"], {**bare, "speaker": "A"}, bare) == ["segments_overlap", "no_speakers"][1:]
@@ -606,7 +608,7 @@ def test_what_a_format_cannot_show_is_told() -> None:
     assert told(["srt"], bare, max_lines=2) == ["option_ignored"]
 
 
-def test_an_empty_transcript_is_an_empty_file() -> None:
+def test_an_empty_transcript_becomes_an_empty_file() -> None:
     for format_ in WRITERS:
         text = write(format_, timeline())
         assert format_ not in ("srt", "txt", "lrc", "rttm") or text == ""

@@ -1,11 +1,13 @@
-"""Framing: whatever way the bytes arrive, the lines are the same."""
+"""Framing: whatever way the bytes arrive, the lines and the frames are the same."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.framing import OVERSIZE, LineFramer, Oversize
+from worker.session.wire import FRAMES, PARTIAL, RESULT, Frame, FrameReader
 
 LIMIT = 16
 
@@ -61,3 +63,30 @@ def test_only_the_byte_0x0a_ends_a_line() -> None:
 def test_a_byte_order_mark_is_dropped_at_the_start_alone() -> None:
     assert lines_of([b"\xef", b"\xbb", b"\xbfa\n\xef\xbb\xbfb\n"]) == [b"a", b"\xef\xbb\xbfb"]
     assert lines_of([b"\xef\xbb"]) == [b"\xef\xbb"]
+
+
+def read_frames(chunks: list[bytes]) -> list[Frame]:
+    reader = FrameReader()
+    read = [each for chunk in chunks for each in reader.feed(chunk)]
+    return [(kind, call, [b"".join(payload)]) for kind, call, payload in read]
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 50, 4094, 4095, 4096, 70_000]), max_size=6),
+    st.lists(st.integers(0, 80_000), max_size=12),
+)
+def test_frames_do_not_depend_on_how_the_bytes_arrive(sizes: list[int], cuts: list[int]) -> None:
+    stream, expected = b"", []
+    for call, size in enumerate(sizes):
+        stream += FRAMES.progress(PARTIAL, b"{}")
+        stream += b"".join(FRAMES.result(b"%d" % call, b"x" * size))
+        expected += [(PARTIAL, 0, [b"{}"]), (RESULT, call, [b"x" * size])]
+    places = sorted(min(cut, len(stream)) for cut in cuts)
+    chunks = [stream[a:b] for a, b in zip([0, *places], [*places, len(stream)], strict=True)]
+    assert read_frames(chunks) == expected
+
+
+@given(st.binary(min_size=12))
+def test_other_bytes_are_no_frames(rubbish: bytes) -> None:
+    with pytest.raises(ValueError, match="no frame begins"):
+        FrameReader().feed(rubbish)

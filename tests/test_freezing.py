@@ -33,41 +33,39 @@ def problems(warnings: str = "", *log: str, **changes: object) -> list[str]:
     return gate.problems(warnings, log, **(arguments | changes))  # type: ignore[arg-type]
 
 
-def test_what_a_package_of_ours_asks_for_and_is_installed_must_be_collected() -> None:
+def test_installed_dependencies_must_be_collected() -> None:
     found = problems(WARNINGS)
     assert [each.split()[2] for each in found] == ["faster_whisper.vad", "numpy.linalg"]
     assert "worker.engines.recognition.options" in found[0]
 
 
-def test_what_is_not_installed_cannot_be_collected() -> None:
+def test_packages_that_are_not_installed_are_not_collected() -> None:
     assert problems(WARNINGS, importable=lambda name: False) == []
 
 
-def test_what_is_left_out_on_purpose_may_be_missing_with_all_its_parts() -> None:
+def test_excluded_packages_may_be_missing() -> None:
     assert len(problems(WARNINGS, excluded=())) == 3
     assert problems(WARNINGS, excluded=("whisperx", "numpy", "faster_whisper")) == []
 
 
-def test_what_is_allowed_may_be_missing() -> None:
+def test_allowed_modules_may_be_missing() -> None:
     assert len(problems(WARNINGS, allowed={r"numpy\..*": "a reason"})) == 1
 
 
-def test_a_hidden_import_that_does_not_exist_stops_the_build() -> None:
+def test_a_missing_hidden_import_stops_the_build() -> None:
     messages = ('Hidden import "gone.away" not found!', "Hidden import 'b' not found", "other")
     assert len(problems("", *messages)) == 2
     assert problems("", *messages, allowed={r"gone\.away|b": "a reason"}) == []
 
 
-def test_a_library_that_is_not_found_stops_the_build() -> None:
+def test_a_missing_library_stops_the_build() -> None:
     message = "Library not found: could not resolve 'libx.so.1', dependency of '/a/_x.so'."
     (found,) = problems("", message)
     assert "libx.so.1" in found and "/a/_x.so" in found
     assert problems("", message, allowed={r"libx\.so\.1": "a reason"}) == []
 
 
-def test_modules_are_looked_for_without_importing_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_modules_are_found_without_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "explosive"
     package.mkdir()
     (package / "__init__.py").write_text("raise SystemExit")
@@ -80,7 +78,7 @@ def test_modules_are_looked_for_without_importing_them(
     assert not gate.importable("no_such_module.part")
 
 
-def test_sizes_are_told_by_package_with_its_libraries_and_metadata(tmp_path: Path) -> None:
+def test_sizes_are_reported_per_package(tmp_path: Path) -> None:
     for name, size in {
         "program": 10,
         "_internal/numpy/core.so": 100,
@@ -102,7 +100,7 @@ def test_sizes_are_told_by_package_with_its_libraries_and_metadata(tmp_path: Pat
     assert names[:2] == ["nvidia.cublas", "numpy"]
 
 
-def test_windows_shows_the_version_of_the_program() -> None:
+def test_the_windows_version_resource_has_the_version() -> None:
     text = windows.version_resource("1.2.3rc1")
     assert "filevers=(1, 2, 3, 1)" in text
     assert "StringStruct('ProductVersion', '1.2.3rc1')" in text

@@ -13,7 +13,7 @@ import pytest
 from protocol.conformance import Session as ConformanceSession
 from protocol.conformance import Vector, load_vectors
 from protocol.errors import RpcError
-from tests.support import Session
+from tests.support import PATIENCE, Session
 from worker.session.dispatcher import Dispatcher
 from worker.session.job import Job
 from worker.session.lane import Lane
@@ -87,7 +87,7 @@ def test_a_job_for_which_there_is_no_thread_is_refused_and_the_next_is_served(
     assert "limits" in refused["remedy"]
     assert dispatcher.wait_idle(0)
     assert dispatcher.receive(request) == b""
-    assert dispatcher.wait_idle(10)
+    assert dispatcher.wait_idle(PATIENCE)
     writer.flush()
     assert json.loads(os.read(read_end, 1000))["result"] == "done"
 
@@ -125,7 +125,7 @@ def test_more_jobs_than_the_limit_are_refused_as_busy_and_cancelled_ones_take_no
     dispatcher.receive(b'{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":2}}')
     assert send(5) == b""
     gate.set()
-    assert dispatcher.wait_idle(10)
+    assert dispatcher.wait_idle(PATIENCE)
     writer.flush()
     replies = {each["id"]: each for each in map(json.loads, os.read(read_end, 65536).splitlines())}
     assert {id_: reply.get("result") for id_, reply in replies.items()} == {

@@ -1,4 +1,4 @@
-"""The html report: a page that is safe, whole in itself, and readable without its script."""
+"""The html page: safe, self-contained, and readable without its script."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WORDS: dict[str, Any] = {
 
 
 class Page(HTMLParser):
-    """A page as a browser reads it: elements with attributes and text, and every tag closed."""
+    """A page as a browser reads it: elements with attributes and text. Asserts closed tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -64,11 +64,11 @@ class Page(HTMLParser):
             self.texts[tag][-1] += data
 
     def all(self, tag: str) -> list[dict[str, str]]:
-        """The attributes of each element of a kind."""
+        """The attributes of each element with this tag."""
         return [attrs for name, attrs in self.tags if name == tag]
 
     def words(self, doubt: str = "") -> list[dict[str, str]]:
-        """The attributes of words, or of those marked as doubtful."""
+        """The attributes of words, or only of those marked as doubtful."""
         names = [{"w", doubt} - {""}]
         return [each for each in self.all("span") if set(each.get("class", "").split()) in names]
 
@@ -86,7 +86,7 @@ def text_of(*segments: dict[str, Any], name: str = "talk", **more: Any) -> str:
 # What it shows ---------------------------------------------------------------------------------
 
 
-def test_segments_words_and_speakers_are_in_the_page() -> None:
+def test_the_page_has_segments_words_and_speakers() -> None:
     page = page_of(WORDS, {"start": 3661, "end": 3662, "text": "late", "speaker": "B"})
     assert page.texts["title"][0] == "talk"
     assert page.texts["p"][0] == "1:01:02 · 2 segments · 2 speakers"
@@ -99,7 +99,7 @@ def test_segments_words_and_speakers_are_in_the_page() -> None:
     ]  # fmt: skip
 
 
-def test_words_are_marked_by_confidence_and_say_it() -> None:
+def test_less_certain_words_are_marked_with_their_confidence() -> None:
     page = page_of(WORDS)
     assert [word["title"] for word in page.words("c2")] == ["60 %"]
     assert [word["title"] for word in page.words("c1")] == ["20 %"]
@@ -108,7 +108,7 @@ def test_words_are_marked_by_confidence_and_say_it() -> None:
     assert "less certain" not in text_of(bare)
 
 
-def test_a_speaker_is_named_when_somebody_else_spoke_before() -> None:
+def test_the_page_names_a_speaker_on_each_change() -> None:
     said = [{"start": i, "end": i + 1, "text": "x", "speaker": s} for i, s in enumerate("AABA")]
     page = page_of(*said)
     assert page.texts["b"] == ["A", "B", "A", "B", "A"]  # two lanes, then three changes
@@ -117,7 +117,7 @@ def test_a_speaker_is_named_when_somebody_else_spoke_before() -> None:
     assert len(quiet.all("svg")) == 1
 
 
-def test_the_timeline_has_a_lane_a_speaker_from_the_turns() -> None:
+def test_the_timeline_has_one_lane_per_speaker() -> None:
     turns = [
         {"start": 0, "end": 2, "speaker": "A"},
         {"start": 1, "end": 3, "speaker": "B"},
@@ -130,7 +130,7 @@ def test_the_timeline_has_a_lane_a_speaker_from_the_turns() -> None:
     assert {each["viewbox"] for each in page.all("svg")} == {"0 0 5000 1"}
 
 
-def test_without_its_script_a_page_can_be_read_and_its_links_lead_somewhere() -> None:
+def test_the_page_works_without_its_script() -> None:
     page = page_of(WORDS, {"start": 3, "end": 4, "text": "so"}, turns=[
         {"start": 0, "end": 9, "speaker": "Z"},
     ])  # fmt: skip
@@ -140,7 +140,7 @@ def test_without_its_script_a_page_can_be_read_and_its_links_lead_somewhere() ->
     assert "hidden" in page.all("label")[0]
 
 
-def test_silence_is_a_page_too() -> None:
+def test_silence_becomes_a_page() -> None:
     page = page_of(language="en")
     assert page.texts["p"] == ["0:00 · 0 segments · language en"]
     assert page.all("ol")[0]["lang"] == "en"
@@ -148,7 +148,7 @@ def test_silence_is_a_page_too() -> None:
 
 @given(transcripts)
 @settings(max_examples=40, deadline=None)
-def test_any_text_comes_back_and_makes_no_element(given_: list[dict[str, Any]]) -> None:
+def test_any_text_stays_and_makes_no_element(given_: list[dict[str, Any]]) -> None:
     page = page_of(*given_)
     made = build_timeline(msgspec.convert({"segments": given_}, Transcript))
     said = [each.text for each in made.utterances if each.text]
@@ -182,7 +182,7 @@ def test_a_hostile_transcript_stays_text() -> None:
     assert not {name for name in names if name.startswith("on")} | ({"style"} & names)
 
 
-def test_its_policy_lets_nothing_run_but_its_own_script_and_nothing_load() -> None:
+def test_the_policy_allows_only_the_pages_script_and_no_loads() -> None:
     page = page_of(WORDS)
     policy = page.all("meta")[1]["content"]
     for kind in ("script", "style"):
@@ -193,7 +193,7 @@ def test_its_policy_lets_nothing_run_but_its_own_script_and_nothing_load() -> No
     assert not re.search("https?:|unsafe|\\*", policy)
 
 
-def test_nothing_in_the_page_is_fetched_from_elsewhere() -> None:
+def test_the_page_fetches_nothing_from_elsewhere() -> None:
     assert not re.search(r"https?://|@import|url\(", text_of(WORDS))
 
 
@@ -208,14 +208,14 @@ def test_nothing_in_the_page_is_fetched_from_elsewhere() -> None:
         ("/home/x.wav", "/home/x.wav"),
     ],
 )
-def test_the_recording_is_a_path_and_never_another_host(path: str, reference: str) -> None:
+def test_the_recordings_path_never_names_another_host(path: str, reference: str) -> None:
     assert page_of(WORDS, options={"audio": path}).all("audio")[0]["src"] == reference
 
 
 # The recording in the page ---------------------------------------------------------------------
 
 
-def test_a_recording_is_embedded_only_when_asked(tmp_path: Path) -> None:
+def test_a_recording_is_embedded_only_on_request(tmp_path: Path) -> None:
     assert "src" not in page_of(WORDS).all("audio")[0]
     recording = tmp_path / "a.wav"
     recording.write_bytes(b"RIFF\x00\xff")
@@ -225,7 +225,7 @@ def test_a_recording_is_embedded_only_when_asked(tmp_path: Path) -> None:
     assert base64.b64decode(data) == b"RIFF\x00\xff"
 
 
-def test_a_recording_that_cannot_be_embedded_is_told(
+def test_a_recording_that_cannot_be_embedded_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(RpcError) as missing:
@@ -239,7 +239,7 @@ def test_a_recording_that_cannot_be_embedded_is_told(
     assert "too large" in large.value.message
 
 
-def test_options_of_the_page_change_nothing_elsewhere_and_that_is_said() -> None:
+def test_page_options_in_other_formats_are_warned_about() -> None:
     made = build_timeline(msgspec.convert({"segments": [WORDS]}, Transcript))
     options = ExportOptions(audio="a.wav")
     assert [each.option for each in warnings(made, ["srt"], options)] == ["audio"]
@@ -249,7 +249,7 @@ def test_options_of_the_page_change_nothing_elsewhere_and_that_is_said() -> None
 # Through the worker ----------------------------------------------------------------------------
 
 
-def test_export_and_transcribe_write_it(worker: Session, tmp_path: Path) -> None:
+def test_export_and_transcribe_write_the_page(worker: Session, tmp_path: Path) -> None:
     recording = RECORDINGS / "en-01.flac"
     result = worker.transcribe(
         recording,
@@ -267,7 +267,7 @@ def test_export_and_transcribe_write_it(worker: Session, tmp_path: Path) -> None
     assert clean(result["segments"][0]["text"]) in Page(exported["contents"]["html"]).texts["p"]
 
 
-def test_the_command_line_writes_a_page_that_finds_its_recording(tmp_path: Path) -> None:
+def test_the_command_lines_page_finds_its_recording(tmp_path: Path) -> None:
     done = run(
         "transcribe", RECORDINGS / "en-01.flac", "--model", MODEL, "--formats", "html",
         "--output-dir", tmp_path,

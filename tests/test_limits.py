@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from protocol.errors import KINDS, RpcError
-from tests.support import RECORDINGS, Session, encode, samples_of, write_wav
+from tests.support import PATIENCE, RECORDINGS, Session, encode, samples_of, write_wav
 from worker import audio
 from worker.system.limits import DURATION_VARIABLE, SIZE_VARIABLE, max_audio_duration
 
@@ -84,7 +84,7 @@ def test_there_are_limits_without_any_option(start: Start) -> None:
 )
 def test_an_option_out_of_range_is_refused(start: Start, option: str, value: str) -> None:
     session = start("serve", option, value)
-    assert session.process.wait(60) == 2
+    assert session.process.wait(PATIENCE) == 2
     session.close()
     assert option.encode() in session.stderr
 
@@ -191,12 +191,12 @@ def test_an_idle_worker_ends_with_0(start: Start) -> None:
     begin = time.monotonic()
     session = start("serve", "--idle-exit", "0.5")
     assert session.call("ping") == {}
-    assert session.process.wait(60) == 0
+    assert session.process.wait(PATIENCE) == 0
     assert time.monotonic() - begin >= 0.5
 
 
-def test_a_worker_with_work_is_not_idle(start: Start, long_file: Path) -> None:
+def test_a_worker_with_work_is_not_idle(start: Start) -> None:
     session = start("serve", "--idle-exit", "0.3")
-    result = session.transcribe(long_file, beamSize=1)
+    result = session.transcribe(RECORDINGS / "demo.flac")
     assert result["timings"]["total"] > 0.3
-    assert session.process.wait(60) == 0
+    assert session.process.wait(PATIENCE) == 0

@@ -18,11 +18,11 @@ import pytest
 
 from protocol.envelope import Call
 from protocol.errors import RpcError
-from tests.support import wait_until_gone
+from tests.support import PATIENCE, wait_until, wait_until_gone
 from worker.managers import manager, memory
 from worker.managers.engine_process import EngineProcess
-from worker.managers.manager import Lease
-from worker.managers.model import HUB, Model
+from worker.managers.lease import Lease
+from worker.managers.model import AUDIO, HUB, Model
 from worker.managers.pool import ModelPool, Policy
 from worker.managers.resolve import alignment_model, diarization_model, recognition_model
 from worker.managers.work_queue import WorkQueue
@@ -33,10 +33,10 @@ from worker.system.log import Log
 # Loads a model as its name tells, and answers other requests with its process id and their params.
 ENGINE = """
 import json, os, sys, time
-def answer(id, member):
-    text = json.dumps(member, separators=(",", ":"))
-    sys.stdout.write('{"jsonrpc":"2.0","id":%d,%s}\\n' % (id, text[1:-1]))
-    sys.stdout.flush()
+from protocol.errors import RpcError
+from worker.session.wire import FRAMES
+def answer(id, result):
+    os.write(1, b"".join(FRAMES.result(b"%d" % id, json.dumps(result).encode())))
 for line in sys.stdin:
     ask = json.loads(line)
     if "id" not in ask:
@@ -50,12 +50,11 @@ for line in sys.stdin:
     if name == "slow":
         time.sleep(0.3)
     if name == "broken":
-        error = {"code": -32021, "message": "Broken", "data": {"kind": "model_invalid"}}
-        answer(ask["id"], {"error": error})
+        os.write(1, FRAMES.error(b"%d" % ask["id"], RpcError("model_invalid", "Broken")))
     elif ask["method"] == "load":
-        answer(ask["id"], {"result": {"device": "cpu", "computeType": "int8", "warnings": []}})
+        answer(ask["id"], {"device": "cpu", "computeType": "int8", "warnings": []})
     else:
-        answer(ask["id"], {"result": {"pid": os.getpid(), "params": params}})
+        answer(ask["id"], {"pid": os.getpid(), "params": params})
 """
 LOG = Log("test", "error")
 
@@ -63,16 +62,15 @@ LOG = Log("test", "error")
 class Scripted(ModelPool):
     """ModelPool whose engines are scripts."""
 
-    def __init__(self, writer: Writer, policy: Policy) -> None:
-        super().__init__(writer, LOG, policy)
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(LOG, policy)
         self.started: list[EngineProcess] = []
         self.started_at: list[float] = []
-        self.writer = writer
 
     def start(self, model: Model) -> EngineProcess:
         self._watch()
         command = [sys.executable, "-u", "-c", ENGINE]
-        engine = EngineProcess(model.name, command, self.writer, LOG, cancel_grace=0.2)
+        engine = EngineProcess(model.name, command, LOG, cancel_grace=0.2)
         self.started.append(engine)
         self.started_at.append(time.monotonic())
         return engine
@@ -84,17 +82,17 @@ class Rig:
     def __init__(self, **policy: Any) -> None:
         self.output, write_end = os.pipe()
         self.writer = Writer(write_end, lambda: None)
-        self.managers = Scripted(self.writer, Policy(**policy))
+        self.pool = Scripted(Policy(**policy))
 
     @property
     def started(self) -> list[EngineProcess]:
-        return self.managers.started
+        return self.pool.started
 
     def job(self, answer: Callable[[tuple[bytes, ...]], None] = lambda reply: None) -> Job:
         return Job(Call("work", b"1", b""), self.writer, answer)
 
     def lease(self, name: str, **wishes: Any) -> Lease:
-        return self.managers.lease(model(name), **wishes)
+        return self.pool.lease(model(name), **wishes)
 
     def use(
         self, name: str, params: str = "1", job: Job | None = None, **wishes: Any
@@ -111,24 +109,19 @@ class Rig:
         return result
 
     def loaded(self) -> list[str]:
-        return [model.name for model, _ in self.managers.loaded()]
+        return [model.name for model, _ in self.pool.loaded()]
 
     def unload(self, name: str | None = None, when_busy: str = "refuse") -> list[str]:
-        unloaded = self.managers.unload(
-            self.job(), lambda model: name in (None, model.name), when_busy
-        )
+        unloaded = self.pool.unload(self.job(), lambda model: name in (None, model.name), when_busy)
         return [each.model for each in unloaded]
 
     def until_loaded(self, names: list[str]) -> None:
         """Wait until just these are loaded."""
-        deadline = time.monotonic() + 10
-        while self.loaded() != names:
-            assert time.monotonic() < deadline, self.loaded()
-            time.sleep(0.01)
+        wait_until(lambda: self.loaded() == names)
 
 
 def model(name: str) -> Model:
-    return Model("whisper", name, name.encode(), json.dumps({"model": name}).encode())
+    return Model("faster-whisper", name, name.encode(), json.dumps({"model": name}).encode())
 
 
 def aside(work: Callable[[], Any]) -> Callable[[], Any]:
@@ -146,7 +139,7 @@ def aside(work: Callable[[], Any]) -> Callable[[], Any]:
     thread.start()
 
     def outcome() -> Any:
-        thread.join(30)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
         if errors:
             raise errors[0]
@@ -168,12 +161,12 @@ class Hold:
                 def work() -> None:
                     lease.load(job)
                     began.set()
-                    self._gate.wait(30)
+                    self._gate.wait(PATIENCE)
 
                 lease.run(job, work)
 
         self._outcome = aside(run)
-        assert began.wait(10)
+        assert began.wait(PATIENCE)
 
     def let_go(self) -> None:
         self._gate.set()
@@ -190,13 +183,31 @@ def make() -> Iterator[Callable[..., Rig]]:
 
     yield rig
     for each in made:
-        each.managers.close()
+        each.pool.close()
         os.close(each.output)
 
 
 @pytest.fixture
 def rig(make: Callable[..., Rig]) -> Rig:
     return make()
+
+
+@pytest.fixture
+def wait_until_queued(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Wait until so many pieces of work have been queued since the test began."""
+    queued: list[object] = []
+    put = WorkQueue.put
+
+    def note(queue: WorkQueue[Any], item: object, priority: Any) -> None:
+        put(queue, item, priority)
+        queued.append(item)
+
+    monkeypatch.setattr(WorkQueue, "put", note)
+
+    def wait(count: int) -> None:
+        wait_until(lambda: len(queued) >= count)
+
+    return wait
 
 
 # Loading
@@ -210,7 +221,7 @@ def test_a_model_that_is_loaded_is_not_loaded_again(rig: Rig) -> None:
 def test_twenty_requests_for_one_model_at_once_cause_one_load(rig: Rig) -> None:
     outcomes = [aside(lambda: rig.use("slow")) for _ in range(20)]
     assert len({outcome()["pid"] for outcome in outcomes}) == 1
-    ((_, info),) = rig.managers.loaded()
+    ((_, info),) = rig.pool.loaded()
     assert (info.loads, len(rig.started)) == (1, 1)
 
 
@@ -219,18 +230,25 @@ def test_models_have_processes_of_their_own_side_by_side(rig: Rig) -> None:
     assert [engine.alive for engine in rig.started] == [True, True]
 
 
-def test_a_load_that_fails_fails_all_who_waited_for_it_and_ends_the_process(rig: Rig) -> None:
-    hold = Hold(rig, "a")
-    rig.unload("a", "skip")
-    hold.let_go()
+def test_a_load_that_fails_fails_all_who_waited_for_it_and_ends_the_process(
+    rig: Rig, wait_until_queued: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.use("a")
+    start = rig.pool.start
+
+    def start_late(model: Model) -> EngineProcess:
+        wait_until_queued(6)
+        return start(model)
+
+    monkeypatch.setattr(rig.pool, "start", start_late)
     outcomes = [aside(lambda: rig.use("broken")) for _ in range(5)]
     for outcome in outcomes:
         with pytest.raises(RpcError) as caught:
             outcome()
         assert caught.value.kind == "model_invalid"
-    assert len(rig.started) < 6
+    assert len(rig.started) == 2
     assert rig.loaded() == ["a"]
-    assert wait_until_gone([engine.pid for engine in rig.started[1:]], 5) == []
+    wait_until_gone([engine.pid for engine in rig.started[1:]])
 
 
 def test_a_request_after_a_load_that_failed_tries_again(rig: Rig) -> None:
@@ -240,13 +258,19 @@ def test_a_request_after_a_load_that_failed_tries_again(rig: Rig) -> None:
     assert len(rig.started) == 2
 
 
-def test_cancelling_one_who_waits_for_a_load_leaves_it_to_the_others(rig: Rig) -> None:
+def test_cancelling_one_who_waits_for_a_load_leaves_it_to_the_others(
+    rig: Rig, wait_until_queued: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = rig.job(), rig.job()
-    outcomes = [aside(lambda job=job: rig.use("slow", job=job)) for job in (first, second)]
-    deadline = time.monotonic() + 5
-    while not rig.started and time.monotonic() < deadline:
-        time.sleep(0.01)
-    first.stop("client")
+    start = rig.pool.start
+
+    def start_late(model: Model) -> EngineProcess:
+        wait_until_queued(2)
+        first.stop("client")
+        return start(model)
+
+    monkeypatch.setattr(rig.pool, "start", start_late)
+    outcomes = [aside(lambda job=job: rig.use("a", job=job)) for job in (first, second)]
     with pytest.raises(RpcError, match="cancelled"):
         outcomes[0]()
     assert outcomes[1]()["pid"] == rig.started[0].pid
@@ -256,16 +280,14 @@ def test_cancelling_one_who_waits_for_a_load_leaves_it_to_the_others(rig: Rig) -
 def test_a_load_that_nobody_waits_for_any_more_is_stopped(rig: Rig) -> None:
     jobs = [rig.job(), rig.job()]
     outcomes = [aside(lambda job=job: rig.use("stuck", job=job)) for job in jobs]
-    deadline = time.monotonic() + 5
-    while not rig.started and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: rig.started)
     for job in jobs:
         job.stop("shutdown")
     for outcome in outcomes:
         with pytest.raises(RpcError) as caught:
             outcome()
         assert caught.value.data == {"kind": "cancelled", "by": "shutdown"}
-    assert wait_until_gone([rig.started[0].pid], 5) == []
+    wait_until_gone([rig.started[0].pid])
 
 
 # Crashes
@@ -287,7 +309,7 @@ def test_an_idle_engine_that_does_not_answer_is_started_again(
     frozen = rig.use("a")["pid"]
     os.kill(frozen, signal.SIGSTOP)
     assert rig.use("a")["pid"] != frozen
-    assert wait_until_gone([frozen], 5) == []
+    wait_until_gone([frozen])
 
 
 def test_whoever_cannot_be_measured_works_all_the_same(
@@ -345,7 +367,7 @@ def test_an_engine_that_keeps_crashing_is_started_at_longer_and_longer_intervals
     for _ in range(4):
         with pytest.raises(RpcError, match="exited with code 3"):
             rig.use("fragile")
-    _, second, third, fourth = rig.managers.started_at
+    _, second, third, fourth = rig.pool.started_at
     assert third - second >= 0.5
     assert fourth - third >= 1.0
     assert rig.use("a")["params"] == "1"  # another model does not wait
@@ -370,12 +392,13 @@ def test_a_model_is_unloaded_when_nobody_has_asked_for_it_for_long_enough(
     make: Callable[..., Rig],
 ) -> None:
     rig = make(keep_alive=0.2)
-    rig.use("a")
-    ((_, info),) = rig.managers.loaded()
+    rig.use("a", keep_alive=3600)
+    ((_, info),) = rig.pool.loaded()
     assert info.state == "idle"
     assert info.expires_at and info.idle_since and info.expires_at > info.idle_since
+    rig.use("a")
     rig.until_loaded([])
-    assert wait_until_gone([rig.started[0].pid], 5) == []
+    wait_until_gone([rig.started[0].pid])
 
 
 def test_who_used_a_model_last_says_how_long_it_is_kept(make: Callable[..., Rig]) -> None:
@@ -383,7 +406,7 @@ def test_who_used_a_model_last_says_how_long_it_is_kept(make: Callable[..., Rig]
     rig.use("a", keep_alive="forever")
     rig.use("b", keep_alive=0)
     rig.until_loaded(["a"])
-    ((_, info),) = rig.managers.loaded()
+    ((_, info),) = rig.pool.loaded()
     assert info.expires_at is None
     rig.use("a")
     rig.until_loaded([])
@@ -394,7 +417,7 @@ def test_a_model_in_use_never_expires(make: Callable[..., Rig]) -> None:
     lease = rig.lease("a")
     rig.use("a")
     time.sleep(0.3)
-    ((_, info),) = rig.managers.loaded()
+    ((_, info),) = rig.pool.loaded()
     assert (info.state, info.jobs, info.expires_at) == ("busy", 1, None)
     lease.release()
     rig.until_loaded([])
@@ -447,13 +470,19 @@ def test_a_model_that_would_not_fit_alone_is_refused_with_the_figures(
 
 
 def test_a_busy_model_is_not_taken_away_but_goes_before_its_next_turn(
-    make: Callable[..., Rig], machine: dict[str, int]
+    make: Callable[..., Rig],
+    machine: dict[str, int],
+    wait_until_queued: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rig = make(budget=110)
     hold = Hold(rig, "a")
-    other = aside(lambda: rig.use("b"))
+    job, told = rig.job(), threading.Event()
+    monkeypatch.setattr(job, "report", lambda report: told.set())
+    other = aside(lambda: rig.use("b", job=job))
+    assert told.wait(PATIENCE)  # that it waits for memory
     again = aside(lambda: rig.use("a"))
-    time.sleep(0.3)
+    wait_until_queued(3)
     assert rig.loaded() == ["a"]
     hold.let_go()
     other()
@@ -500,7 +529,7 @@ def test_a_model_fits_onto_a_device_or_waits_for_the_room_of_another(
     def use(name: str, device: str) -> None:
         job = rig.job()
         chosen = model(name)._replace(device=device)
-        with rig.managers.lease(chosen) as lease:
+        with rig.pool.lease(chosen) as lease:
             lease.run(job, lambda: lease.load(job))
 
     use("cpu", "cpu")
@@ -520,10 +549,10 @@ def test_what_a_model_was_seen_to_take_replaces_what_was_expected(
     make: Callable[..., Rig], machine: dict[str, int]
 ) -> None:
     rig = make(budget=400)
-    assert rig.managers.expected_memory(model("a")) == 100
+    assert rig.pool.expected_memory(model("a")) == 100
     machine["model"] = 250
     rig.use("a")
-    assert rig.managers.expected_memory(model("a")) == 250
+    assert rig.pool.expected_memory(model("a")) == 250
     rig.use("b")
     rig.until_loaded(["b"])
 
@@ -546,7 +575,7 @@ def test_unloading_ends_the_process_and_tells_what_it_was(rig: Rig) -> None:
     rig.use("a")
     rig.use("b")
     assert rig.unload("a") == ["a"]
-    assert wait_until_gone([rig.started[0].pid], 5) == []
+    wait_until_gone([rig.started[0].pid])
     assert rig.loaded() == ["b"]
     assert rig.unload("a") == []
 
@@ -580,10 +609,12 @@ def test_interactive_turns_come_first_and_a_batch_gets_every_fifth() -> None:
         turns.get()
 
 
-def test_an_interactive_request_overtakes_a_batch_that_waits(rig: Rig) -> None:
+def test_an_interactive_request_overtakes_a_batch_that_waits(
+    rig: Rig, wait_until_queued: Callable[[int], None]
+) -> None:
     hold = Hold(rig, "a")
     done: list[str] = []
-    outcomes = []
+    outcomes: list[Callable[[], Any]] = []
     for name, priority in (("b1", "batch"), ("b2", "batch"), ("i", "interactive")):
 
         def work(name: str = name, priority: str = priority) -> None:
@@ -591,7 +622,7 @@ def test_an_interactive_request_overtakes_a_batch_that_waits(rig: Rig) -> None:
                 lease.run(rig.job(), lambda: done.append(name))
 
         outcomes.append(aside(work))
-        time.sleep(0.05)
+        wait_until_queued(1 + len(outcomes))
     hold.let_go()
     for outcome in outcomes:
         outcome()
@@ -640,20 +671,26 @@ def test_a_call_that_runs_is_ended_by_cancel(rig: Rig) -> None:
     assert rig.use("a")["params"] == "1"
 
 
-def test_whoever_waits_behind_a_cancelled_call_is_served(rig: Rig) -> None:
-    job = rig.job()
-    calling = threading.Event()
-    rig.use("a")
-    call = rig.started[0].call
+def calling(engine: EngineProcess) -> threading.Event:
+    """Is set as soon as the engine is called to work."""
+    event = threading.Event()
+    call = engine.call
 
     def told(method: str, *args: Any) -> Any:
         if method == "work":
-            calling.set()
+            event.set()
         return call(method, *args)
 
-    rig.started[0].call = told  # type: ignore[method-assign]
+    engine.call = told  # type: ignore[method-assign]
+    return event
+
+
+def test_whoever_waits_behind_a_cancelled_call_is_served(rig: Rig) -> None:
+    job = rig.job()
+    rig.use("a")
+    called = calling(rig.started[0])
     outcome = aside(lambda: rig.use("a", "wait", job))
-    assert calling.wait(10)
+    assert called.wait(PATIENCE)
     following = aside(lambda: rig.use("a"))
     job.stop("client")  # its engine does not stop, and is ended
     with pytest.raises(RpcError, match="cancelled"):
@@ -671,12 +708,13 @@ def test_a_model_at_work_is_not_unloaded(rig: Rig) -> None:
 
 def test_an_engine_that_is_ended_under_a_call_has_crashed(rig: Rig) -> None:
     rig.use("a")
-    ended = threading.Timer(0.1, rig.managers.close)
-    ended.start()
+    called = calling(rig.started[0])
+    outcome = aside(lambda: rig.use("a", "wait"))
+    assert called.wait(PATIENCE)
+    rig.pool.close()
     with pytest.raises(RpcError) as caught:
-        rig.use("a", "wait")
+        outcome()
     assert caught.value.kind == "engine_crashed"
-    ended.join()
 
 
 def test_a_job_is_answered_with_what_its_work_raises(rig: Rig) -> None:
@@ -688,7 +726,7 @@ def test_a_job_is_answered_with_what_its_work_raises(rig: Rig) -> None:
         answered.set()
 
     rig.lease("a").answer(rig.job(take), lambda: 1 / 0)  # type: ignore[arg-type,return-value]
-    assert answered.wait(5)
+    assert answered.wait(PATIENCE)
     error = json.loads(replies[0])["error"]["data"]
     assert (error["kind"], error["exception"]) == ("internal_error", "ZeroDivisionError")
 
@@ -733,11 +771,11 @@ def test_what_a_request_does_with_a_model_does_not_make_it_another(
 
 
 def test_the_token_is_in_the_environment_of_the_hubs_engine_alone(rig: Rig) -> None:
-    managers = ModelPool(rig.writer, LOG)
+    pool = ModelPool(LOG)
     secret = "hf_thisIsSecretToo"
-    managers.use_token(secret)
-    for model_, given in ((HUB, True), (Model("audio", "audio"), False)):
-        engine = managers.start(model_)
+    pool.use_token(secret)
+    for model_, given in ((HUB, True), (AUDIO, False)):
+        engine = pool.start(model_)
         try:
             assert secret.encode() not in Path(f"/proc/{engine.pid}/cmdline").read_bytes()
             environ = Path(f"/proc/{engine.pid}/environ").read_bytes()
@@ -747,13 +785,13 @@ def test_the_token_is_in_the_environment_of_the_hubs_engine_alone(rig: Rig) -> N
 
 
 def test_a_new_token_means_a_new_process_for_the_hub(rig: Rig) -> None:
-    hub = Model("hub", "hub")
+    hub = HUB
     job = rig.job()
     for _ in range(2):
-        with rig.managers.lease(hub) as lease:
+        with rig.pool.lease(hub) as lease:
             lease.run(job, lambda: lease.load(job))
     assert len(rig.started) == 1
-    rig.managers.use_token("hf_another")
-    with rig.managers.lease(hub) as lease:
+    rig.pool.use_token("hf_another")
+    with rig.pool.lease(hub) as lease:
         lease.run(job, lambda: lease.load(job))
     assert len(rig.started) == 2

@@ -57,20 +57,20 @@ def test_a_group_without_a_limit_is_none(groups: Path) -> None:
 def test_expectations_follow_the_weights_and_the_precision() -> None:
     weights = 500 * MB
     small, large = (
-        memory.estimate("whisper", weights, precision, False, None).system
+        memory.estimate("faster-whisper", weights, precision, False, None).system
         for precision in ("int8", "float32")
     )
     assert weights < small < large
-    unknown = memory.estimate("whisper", None, "default", False, None)
+    unknown = memory.estimate("faster-whisper", None, "default", False, None)
     assert unknown.system > 500 * MB
-    on_device = memory.estimate("whisper", weights, "float16", True, None)
+    on_device = memory.estimate("faster-whisper", weights, "float16", True, None)
     assert on_device.device > weights
     assert on_device.system < large
 
 
 def test_what_one_model_took_is_known_of_others_of_its_kind() -> None:
-    base = memory.base_of("whisper", 10 * MB, "int8", 150 * MB)
-    assert memory.estimate("whisper", 100 * MB, "int8", False, base).system == 240 * MB
+    base = memory.base_of("faster-whisper", 10 * MB, "int8", 150 * MB)
+    assert memory.estimate("faster-whisper", 100 * MB, "int8", False, base).system == 240 * MB
 
 
 def test_devices_are_those_that_the_driver_tells_of(

@@ -211,7 +211,7 @@ def test_diarization_goes_on_in_smaller_batches(monkeypatch: pytest.MonkeyPatch,
         seen.append(pipeline.embedding_batch_size)
         raise RpcError("out_of_memory")
 
-    monkeypatch.setattr(engine, "_attempt", apply)
+    monkeypatch.setattr(engine, "_run_pipeline", apply)
     with pytest.raises(RpcError, match="Memory ran out"):
         source = Source(path=str(RECORDINGS / "en-01.flac"))
         engine.diarize(job, EngineDiarizeParams(source=source, options=_diarization_options()))

@@ -62,7 +62,7 @@ def test_a_file_of_any_name_is_read(tmp_path: Path, name: str, expected: Samples
     np.testing.assert_array_equal(audio.decode(str(file)), expected)
 
 
-def test_names_that_look_like_urls_are_files_all_the_same(
+def test_names_that_look_like_urls_are_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: Samples
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -77,9 +77,9 @@ def test_a_name_that_is_not_utf8_goes_by_its_uri(tmp_path: Path, expected: Sampl
     place = os.fsencode(tmp_path) + b"/caf\xe9 \xff"
     os.mkdir(place)  # noqa: PTH102
     shutil.copy(os.fsencode(SPEECH), place + b"/a%.flac")
-    uri = paths.told(os.fsdecode(place + b"/a%.flac"))
+    uri = paths.to_wire(os.fsdecode(place + b"/a%.flac"))
     assert uri == f"{tmp_path.as_uri()}/caf%E9%20%FF/a%25.flac"
-    assert os.fsencode(paths.local(uri)) == place + b"/a%.flac"
+    assert os.fsencode(paths.from_wire(uri)) == place + b"/a%.flac"
     np.testing.assert_array_equal(audio.decode(uri), expected)
     assert kind_of(f"{uri}.not") == "audio_not_found"
 
@@ -90,7 +90,7 @@ def test_a_uri_may_name_any_local_file_and_no_other(expected: Samples) -> None:
     assert kind_of("file://elsewhere/x.wav") == "invalid_params"
 
 
-def test_a_lone_surrogate_is_told_to_be_no_json(worker: Session) -> None:
+def test_a_lone_surrogate_is_a_typed_error(worker: Session) -> None:
     assert worker.process.stdin
     line = b'{"jsonrpc":"2.0","id":77,"method":"transcribe","params":{"audio":"\\udcff"}}\n'
     worker.process.stdin.write(line)
@@ -145,7 +145,7 @@ def test_a_path_of_nearly_4_kb_is_read(
     assert kind_of(f"{file}x") == "audio_not_readable"
 
 
-def test_a_link_to_a_file_is_as_good_as_the_file(tmp_path: Path, expected: Samples) -> None:
+def test_a_link_to_a_file_works(tmp_path: Path, expected: Samples) -> None:
     link = tmp_path / "link.flac"
     link.symlink_to(SPEECH)
     np.testing.assert_array_equal(audio.decode(str(link)), expected)
@@ -163,18 +163,14 @@ def test_a_link_to_a_file_is_as_good_as_the_file(tmp_path: Path, expected: Sampl
         ("/", "audio_not_readable"),
     ],
 )
-def test_what_is_no_recording_neither_blocks_nor_is_read(
-    worker: Session, path: str, kind: str
-) -> None:
+def test_special_files_neither_block_nor_are_read(worker: Session, path: str, kind: str) -> None:
     with pytest.raises(RpcError) as caught:
         worker.transcribe(path)
     assert caught.value.kind == kind
 
 
 @pytest.mark.parametrize("what", ["pipe", "socket", "link to a pipe", "loop"])
-def test_what_could_block_for_ever_is_not_opened(
-    worker: Session, tmp_path: Path, what: str
-) -> None:
+def test_files_that_could_block_are_not_opened(worker: Session, tmp_path: Path, what: str) -> None:
     import socket
 
     path = tmp_path / "x.wav"
@@ -249,7 +245,7 @@ _SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 4
     ],
     ids=["hls", "concat", "quoted", "dash", "sdp", "pls"],
 )
-def test_a_recording_cannot_have_other_files_or_the_network_read(
+def test_a_recording_cannot_read_other_files_or_the_network(
     tmp_path: Path, site: tuple[str, list[str]], victim: Path, suffix: str, content: str
 ) -> None:
     url, asked = site
@@ -259,11 +255,11 @@ def test_a_recording_cannot_have_other_files_or_the_network_read(
         hostile = tmp_path / f"hostile.{suffix}"
         hostile.write_text(content.format(name))
         assert kind_of(hostile) == "audio_invalid"
-        audio.about_duration(str(hostile))
+        audio.estimated_duration(str(hostile))
     assert asked == []
 
 
-def test_a_playlist_is_called_one(tmp_path: Path) -> None:
+def test_a_playlist_is_refused_as_one(tmp_path: Path) -> None:
     hostile = tmp_path / "list.m3u8"
     hostile.write_text(_HLS.format("a.aac"))
     with pytest.raises(RpcError, match="is a playlist") as caught:
@@ -271,7 +267,7 @@ def test_a_playlist_is_called_one(tmp_path: Path) -> None:
     assert caught.value.data["remedy"] == "Give the recordings that it names."
 
 
-def test_the_victim_of_these_can_be_read_by_name(tmp_path: Path, victim: Path) -> None:
+def test_the_target_of_these_attacks_is_readable_by_name(tmp_path: Path, victim: Path) -> None:
     """Else the tests above would prove nothing."""
     import av
 

@@ -1,4 +1,4 @@
-"""The whole job: words with times, speakers, files; side by side, and cancelled as one."""
+"""Whole jobs: aligned words, speakers and files from stages that run and end together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import signal
 import statistics
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -26,16 +25,18 @@ from tests.support import (
     DIARIZATION_MODEL,
     MIXTURES,
     MODEL,
+    PATIENCE,
     RECORDINGS,
     Session,
-    alive,
     children,
     load_truth,
+    long_recording,
+    wait_until,
     wait_until_gone,
 )
-from worker.managers.callers import Part
+from worker.managers.callers import CallbackCaller
 from worker.managers.model import Model
-from worker.pipeline.pipeline import Pipeline
+from worker.pipeline.orchestrator import Pipeline
 from worker.session.job import Job, Json
 from worker.session.writer import Writer
 from worker.system.log import Log
@@ -49,7 +50,7 @@ DIARIZE = {"model": str(DIARIZATION_MODEL)}
 
 @pytest.fixture(scope="module")
 def warm() -> Iterator[Session]:
-    """A worker whose models are loaded after the first job."""
+    """A worker that keeps its models loaded after the first job."""
     with Session() as session:
         yield session
 
@@ -65,18 +66,21 @@ def words_of(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [word for segment in result["segments"] for word in segment["words"]]
 
 
-@pytest.fixture(scope="module")
-def jobs(warm: Session) -> dict[str, dict[str, Any]]:
-    """The whole job on every mixture, several at a time."""
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(2, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)],
+)
+def jobs(warm: Session, request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
+    """A whole job per mixture, several at a time."""
     assert len(MIXED) >= 20
     ids = {
         name: warm.send_transcribe(MIXTURES / name, language="en", align=ALIGN, diarize=DIARIZE)
-        for name in MIXED
+        for name in MIXED[:: request.param]
     }
     return {name: warm.result(id_) for name, id_ in ids.items()}
 
 
-def test_the_words_are_those_that_were_said(jobs: dict[str, dict[str, Any]]) -> None:
+def test_word_error_rate_is_below_a_tenth(jobs: dict[str, dict[str, Any]]) -> None:
     wrong = total = 0
     for name, result in jobs.items():
         said = [word["word"] for word in TRUTH[name]["words"]]
@@ -85,28 +89,28 @@ def test_the_words_are_those_that_were_said(jobs: dict[str, dict[str, Any]]) -> 
     assert wrong / total < 0.1
 
 
-def test_word_boundaries_against_the_truth(jobs: dict[str, dict[str, Any]]) -> None:
+def test_word_boundaries_are_accurate(jobs: dict[str, dict[str, Any]]) -> None:
     errors: list[float] = []
     for name, result in jobs.items():
         said, found = TRUTH[name]["words"], words_of(result)
         if [word["word"] for word in said] != [word["word"].strip() for word in found]:
-            continue  # a word misheard says nothing of alignment
+            continue  # a misheard word says nothing about alignment
         errors += [
             abs(a[edge] - b[edge])
             for a, b in zip(said, found, strict=True)
             for edge in ("start", "end")
         ]
-    assert len(errors) > 100
+    assert len(errors) > 8 * len(jobs)
     assert statistics.mean(errors) < 0.03
     assert statistics.median(errors) < 0.015
 
 
-def test_the_diarization_error_rate_against_the_truth(jobs: dict[str, dict[str, Any]]) -> None:
+def test_diarization_error_rate_is_low(jobs: dict[str, dict[str, Any]]) -> None:
     parts = [diarization_error(TRUTH[name]["turns"], jobs[name]["turns"]) for name in jobs]
     assert sum(wrong for wrong, _ in parts) / sum(length for _, length in parts) < 0.15
 
 
-def test_every_word_has_a_speaker_and_most_the_right_one(jobs: dict[str, dict[str, Any]]) -> None:
+def test_every_word_has_a_speaker_and_most_are_right(jobs: dict[str, dict[str, Any]]) -> None:
     right = total = 0
     for name, result in jobs.items():
         said = [{**word, "speaker": word["speaker"]} for word in TRUTH[name]["words"]]
@@ -120,11 +124,11 @@ def test_every_word_has_a_speaker_and_most_the_right_one(jobs: dict[str, dict[st
             mine = [a for a, b in pairs if b == speaker]
             right += max(map(mine.count, set(mine)))
         total += len(pairs)
-    assert total > 100
+    assert total > 4 * len(jobs)
     assert right / total > 0.85
 
 
-def test_words_join_to_their_segment_and_lie_in_it(jobs: dict[str, dict[str, Any]]) -> None:
+def test_words_join_to_their_segment_and_share_its_bounds(jobs: dict[str, dict[str, Any]]) -> None:
     for result in jobs.values():
         for segment in result["segments"]:
             assert "".join(word["word"] for word in segment["words"]) == segment["text"]
@@ -133,7 +137,7 @@ def test_words_join_to_their_segment_and_lie_in_it(jobs: dict[str, dict[str, Any
             assert segment["speaker"] in {word["speaker"] for word in segment["words"]}
 
 
-def test_the_same_job_alone_gives_the_same(warm: Session, jobs: dict[str, dict[str, Any]]) -> None:
+def test_a_job_alone_gives_the_same_result(warm: Session, jobs: dict[str, dict[str, Any]]) -> None:
     alone = whole_job(warm, "mixture-09.flac")
     beside = jobs["mixture-09.flac"]
     assert alone["turns"] == beside["turns"]
@@ -155,7 +159,7 @@ def test_stages_run_side_by_side(warm: Session, jobs: dict[str, dict[str, Any]])
     assert long["realTimeFactor"] > 0
 
 
-def test_partial_results_are_refined_under_stable_ids_and_progress_never_goes_back(
+def test_partial_results_keep_their_ids_and_progress_never_goes_back(
     warm: Session, jobs: dict[str, dict[str, Any]]
 ) -> None:
     warm.notifications.clear()
@@ -186,7 +190,7 @@ def test_partial_results_are_refined_under_stable_ids_and_progress_never_goes_ba
         assert "speaker" in words[-1]
 
 
-def test_each_refinement_by_itself(warm: Session) -> None:
+def test_align_and_diarize_work_without_each_other(warm: Session) -> None:
     aligned = whole_job(warm, "mixture-02.flac", diarize=False)
     assert "turns" not in aligned and "speakers" not in aligned
     assert all("speaker" not in word for word in words_of(aligned))
@@ -196,7 +200,7 @@ def test_each_refinement_by_itself(warm: Session) -> None:
     assert aligned["text"] == diarized["text"]
 
 
-def test_options_of_the_stages_arrive(warm: Session) -> None:
+def test_stage_options_take_effect(warm: Session) -> None:
     result = whole_job(
         warm,
         "mixture-03.flac",
@@ -216,7 +220,7 @@ def test_a_clip_keeps_the_times_of_the_recording(warm: Session) -> None:
     assert part["segments"][0]["start"] >= whole["segments"][2]["start"] - 0.4
 
 
-def test_the_language_may_be_found_out(warm: Session) -> None:
+def test_a_detected_language_is_aligned(warm: Session) -> None:
     result = whole_job(warm, "mixture-08.flac", language=None, diarize=False)
     assert result["language"] == "en"
     assert all(segment["words"] for segment in result["segments"])
@@ -255,10 +259,12 @@ def test_files_are_written_with_speakers(warm: Session, tmp_path: Path) -> None:
     assert rttm.count("SPEAKER mixture-02 1") == len(result["turns"])
 
 
-def test_jobs_for_devices_that_do_not_exist_share_the_places_of_the_cpu(start: Any) -> None:
+def test_jobs_for_missing_devices_share_the_places_of_the_cpu(start: Any) -> None:
     session = start()
     ids = [
-        session.send_transcribe(RECORDINGS / "demo.flac", formats=["srt"], deviceIndex=99 + number)
+        session.send_transcribe(
+            RECORDINGS / "demo.flac", formats=["srt"], deviceIndex=99 + number, end=30
+        )
         for number in range(8)
     ]
     running = 0
@@ -268,7 +274,7 @@ def test_jobs_for_devices_that_do_not_exist_share_the_places_of_the_cpu(start: A
     assert running <= 4  # three, and one that could overtake a batch
 
 
-def test_a_file_that_is_there_is_refused_before_any_work(warm: Session, tmp_path: Path) -> None:
+def test_an_existing_file_is_refused_before_any_work(warm: Session, tmp_path: Path) -> None:
     (tmp_path / "talk.srt").write_text("mine")
     with pytest.raises(RpcError) as caught:
         whole_job(
@@ -283,9 +289,7 @@ def test_a_file_that_is_there_is_refused_before_any_work(warm: Session, tmp_path
     assert (tmp_path / "talk.srt").read_text() == "mine"
 
 
-def test_a_place_that_cannot_be_written_costs_not_the_transcript(
-    warm: Session, tmp_path: Path
-) -> None:
+def test_files_that_cannot_be_written_leave_the_transcript(warm: Session, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     where = {"formats": ["srt"], "outputDir": str(tmp_path / "file" / "below")}
     result = whole_job(warm, "mixture-02.flac", diarize=False, **where)
@@ -298,7 +302,7 @@ def test_a_place_that_cannot_be_written_costs_not_the_transcript(
     assert caught.value.kind == "export_failed"
 
 
-def test_options_of_files_without_formats_are_reported(warm: Session) -> None:
+def test_file_options_without_formats_are_warned_about(warm: Session) -> None:
     result = warm.transcribe(RECORDINGS / "en-01.flac", outputDir="x", name="y")
     assert [warning["option"] for warning in result["warnings"]] == ["outputDir", "name"]
 
@@ -322,7 +326,7 @@ def test_each_channel_of_a_call_is_a_speaker(warm: Session, name: str) -> None:
     assert result["speakers"][0] == names[first["speaker"]]
 
 
-def test_channels_are_numbered_where_no_names_are_given(warm: Session) -> None:
+def test_channels_without_names_are_numbered(warm: Session) -> None:
     result = warm.transcribe(MIXTURES / "call-1.flac", channelSpeakers=True)
     assert set(result["speakers"]) == {"CHANNEL_00", "CHANNEL_01"}
     assert all(segment["speaker"] in result["speakers"] for segment in result["segments"])
@@ -331,7 +335,7 @@ def test_channels_are_numbered_where_no_names_are_given(warm: Session) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"), [("dual-mono.flac", "dual_mono"), ("mixture-01.flac", "mono")]
 )
-def test_one_recording_in_all_channels_is_transcribed_once_and_said(
+def test_identical_channels_are_transcribed_once_with_a_warning(
     warm: Session, name: str, kind: str
 ) -> None:
     result = warm.transcribe(MIXTURES / name, channelSpeakers=True)
@@ -359,7 +363,7 @@ def test_one_recording_in_all_channels_is_transcribed_once_and_said(
         ({"onStageError": "ignore"}, "$.onStageError"),
     ],
 )
-def test_contradictions_are_refused_with_their_place(
+def test_contradictory_params_are_refused_with_their_path(
     warm: Session, options: dict[str, Any], path: str
 ) -> None:
     with pytest.raises(RpcError) as caught:
@@ -368,7 +372,7 @@ def test_contradictions_are_refused_with_their_place(
     assert caught.value.data["path"] == path
 
 
-def test_a_translation_is_not_aligned_and_that_is_said(warm: Session) -> None:
+def test_a_translation_is_not_aligned_but_warned_about(warm: Session) -> None:
     result = warm.transcribe(
         RECORDINGS / "de-01.flac", language="de", task="translate", align=ALIGN
     )
@@ -378,14 +382,18 @@ def test_a_translation_is_not_aligned_and_that_is_said(warm: Session) -> None:
 
 FAILURES = [
     ({"diarize": {"model": "pyannote/not-here"}}, "diarize", "model_not_cached"),
-    ({"diarize": {"model": "./not-here"}}, "diarize", "model_not_found"),
     ({"align": {"model": "not/here"}}, "align", "model_not_cached"),
-    ({"align": {"model": str(MODEL)}}, "align", "model_invalid"),
+    pytest.param(
+        {"diarize": {"model": "./not-here"}}, "diarize", "model_not_found", marks=pytest.mark.slow
+    ),
+    pytest.param(
+        {"align": {"model": str(MODEL)}}, "align", "model_invalid", marks=pytest.mark.slow
+    ),
 ]
 
 
 @pytest.mark.parametrize(("options", "option", "kind"), FAILURES)
-def test_a_stage_that_fails_leaves_the_transcript_with_a_warning(
+def test_a_failed_stage_leaves_the_transcript_with_a_warning(
     start: Start, options: dict[str, Any], option: str, kind: str
 ) -> None:
     result = start().transcribe(RECORDINGS / "en-02.flac", **options)
@@ -396,8 +404,8 @@ def test_a_stage_that_fails_leaves_the_transcript_with_a_warning(
     assert warning["message"] == warning["error"]["message"]
 
 
-@pytest.mark.parametrize(("options", "option", "kind"), FAILURES[:3:2])
-def test_a_stage_that_fails_fails_the_job_where_that_is_wanted(
+@pytest.mark.parametrize(("options", "option", "kind"), FAILURES[1:3])
+def test_a_failed_stage_fails_the_job_on_request(
     start: Start, options: dict[str, Any], option: str, kind: str
 ) -> None:
     session = start()
@@ -407,7 +415,7 @@ def test_a_stage_that_fails_fails_the_job_where_that_is_wanted(
     assert session.transcribe(RECORDINGS / "en-01.flac")["segments"]
 
 
-def test_a_language_without_an_alignment_model_says_which_have_one(start: Start) -> None:
+def test_a_language_without_alignment_model_names_those_with_one(start: Start) -> None:
     with pytest.raises(RpcError) as caught:
         start().call(
             "align", {"audio": str(RECORDINGS / "en-01.flac"), "text": "x", "language": "tlh"}
@@ -417,7 +425,7 @@ def test_a_language_without_an_alignment_model_says_which_have_one(start: Start)
     assert "model" in caught.value.data["remedy"]
 
 
-def test_what_is_wrong_with_the_audio_is_the_answer(warm: Session, tmp_path: Path) -> None:
+def test_an_audio_error_answers_the_job(warm: Session, tmp_path: Path) -> None:
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF this is no audio")
     with pytest.raises(RpcError) as caught:
@@ -432,7 +440,16 @@ def scratch_directories(place: Path, purpose: str = "job") -> list[Path]:
     return list(place.glob(f"transcription-worker-{purpose}-*"))
 
 
-@pytest.mark.parametrize("stage", ["load", "decode", "recognition", "alignment", "diarization"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param("load", marks=pytest.mark.slow),
+        pytest.param("decode", marks=pytest.mark.slow),
+        "recognition",
+        pytest.param("alignment", marks=pytest.mark.slow),
+        pytest.param("diarization", marks=pytest.mark.slow),
+    ],
+)
 def test_cancel_reaches_every_stage(
     start: Start, long_file: Path, tmp_path: Path, stage: str
 ) -> None:
@@ -446,23 +463,18 @@ def test_cancel_reaches_every_stage(
             and (stage in ("load", "decode") or m["params"]["value"]["stages"].get(stage, 0) > 0)
         )
     )
-    asked = time.monotonic()
     session.cancel(id_)
     with pytest.raises(RpcError) as caught:
         session.result(id_, session._keep)
     assert caught.value.data == {"kind": "cancelled", "by": "client"}
-    assert time.monotonic() - asked < 2
     assert session.notifications[-1]["params"]["value"] == {"kind": "end"}
-    deadline = time.monotonic() + 10
-    while scratch_directories(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert scratch_directories(tmp_path) == []
+    wait_until(lambda: not scratch_directories(tmp_path))
     result = session.transcribe(MIXTURES / "mixture-01.flac", language="en", align=ALIGN)
     assert words_of(result)
 
 
 class Stalled:
-    """In the place of managers: a model of `failing` kind is an error, others wait for the end."""
+    """A fake pool: models of the kind `failing` raise an error, the others wait for the end."""
 
     def __init__(self, failing: str = "", error: RpcError | None = None) -> None:
         self._failing = failing
@@ -483,18 +495,18 @@ class StalledLease(AbstractContextManager["StalledLease"]):
     def __exit__(self, *_: object) -> None:
         pass
 
-    def run(self, part: Part, work: object) -> None:
+    def run(self, part: CallbackCaller, work: object) -> None:
         if self._error:
             raise self._error
         over = threading.Event()
         part.on_cancel(lambda by: over.set())
         self._managers.waiting.set()
-        assert over.wait(30)
+        assert over.wait(PATIENCE)
         part.raise_if_cancelled()
 
 
 def stalled(managers: Stalled) -> tuple[Job, Callable[[], Json]]:
-    """A whole job with such managers, and what runs it."""
+    """A whole job with such a pool, and the function that runs it."""
     params = {
         "audio": str(MIXTURES / "mixture-01.flac"),
         "model": str(MODEL),
@@ -511,10 +523,8 @@ def stalled(managers: Stalled) -> tuple[Job, Callable[[], Json]]:
 
 
 @pytest.mark.parametrize("kind", ["engine_crashed", "out_of_memory", "internal_error"])
-@pytest.mark.parametrize("failing", ["audio", "whisper", "alignment", "diarization"])
-def test_the_answer_is_the_first_error_and_not_the_end_of_other_stages(
-    failing: str, kind: str
-) -> None:
+@pytest.mark.parametrize("failing", ["audio", "faster-whisper", "alignment", "diarization"])
+def test_the_first_error_answers_not_the_cancelled_stages(failing: str, kind: str) -> None:
     _, run = stalled(Stalled(failing, RpcError(kind)))
     with pytest.raises(RpcError) as caught:
         run()
@@ -522,12 +532,12 @@ def test_the_answer_is_the_first_error_and_not_the_end_of_other_stages(
 
 
 @pytest.mark.parametrize("by", ["client", "signal", "shutdown"])
-def test_a_job_cancelled_in_all_its_stages_says_by_whom(by: CancelledBy) -> None:
+def test_a_job_cancelled_in_all_stages_says_by_whom(by: CancelledBy) -> None:
     managers = Stalled()
     job, run = stalled(managers)
 
     def cancel() -> None:
-        managers.waiting.wait(30)
+        managers.waiting.wait(PATIENCE)
         job.stop(by)
 
     threading.Thread(target=cancel).start()
@@ -536,10 +546,11 @@ def test_a_job_cancelled_in_all_its_stages_says_by_whom(by: CancelledBy) -> None
     assert caught.value.data == {"kind": "cancelled", "by": by}
 
 
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
-def test_an_engine_killed_in_its_stage_is_a_warning_and_the_rest_goes_on(
-    start: Start, long_file: Path, name: str
+@pytest.mark.parametrize("name", ["SIGKILL", pytest.param("SIGTERM", marks=pytest.mark.slow)])
+def test_a_killed_engine_is_a_warning_and_the_job_continues(
+    start: Start, tmp_path: Path, name: str
 ) -> None:
+    long_file = long_recording(tmp_path / "long.wav", times=2)
     session = start()
     id_ = session.send_transcribe(long_file, language="en", diarize=DIARIZE, progressToken=1)
     session.wait_for(
@@ -557,7 +568,7 @@ def test_an_engine_killed_in_its_stage_is_a_warning_and_the_rest_goes_on(
     assert warning["error"]["data"]["signal"] == name
 
 
-def test_a_killed_client_leaves_no_process_and_a_later_worker_sweeps_up(
+def test_a_killed_client_leaves_no_process_and_the_next_worker_cleans_up(
     start: Start, long_file: Path, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
@@ -567,8 +578,7 @@ def test_a_killed_client_leaves_no_process_and_a_later_worker_sweeps_up(
     engines = children(session.process.pid)
     assert len(engines) == 3
     session.process.kill()
-    assert wait_until_gone(engines, 2) == []
-    assert not any(map(alive, engines))
+    wait_until_gone(engines)
     assert len(scratch_directories(tmp_path)) == 1
     later = start(env=environment)
     later.transcribe(MIXTURES / "mixture-01.flac", formats=["txt"])
@@ -589,15 +599,15 @@ def test_shutdown_during_a_job_answers_it_and_leaves_nothing(
     with pytest.raises(RpcError) as caught:
         session.result(id_)
     assert caught.value.data == {"kind": "cancelled", "by": "signal"}
-    assert session.process.wait(10) == 128 + signal.SIGTERM
-    assert wait_until_gone(engines, 2) == []
+    assert session.process.wait(PATIENCE) == 128 + signal.SIGTERM
+    wait_until_gone(engines)
     assert list(tmp_path.iterdir()) == []
 
 
 # `align` and `diarize` by themselves
 
 
-def test_align_takes_a_transcript_that_the_caller_brings(warm: Session) -> None:
+def test_align_accepts_the_callers_text(warm: Session) -> None:
     said = TRUTH["mixture-04.flac"]
     text = " ".join(word["word"] for word in said["words"])
     result = warm.call(
@@ -617,13 +627,13 @@ def test_align_takes_a_transcript_that_the_caller_brings(warm: Session) -> None:
 
 
 @pytest.mark.parametrize("params", [{}, {"text": "a", "segments": []}])
-def test_align_wants_either_segments_or_text(warm: Session, params: dict[str, Any]) -> None:
+def test_align_needs_either_segments_or_text(warm: Session, params: dict[str, Any]) -> None:
     with pytest.raises(RpcError) as caught:
         warm.call("align", {"audio": str(RECORDINGS / "en-01.flac"), "language": "en", **params})
     assert caught.value.kind == "invalid_params"
 
 
-def test_what_transcribe_returns_can_be_aligned_later(warm: Session) -> None:
+def test_align_accepts_the_result_of_transcribe(warm: Session) -> None:
     path = MIXTURES / "mixture-06.flac"
     transcript = warm.transcribe(path, language="en")
     result = warm.call(
@@ -647,7 +657,8 @@ def test_diarize_by_itself(warm: Session) -> None:
     assert re.fullmatch(r"SPEAKER_\d\d", result["speakers"][0])
 
 
-def test_a_token_from_initialize_reaches_the_hub_and_nothing_else(start: Start) -> None:
+@pytest.mark.slow  # tests/test_models.py asks the hub whose token it is
+def test_the_token_of_initialize_reaches_only_the_hub(start: Start) -> None:
     from tests.hub import serving
 
     secret = "hf_tokenOfInitialize"

@@ -132,21 +132,22 @@ def test_the_job_was_done(observed: Observed) -> None:
     assert observed.result["segments"][0]["words"]
     assert observed.result["speakers"]
     assert observed.result["warnings"] == []
-    assert {"whisper", "alignment", "diarization"} <= set(observed.environments)
+    assert {"faster-whisper", "alignment", "diarization"} <= set(observed.environments)
 
 
-def test_the_whole_job_asks_nobody(observed: Observed) -> None:
+def test_the_whole_job_makes_no_network_requests(observed: Observed) -> None:
     assert observed.asked == ""
 
 
-@pytest.mark.timeout(600)
-def test_the_probe_asks_nobody_unless_it_is_to(tmp_path: Path) -> None:
+@pytest.mark.slow  # tests/test_probe.py counts what the hub is asked
+def test_the_probe_makes_no_network_requests(tmp_path: Path) -> None:
     with Watched(tmp_path) as session:
-        session.call("environment/probe", {"timeout": 300.0})
+        probed = session.call("environment/probe", {"timeout": 300.0})
+        assert probed["healthMetrics"]["overallScore"] == 100
         assert session.asked() == ""
 
 
-def test_an_attempt_is_seen_by_what_looks_for_it(tmp_path: Path) -> None:
+def test_a_network_request_would_be_noticed(tmp_path: Path) -> None:
     with Watched(tmp_path) as session:
         with pytest.raises(RpcError):
             session.transcribe(RECORDINGS / "en-01.flac", model="tiny", download=True)
@@ -168,13 +169,13 @@ def test_no_engine_that_runs_models_has_a_token(observed: Observed) -> None:
         assert GIVEN_TOKEN not in text, kind
 
 
-def test_what_lies_in_the_temporary_directory_is_for_its_owner_alone(observed: Observed) -> None:
+def test_temporary_files_are_private(observed: Observed) -> None:
     assert observed.modes
     top = {mode for name, mode in observed.modes.items() if "/" not in name}
     assert top == {0o700}
 
 
-def test_outputs_are_readable_as_the_users_umask_says(observed: Observed) -> None:
+def test_outputs_have_the_users_umask(observed: Observed) -> None:
     for path in (observed.place / "out").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o666, path
 
@@ -190,18 +191,19 @@ def test_nothing_is_left_in_the_home_or_temporary_directory(observed: Observed) 
     ("engine", "script"),
     [
         (
-            "whisper",
+            "faster-whisper",
             "from huggingface_hub import constants as c; assert c.HF_HUB_DISABLE_TELEMETRY",
         ),
-        ("whisper", "from huggingface_hub import constants as c; assert c.HF_HUB_OFFLINE"),
+        ("faster-whisper", "from huggingface_hub import constants as c; assert c.HF_HUB_OFFLINE"),
         (
-            "whisper",
+            "faster-whisper",
             "from faster_whisper.vad import get_vad_model; get_vad_model();"
             "from pathlib import Path; assert not [*Path.home().rglob('*onnx*')]",
         ),
-        (
+        pytest.param(
             "diarization",
             "from pyannote.audio.telemetry import metrics; assert not metrics.is_metrics_enabled()",
+            marks=pytest.mark.slow,  # it takes long to import, and the whole job tells nobody
         ),
         (
             "diarization",
@@ -234,7 +236,7 @@ def test_the_user_cannot_turn_telemetry_on_by_accident() -> None:
     } <= QUIET.keys()
 
 
-def test_samples_are_for_their_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_decoded_samples_are_private_under_any_umask(tmp_path: Path) -> None:
     umask = os.umask(0)
     try:
         engine = Engine("audio")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from protocol.errors import RpcError
-from tests.support import MODEL, RECORDINGS, Session
+from tests.support import MODEL, RECORDINGS, Session, long_recording
 from tests.test_batch import batch
 from worker.engines.recognition.repeatable import RepeatableModel
 
@@ -29,14 +29,14 @@ def told(result: dict[str, Any]) -> list[dict[str, Any]]:
     "mode",
     [
         FALLBACKS,
-        {**FALLBACKS, "batchSize": 2},
-        {"temperature": 0.8},
+        pytest.param({**FALLBACKS, "batchSize": 2}, marks=pytest.mark.slow),
+        pytest.param({"temperature": 0.8}, marks=pytest.mark.slow),
         {"temperature": 0.8, "batchSize": 2, "wordTimestamps": True},
-        {"engine": "whisperx", "language": "en"},
+        pytest.param({"engine": "whisperx", "language": "en"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
-def test_the_same_request_gives_the_same_words_in_any_order_and_process(
+def test_a_request_gives_the_same_words_in_any_order_and_process(
     start: Callable[..., Session], mode: dict[str, Any]
 ) -> None:
     forth, back = start(), start()
@@ -48,7 +48,7 @@ def test_the_same_request_gives_the_same_words_in_any_order_and_process(
     assert [told(forth.transcribe(file, **mode)) for file in FILES] == wanted
 
 
-def test_windows_that_fall_back_are_those_of_the_checkpoint(
+def test_fallbacks_equal_those_of_the_checkpoint(
     start: Callable[..., Session], tmp_path: Path
 ) -> None:
     session = start()
@@ -60,9 +60,10 @@ def test_windows_that_fall_back_are_those_of_the_checkpoint(
     assert told(resumed) == plain
 
 
-def test_what_overtakes_a_batch_changes_none_of_its_words(
-    start: Callable[..., Session], long_file: Path
+def test_overtaking_changes_no_words_of_a_batch(
+    start: Callable[..., Session], tmp_path: Path
 ) -> None:
+    long_file = long_recording(tmp_path / "long.wav", times=2)
     session = start()
     wanted = told(session.transcribe(long_file, **FALLBACKS))
     batch = session.send_transcribe(
@@ -88,7 +89,7 @@ def test_a_batch_writes_the_same_files_in_any_order(tmp_path: Path) -> None:
     assert written[0] == written[1]
 
 
-def test_a_model_that_cannot_be_loaded_again_is_loaded_by_the_next_request() -> None:
+def test_a_failed_reload_is_retried_by_the_next_request() -> None:
     class Model:
         def generate(self, features: Any, prompts: Any, **options: Any) -> Any:
             return options
@@ -106,9 +107,7 @@ def test_a_model_that_cannot_be_loaded_again_is_loaded_by_the_next_request() -> 
     assert model.generate(None, [], beam_size=5) == {"beam_size": 5}
 
 
-def test_weights_that_have_vanished_from_the_disk_are_told_as_such(
-    start: Callable[..., Session], tmp_path: Path
-) -> None:
+def test_vanished_weights_are_a_typed_error(start: Callable[..., Session], tmp_path: Path) -> None:
     session = start()
     copy = Path(shutil.copytree(MODEL, tmp_path / "model"))
     session.transcribe(FILES[0], model=str(copy))

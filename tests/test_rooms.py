@@ -125,7 +125,7 @@ def test_the_whole_job_brings_nothing_heavy_into_the_front() -> None:
     assert not set(ast.literal_eval(done.stdout.decode())) & HEAVY
 
 
-@pytest.mark.parametrize("kind", ["audio", "whisper", "hub"])
+@pytest.mark.parametrize("kind", ["audio", "faster-whisper", "hub"])
 def test_engines_that_need_no_torch_import_none(kind: str) -> None:
     script = (
         "import sys, json\n"

@@ -27,7 +27,7 @@ def scored(*segments: dict[str, Any]) -> Any:
     return score(TRUTH, {"language": "en", "segments": list(segments)})
 
 
-def test_the_truth_is_without_a_fault() -> None:
+def test_the_truth_scores_perfectly() -> None:
     found = scored(FIRST, SECOND)
     assert (found.errors, found.invented, found.lost, found.captions) == (0, 0, 0.0, 0)
     assert (found.silence, found.speech) == (24.0, 6.0)
@@ -47,7 +47,7 @@ def test_an_utterance_without_its_words_is_lost() -> None:
     assert found.deletions == 4
 
 
-def test_a_caption_that_stands_across_a_silence_is_counted_with_its_seconds() -> None:
+def test_a_caption_across_a_silence_is_counted() -> None:
     found = scored({"start": 5.0, "end": 23.0, "text": f"{FIRST['text']} {SECOND['text']}"})
     assert (found.captions, found.caption_seconds) == (1, 12.0)
 

@@ -24,7 +24,7 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
 
 
-def test_it_is_private_and_gone_at_the_end(tmp_path: Path) -> None:
+def test_a_scratch_directory_is_private_and_removed(tmp_path: Path) -> None:
     with Scratch("job") as scratch:
         assert stat.S_IMODE(scratch.path.stat().st_mode) == 0o700
         (scratch.path / "samples").write_bytes(b"secret")
@@ -32,7 +32,7 @@ def test_it_is_private_and_gone_at_the_end(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sweeping_spares_what_is_in_use_and_what_is_not_ours(tmp_path: Path) -> None:
+def test_sweeping_spares_directories_in_use_and_of_others(tmp_path: Path) -> None:
     (tmp_path / "transcription-worker-else").mkdir()  # no lock in it
     (tmp_path / "another").mkdir()
     with Scratch("job") as scratch:
@@ -41,7 +41,7 @@ def test_sweeping_spares_what_is_in_use_and_what_is_not_ours(tmp_path: Path) -> 
         assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_sweeping_removes_what_a_killed_process_left(tmp_path: Path) -> None:
+def test_sweeping_removes_directories_of_killed_processes(tmp_path: Path) -> None:
     script = (
         "import os; from worker.system.scratch import Scratch; s = Scratch('job');"
         "(s.path / 'samples').write_bytes(b'0' * 1000); os.kill(os.getpid(), 9)"
@@ -52,9 +52,7 @@ def test_sweeping_removes_what_a_killed_process_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sweeping_spares_what_is_just_being_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweeping_spares_new_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flock = fcntl.flock
 
     def sweep_before(file: int, how: int) -> None:
@@ -69,7 +67,7 @@ def test_sweeping_spares_what_is_just_being_made(
         assert [path.name for path in scratch.path.iterdir()] == ["lock"]
 
 
-def test_a_place_that_knows_no_locks_is_a_typed_error_and_nothing_is_left(
+def test_a_file_system_without_locks_is_a_typed_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_locks(file: int, how: int) -> None:
@@ -82,7 +80,7 @@ def test_a_place_that_knows_no_locks_is_a_typed_error_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sweeping_does_not_mind_what_vanishes_meanwhile(
+def test_sweeping_ignores_vanished_directories(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "transcription-worker-job-another"
@@ -97,7 +95,7 @@ def test_sweeping_does_not_mind_what_vanishes_meanwhile(
     assert not path.exists()
 
 
-def test_nothing_is_left_where_it_cannot_be_held(tmp_path: Path) -> None:
+def test_a_failed_creation_leaves_nothing(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # a directory takes no descriptor
     try:
@@ -109,7 +107,7 @@ def test_nothing_is_left_where_it_cannot_be_held(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_removed_now_goes_at_the_end_of_the_process(tmp_path: Path) -> None:
+def test_failed_removals_are_retried_at_exit(tmp_path: Path) -> None:
     script = """
 import resource
 from worker.system.scratch import Scratch, close
@@ -125,16 +123,16 @@ close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_at_the_end_of_the_process_all_goes_and_nothing_more_is_made(tmp_path: Path) -> None:
+def test_exit_removes_all_and_allows_no_more(tmp_path: Path) -> None:
     script = """
 import pathlib, sys
 from protocol.errors import RpcError
-from worker.system.scratch import Passing, Scratch, close
+from worker.system.scratch import PendingFile, Scratch, close
 Scratch("job")
-Passing(pathlib.Path(sys.argv[1], "result")).write(b"half")
+PendingFile(pathlib.Path(sys.argv[1], "result")).write(b"half")
 assert len(list(pathlib.Path(sys.argv[1]).iterdir())) == 2
 close()
-for make in (lambda: Scratch("late"), lambda: Passing(pathlib.Path("late")).write(b"")):
+for make in (lambda: Scratch("late"), lambda: PendingFile(pathlib.Path("late")).write(b"")):
     try:
         make()
     except RpcError as error:
@@ -146,7 +144,9 @@ for make in (lambda: Scratch("late"), lambda: Passing(pathlib.Path("late")).writ
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_place_for_it_is_a_typed_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_temporary_directory_is_a_typed_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(RpcError) as caught:
         Scratch("job")

@@ -18,10 +18,12 @@ import pytest
 from protocol.errors import RpcError
 from tests.support import (
     MODEL,
+    PATIENCE,
     RECORDINGS,
     WORKER,
     Session,
     tree,
+    wait_until,
     wait_until_gone,
 )
 
@@ -64,9 +66,7 @@ def test_the_parent_may_leave_when_the_output_is_a_file(tmp_path: Path) -> None:
     line = transcribe_line().decode()
     shell = f"printf '%s\\n' '{line}' | {' '.join(WORKER)} > '{sink}' &"
     subprocess.run(["sh", "-c", shell], stdin=subprocess.DEVNULL, check=True)
-    deadline = time.monotonic() + 30
-    while not (sink.exists() and sink.read_bytes()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: sink.exists() and sink.read_bytes())
     assert json.loads(sink.read_bytes())["result"]["segments"]
 
 
@@ -81,7 +81,7 @@ def test_initialize_says_what_the_worker_is_and_can(start: Start) -> None:
     }  # fmt: skip
     assert result["limits"]["maxLineBytes"] == 64 * 1024 * 1024
     assert result["processId"] == session.process.pid
-    with pytest.raises(RpcError, match="initialized already"):
+    with pytest.raises(RpcError, match="already initialized"):
         session.call("initialize")
 
 
@@ -89,7 +89,7 @@ def test_initialize_may_set_the_line_limit(start: Start) -> None:
     session = start()
     session.call("initialize", {"maxLineBytes": 2048})
     session._write({"jsonrpc": "2.0", "id": "x", "method": "ping", "params": ["y" * 3000]})
-    error = session.next_message(20)["error"]
+    error = session.next_message(PATIENCE)["error"]
     assert error["data"]["kind"] == "line_too_long"
     assert session.call("ping") == {}
 
@@ -102,7 +102,7 @@ def test_after_shutdown_requests_are_refused_and_exit_ends_with_0(start: Start) 
             session.call(method)
         assert caught.value.kind == "shutting_down"
     session.notify("exit")
-    assert session.process.wait(10) == 0
+    assert session.process.wait(PATIENCE) == 0
 
 
 def test_running_work_goes_on_after_shutdown(start: Start) -> None:
@@ -115,7 +115,7 @@ def test_running_work_goes_on_after_shutdown(start: Start) -> None:
 def test_exit_without_shutdown_ends_with_1(start: Start) -> None:
     session = start()
     session.notify("exit")
-    assert session.process.wait(10) == 1
+    assert session.process.wait(PATIENCE) == 1
 
 
 def test_exit_cancels_what_still_runs(start: Start, long_file: Path) -> None:
@@ -127,7 +127,7 @@ def test_exit_cancels_what_still_runs(start: Start, long_file: Path) -> None:
     with pytest.raises(RpcError) as caught:
         session.result(id_)
     assert caught.value.data == {"kind": "cancelled", "by": "shutdown"}
-    assert session.process.wait(10) == 0
+    assert session.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -144,8 +144,8 @@ def test_a_signal_cancels_answers_and_exits(
         with pytest.raises(RpcError) as caught:
             session.result(id_)
         assert caught.value.data == {"kind": "cancelled", "by": "signal"}
-    assert session.process.wait(10) == 128 + number
-    assert wait_until_gone(processes, 2) == []
+    assert session.process.wait(PATIENCE) == 128 + number
+    wait_until_gone(processes)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names a thread as Linux does")
@@ -156,7 +156,7 @@ def test_a_signal_is_heeded_whichever_thread_the_system_gives_it_to(start: Start
     other = max(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir())
     assert other != pid
     assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM) == 0
-    assert session.process.wait(10) == 128 + signal.SIGTERM
+    assert session.process.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
 def test_a_signal_ends_a_worker_whose_client_does_not_read(long_file: Path) -> None:
@@ -164,6 +164,8 @@ def test_a_signal_ends_a_worker_whose_client_does_not_read(long_file: Path) -> N
     assert process.stdin
     assert process.stdout
     ping = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
+    os.write(process.stdin.fileno(), ping)
+    assert process.stdout.readline()  # it heeds signals from now on
     os.set_blocking(process.stdin.fileno(), False)
     sent = 0
     deadline = time.monotonic() + 2
@@ -175,12 +177,12 @@ def test_a_signal_ends_a_worker_whose_client_does_not_read(long_file: Path) -> N
             time.sleep(0.01)
     assert sent < 64 * 1024 * 1024
     process.terminate()
-    assert process.wait(10) == 128 + signal.SIGTERM
+    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
     process.stdin.close()
     process.stdout.close()
 
 
-def test_sigkill_of_the_client_leaves_no_process_after_2_seconds(long_file: Path) -> None:
+def test_sigkill_of_the_client_leaves_no_process(long_file: Path) -> None:
     client = textwrap.dedent(
         """
         import sys
@@ -204,7 +206,7 @@ def test_sigkill_of_the_client_leaves_no_process_after_2_seconds(long_file: Path
     pids = [int(pid) for pid in process.stdout.readline().split()]
     assert len(pids) == 2
     process.kill()
-    assert wait_until_gone(pids, 2) == []
+    wait_until_gone(pids)
     process.wait()
     process.stdin.close()
     process.stdout.close()
@@ -217,7 +219,7 @@ def test_a_closed_output_is_noticed_without_writing(start: Start) -> None:
     os.write(process.stdin.fileno(), b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')  # type: ignore[union-attr]
     assert os.read(read_end, 100)
     os.close(read_end)
-    assert process.wait(2) == 1
+    assert process.wait(PATIENCE) == 1
     process.stdin.close()  # type: ignore[union-attr]
 
 
@@ -230,17 +232,17 @@ def test_a_closed_output_socket_is_noticed_without_writing() -> None:
     os.write(process.stdin.fileno(), b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')  # type: ignore[union-attr]
     assert ours.recv(100)
     ours.close()
-    assert process.wait(2) == 1
+    assert process.wait(PATIENCE) == 1
     process.stdin.close()  # type: ignore[union-attr]
 
 
 def test_the_worker_ends_when_the_process_it_was_told_to_watch_ends(start: Start) -> None:
-    watched = subprocess.Popen(["sleep", "60"])
+    watched = subprocess.Popen(["sleep", "600"])
     session = start()
     session.call("initialize", {"processId": watched.pid})
     watched.kill()
     watched.wait()
-    assert session.process.wait(2) == 1
+    assert session.process.wait(PATIENCE) == 1
 
 
 def test_a_process_that_is_not_visible_is_not_watched(start: Start) -> None:

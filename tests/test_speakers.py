@@ -1,4 +1,4 @@
-"""Who says which word."""
+"""The assignment of speakers to words and segments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def speakers_of(each: Segment) -> list[Any]:
     return [word.speaker for word in each.words or ()]
 
 
-def test_a_word_goes_to_the_turn_it_falls_into() -> None:
+def test_a_word_gets_the_speaker_of_its_turn() -> None:
     said = segment(0, 4, (0, 1), (1, 2), (2.9, 3.9))
     spoken = turns((0, 2.1, "A"), (2.5, 4, "B"))
     assign([said], spoken, spoken, "nearest")
@@ -49,7 +49,7 @@ def test_a_word_goes_to_the_turn_it_falls_into() -> None:
     assert said.speaker == "A"
 
 
-def test_an_interjection_does_not_take_words_from_whoever_goes_on() -> None:
+def test_an_interjection_takes_no_words_from_the_speaker_who_goes_on() -> None:
     said = segment(0, 3, (0, 1), (1.2, 1.8), (2, 3))
     both = turns((0, 3, "A"), (1.1, 1.9, "B"))
     exclusive = turns((0, 3, "A"))
@@ -60,21 +60,23 @@ def test_an_interjection_does_not_take_words_from_whoever_goes_on() -> None:
 @pytest.mark.parametrize(
     ("word", "speaker"), [((2.1, 2.3), "A"), ((4.6, 4.8), "B"), ((0.0, 0.1), "A"), ((9, 9.5), "B")]
 )
-def test_a_word_in_no_turn_goes_to_the_nearest(word: tuple[float, float], speaker: str) -> None:
+def test_a_word_in_no_turn_goes_to_the_nearest_turn(
+    word: tuple[float, float], speaker: str
+) -> None:
     spoken = turns((1, 2, "A"), (5, 6, "B"))
     said = segment(0, 10, word)
     assign([said], spoken, spoken, "nearest")
     assert speakers_of(said) == [speaker]
 
 
-def test_as_whisperx_does_it_a_word_in_no_turn_stays_without_a_speaker() -> None:
+def test_with_whisperx_a_word_in_no_turn_has_no_speaker() -> None:
     spoken = turns((1, 2, "A"), (5, 6, "B"))
     said = segment(0, 10, (1.5, 1.8), (3, 4))
     assign([said], spoken, spoken, "whisperx")
     assert speakers_of(said) == ["A", UNSET]
 
 
-def test_a_segment_belongs_to_whoever_says_most_of_its_words() -> None:
+def test_a_segment_goes_to_the_speaker_of_most_of_it() -> None:
     said = segment(0, 10, (0, 0.2), (1, 1.2), (5, 8))
     spoken = turns((0, 4, "A"), (4.5, 9, "B"))
     assign([said], spoken, spoken, "nearest")
@@ -82,7 +84,7 @@ def test_a_segment_belongs_to_whoever_says_most_of_its_words() -> None:
 
 
 @pytest.mark.parametrize("way", ["nearest", "whisperx"])
-def test_without_words_a_segment_goes_by_its_own_times(way: Any) -> None:
+def test_a_segment_without_words_goes_by_its_own_times(way: Any) -> None:
     said = segment(2, 6)
     spoken = turns((0, 3, "A"), (3, 9, "B"))
     assign([said], spoken, spoken, way)
@@ -90,7 +92,7 @@ def test_without_words_a_segment_goes_by_its_own_times(way: Any) -> None:
 
 
 @pytest.mark.parametrize("way", ["nearest", "whisperx"])
-def test_where_nobody_speaks_nobody_is_named(way: Any) -> None:
+def test_without_turns_nobody_is_named(way: Any) -> None:
     said = segment(0, 1, (0, 1))
     assign([said], [], [], way)
     assert (said.speaker, speakers_of(said)) == (UNSET, [UNSET])
@@ -104,7 +106,7 @@ spans = st.tuples(times, times).map(lambda pair: (min(pair), max(pair)))
     st.lists(spans, min_size=1, max_size=20),
     st.lists(st.tuples(spans, st.sampled_from("ABC")), min_size=1, max_size=20),
 )
-def test_every_word_gets_a_speaker_when_anybody_speaks(
+def test_every_word_gets_a_speaker_if_there_are_turns(
     words: list[tuple[float, float]], spoken: list[tuple[tuple[float, float], str]]
 ) -> None:
     all_turns = turns(*((start, end, speaker) for (start, end), speaker in spoken))
@@ -126,7 +128,7 @@ json.dump([case["segments"] for case in cases], sys.stdout)
 """
 
 
-def test_the_same_as_the_whisperx_package_on_random_conversations() -> None:
+def test_whisperx_assignment_equals_the_packages() -> None:
     rng = random.Random(7)
 
     def span(longest: float) -> tuple[float, float]:

@@ -52,7 +52,7 @@ def transcribe(worker: Session, name: str, **options: Any) -> dict[str, Any]:
     )
 
 
-def test_results_are_equal_to_the_packages_own(worker: Session) -> None:
+def test_results_equal_the_package(worker: Session) -> None:
     ask = {
         "model": str(MODEL),
         "cases": [(str(RECORDINGS / name), theirs) for name, _, theirs in CASES],
@@ -78,7 +78,7 @@ def test_results_are_equal_to_the_packages_own(worker: Session) -> None:
         ]
 
 
-def test_the_result_says_what_ran(worker: Session) -> None:
+def test_the_result_names_the_engine(worker: Session) -> None:
     worker.notifications.clear()
     result = transcribe(worker, "en-14.flac", progressToken=1, partialResultToken=2)
     assert (result["engine"], result["language"]) == ("whisperx", "en")
@@ -119,7 +119,7 @@ def test_silence_gives_no_segments(worker: Session, tmp_path: Any) -> None:
     assert (result["text"], result["segments"]) == ("", [])
 
 
-def test_a_job_is_cancelled_and_the_next_one_served(worker: Session) -> None:
+def test_a_job_is_cancelled_and_the_next_one_works(worker: Session) -> None:
     id_ = worker.send_transcribe(
         RECORDINGS / "demo.flac",
         engine="whisperx",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import PATIENCE
 from worker.session.writer import HIGH_WATER, Writer
 
 
@@ -68,8 +69,8 @@ def test_a_producer_waits_while_the_peer_does_not_read_and_nothing_is_lost(pipe:
     assert not done.wait(0.2)
     assert pipe.writer._pending <= HIGH_WATER + len(line)
     assert pipe.read(count * len(line)) == line * count
-    assert done.wait(5)
-    assert pipe.writer.flush(5)
+    assert done.wait(PATIENCE)
+    assert pipe.writer.flush(PATIENCE)
 
 
 def test_progress_is_coalesced_to_the_latest_of_each_token_while_the_peer_is_slow(
@@ -105,8 +106,8 @@ def test_a_peer_that_is_gone_is_told_of_once_and_frees_the_producers(pipe: Pipe)
     stuck = threading.Thread(target=lambda: [pipe.writer.write(b"x" * 100_000) for _ in range(100)])
     stuck.start()
     os.close(pipe.read_end)
-    stuck.join(5)
+    stuck.join(PATIENCE)
     assert not stuck.is_alive()
-    assert pipe.broken.wait(5)
+    assert pipe.broken.wait(PATIENCE)
     pipe.writer.write(b"dropped")
-    assert pipe.writer.flush(5)
+    assert pipe.writer.flush(PATIENCE)

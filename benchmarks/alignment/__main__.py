@@ -1,8 +1,8 @@
-"""`python -m benchmarks.alignment`: whisperx's aligner against ours, same model, same audio.
+"""`python -m benchmarks.alignment`: compares whisperx's aligner with ours, on the same model.
 
-Twice: with the small trained model, whose times are known from the truth, and with random weights
+It runs twice: with the small trained model, whose true times are known, and with random weights
 in the shape of wav2vec2-base, whose forward pass takes as long as a real one's. The forward pass is
-measured by itself; the rest is what an aligner adds.
+measured separately; the rest is what an aligner adds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.common import (
     write_json,
 )
 
-# Nothing that is measured here may look for a network.
+# No measured code may use the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 warnings.filterwarnings("ignore")
 
@@ -58,7 +58,7 @@ class Stopwatch:
 
 
 class Side:
-    """One aligner: what it took, round by round, and the words' times of the last."""
+    """One aligner: its cost per round, and the word times of the last round."""
 
     def __init__(self, align: Callable[[], Words], stopwatch: Stopwatch) -> None:
         self._align = align
@@ -80,12 +80,12 @@ class Side:
 
 
 def sides(model: Any, samples: Any, segments: Sequence[dict[str, Any]], batch: int) -> list[Side]:
-    """whisperx's aligner and ours, on a model of ours that both use."""
+    """whisperx's aligner and ours, on the same model."""
     from nltk.tokenize.punkt import PunktSentenceTokenizer
     from whisperx import alignment
 
     from worker.engines.alignment import batched as alignment_batched
-    from worker.engines.alignment.batched import Stretch
+    from worker.engines.alignment.batched import Passage
     from worker.engines.alignment.text import split
     from worker.engines.common.recording import InMemory
 
@@ -98,12 +98,12 @@ def sides(model: Any, samples: Any, segments: Sequence[dict[str, Any]], batch: i
 
     def ours() -> Words:
         words = [split(segment["text"], True, model.dictionary) for segment in segments]
-        stretches = [
-            Stretch(int(each["start"] * 16000), int(each["end"] * 16000), said, True)
+        passages = [
+            Passage(int(each["start"] * 16000), int(each["end"] * 16000), said, True)
             for each, said in zip(segments, words, strict=True)
         ]
         for _ in alignment_batched.align(
-            model, InMemory(samples), len(samples), stretches, batch, lambda: None, print
+            model, InMemory(samples), len(samples), passages, batch, lambda: None, print
         ):
             pass
         return [(word.start or 0.0, word.end or 0.0) for said in words for word in said]
@@ -113,7 +113,7 @@ def sides(model: Any, samples: Any, segments: Sequence[dict[str, Any]], batch: i
 
 
 def small_model() -> Any:
-    """The trained model of the tests."""
+    """The tests' trained model."""
     from worker.engines.alignment import model as alignment_model
     from worker.engines.contract import LoadAlignmentParams
 
@@ -133,13 +133,13 @@ def base_model() -> Any:
 
 
 def main() -> int:
-    """Measure, print the tables, and return 0; a missed target is no failure."""
+    """Measure, print the tables, and return 0; a missed target is not a failure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.alignment", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--repeats", type=int, default=3, help="of the 86 s recording")
+    parser.add_argument("--repeats", type=int, default=3, help="repeats of the 86 s recording")
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=0, help="0: all that are available")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every number here")
+    parser.add_argument("--threads", type=int, default=0, help="0: all available")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to FILE")
     options = parser.parse_args()
     import numpy as np
 

@@ -1,1 +1,1 @@
-"""The whole job against the whisperx package: `python -m benchmarks.pipeline`."""
+"""Compares the whole job with the whisperx package: `python -m benchmarks.pipeline`."""

@@ -1,12 +1,12 @@
-"""`python -m benchmarks.pipeline`: the whole job, against whisperx; and what length costs.
+"""`python -m benchmarks.pipeline`: compares the whole job with whisperx; measures long recordings.
 
-The first table is of a folder of recordings: recognition, alignment and speakers with the same
+The first table measures a folder of recordings: recognition, alignment and speakers with the same
 models and options, each program with all threads of the machine, in interleaved rounds. Models are
 the small trained ones of the tests, and Whisper's true shapes `base`, `small` and `large-v3` with
 random weights that write a fixed number of tokens (with wav2vec2-base's shape beside them). With
-`--device cuda` those that keep their models are compared, and memory of the device is told too.
+`--device cuda` it compares the programs that keep their models loaded, and reports GPU memory too.
 
-The second is of this worker alone, over recordings from a minute to `--longest` hours; the plot
+The second measures only this worker, on recordings from a minute to `--longest` hours; the plot
 shows the same.
 """
 
@@ -54,14 +54,14 @@ _TRAINED: Final = Models(_MODELS / "whisper", _MODELS / "alignment", _MODELS / "
 _PACKAGES: Final = ("faster-whisper", "ctranslate2", "whisperx", "torch", "pyannote.audio")
 _SILENCE: Final = 2.0  # seconds after each recording of a long one
 _UNIT: Final = 481.28
-"""Seconds after which a long recording repeats itself: a multiple of the frames that speech
-detection and cuts are counted in, so that what is the same is heard the same."""
-_LONG_SILENCE: Final = 5.0  # seconds, at least, before it does
-_SLOWER: Final = 1.5  # promise: so many times as fast as the whisperx package, warm
+"""Seconds after which a long recording repeats itself: a multiple of the frames in which speech
+detection and cuts count, so that each repetition is heard alike."""
+_LONG_SILENCE: Final = 5.0  # minimum seconds of silence before it does
+_SLOWER: Final = 1.5  # promise: this many times as fast as the whisperx package, warm
 
 
 def main() -> int:
-    """Measure, print the tables, and return 0; a missed target is no failure."""
+    """Measure, print the tables, and return 0; a missed target is not a failure."""
     options = _arguments()
     threads = options.threads or len(os.sched_getaffinity(0))
     document: dict[str, Any] = {"threads": threads}
@@ -91,11 +91,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--minutes", type=float, default=2.0, help="of each of four recordings")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=0, help="0: all that are available")
-    parser.add_argument("--cores", action="store_true", help="also what more of them bring")
+    parser.add_argument("--threads", type=int, default=0, help="0: all available")
+    parser.add_argument("--cores", action="store_true", help="also measure fewer cores")
     parser.add_argument("--longest", type=float, default=10.0, help="hours; 0: no plot of length")
     parser.add_argument("--svg", type=Path, default=Path(__file__).with_name("length.svg"))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every number here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to FILE")
     options = parser.parse_args()
     if sys.platform != "linux":
         parser.error("this reads the costs of processes from Linux")
@@ -105,7 +105,7 @@ def _arguments() -> argparse.Namespace:
 def _compare(
     size: str, models: Models, files: Sequence[Path], threads: int, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """The programs over a folder, in turns."""
+    """Measure the programs on a folder, in turns."""
     found: dict[str, Any] = {}
     whole_job: list[Callable[[], Contender]] = [
         lambda: Worker(models, threads),
@@ -177,14 +177,14 @@ def _table(rounds: dict[str, list[Round]]) -> str:
 
 
 def _cores(scratch: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """This worker over a folder, on one core and ever more."""
+    """Measure this worker on a folder, with one core and then more."""
     all_ = sorted(os.sched_getaffinity(0))
     files = _folder(scratch, "cores", options.minutes)
     found: list[dict[str, Any]] = []
     count = 1
     while count <= len(all_):
         say(f"{count} cores …")
-        os.sched_setaffinity(0, all_[:count])  # those that are started have no more
+        os.sched_setaffinity(0, all_[:count])  # child processes inherit it
         try:
             worker = Worker(_TRAINED, count)
         finally:
@@ -211,7 +211,7 @@ def _cores(scratch: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _lengths(scratch: Path, threads: int, options: argparse.Namespace) -> dict[str, Any]:
-    """This worker over ever longer recordings."""
+    """Measure this worker on longer and longer recordings."""
     minutes = [m for m in (1, 10, 60, 600) if m <= options.longest * 60]
     found: list[dict[str, Any]] = []
     for each in (_UNIT / 60, *minutes):
@@ -235,7 +235,7 @@ def _lengths(scratch: Path, threads: int, options: argparse.Namespace) -> dict[s
             worker.close()
             path.unlink()
     once, *found = found
-    engines = ("audio", "whisper", "alignment", "diarization", "front")
+    engines = ("audio", "faster-whisper", "alignment", "diarization", "front")
     header = ("minutes", "wall s", "× real time", "first segment s", *(f"{e} MB" for e in engines))
     print("**the length of a recording** (test models; private memory of each process)\n")
     print(
@@ -262,7 +262,7 @@ def _lengths(scratch: Path, threads: int, options: argparse.Namespace) -> dict[s
 
 
 def _units(result: dict[str, Any]) -> list[list[tuple[str, str | None]]]:
-    """Words and their speakers, by the repetition of the recording that they are said in."""
+    """Words with speakers, grouped by repetition of the recording."""
     units: dict[int, list[tuple[str, str | None]]] = defaultdict(list)
     for segment in result["segments"]:
         for word in segment["words"]:
@@ -271,11 +271,11 @@ def _units(result: dict[str, Any]) -> list[list[tuple[str, str | None]]]:
 
 
 def _repeated(once: dict[str, Any], longest: dict[str, Any]) -> str:
-    """How far the longest recording's transcript is that of what it repeats, again and again."""
+    """How well the longest recording's transcript repeats that of one repetition."""
     from tests.measures import word_errors
 
     (said,) = once["units"]
-    units = longest["units"][:-1]  # the last one may be cut off
+    units = longest["units"][:-1]  # the last one may be incomplete
     words = [word for word, _ in said]
     same = [unit for unit in units if [word for word, _ in unit] == words]
     unlike = sum(word_errors(words, [word for word, _ in unit]) for unit in units)
@@ -294,7 +294,7 @@ def _folder(scratch: Path, size: str, minutes: float) -> list[Path]:
 
 
 def _recording(path: Path, seconds: float, first: int = 0) -> Path:
-    """A recording of several voices: the tests' mixtures, one after another, with silences.
+    """Write a recording of several voices: the tests' mixtures in sequence, with silences.
 
     It repeats itself after `_UNIT` seconds.
     """
@@ -331,7 +331,7 @@ def _samples(path: Path) -> Any:
 
 
 def _random(size: str, models: Models) -> Models:
-    """Models of a true size, made once and kept below build/."""
+    """Models of real size, created once and kept under build/."""
     kept = ROOT / "build" / "benchmark-models"
     say(f"making a model of the shape {size} …")
     return dataclasses.replace(

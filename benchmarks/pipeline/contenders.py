@@ -1,4 +1,4 @@
-"""The programs that do the same job, each behind the same few methods."""
+"""The programs under comparison, each behind the same interface."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HERE: Final = Path(__file__).parent
 
 @dataclasses.dataclass
 class Models:
-    """Directories of one size, and where they run."""
+    """The folders of the models of one size, and the device that runs them."""
 
     whisper: Path
     alignment: Path
@@ -31,32 +31,32 @@ class Models:
 
     @property
     def compute_type(self) -> str:
-        """What the packages take there by default, or what is fastest."""
+        """The packages' default on this device, or the fastest type."""
         return "float16" if self.device == "cuda" else "int8"
 
 
 @dataclasses.dataclass
 class Round:
-    """What one run over the recordings cost: seconds, megabytes."""
+    """The cost of one run over the recordings, in seconds and megabytes."""
 
     wall: float
     cpu: float
     first: float | None
-    """Until the first segment could be seen."""
+    """Seconds until the first segment was available."""
     peak: float
     device_peak: float = 0.0
 
 
 class Contender(Protocol):
-    """A program under measurement."""
+    """A measured program."""
 
     name: str
 
     def run(self, files: Sequence[Path], *, whole: bool) -> Round:
-        """Do all recordings; `whole`: alignment and speakers too."""
+        """Process all recordings; `whole` includes alignment and speakers."""
 
     def close(self) -> None:
-        """End it."""
+        """End the program."""
 
 
 class Worker:
@@ -83,7 +83,7 @@ class Worker:
         }
         self.client = Client(env=offline_environment())
         self.results: list[dict[str, Any]] = []
-        """Of the last run."""
+        """The transcripts of the last run."""
         self.tree = Tree(self.client.process.pid, models.device)
 
     def run(self, files: Sequence[Path], *, whole: bool) -> Round:
@@ -109,7 +109,7 @@ class Worker:
 
 
 class Script:
-    """A package in a script of ours that keeps its models loaded."""
+    """A package in one of our scripts, which keeps its models loaded."""
 
     def __init__(self, name: str, script: str, models: Models, *arguments: str) -> None:
         self.name = name
@@ -141,7 +141,7 @@ class Script:
 
 
 def faster_whisper(models: Models, threads: int) -> Script:
-    """The package's batched pipeline."""
+    """faster-whisper's batched pipeline."""
     script = "faster_whisper_script.py"
     return Script(
         "faster-whisper, batched, warm", script, models, str(models.whisper), str(threads)
@@ -149,16 +149,16 @@ def faster_whisper(models: Models, threads: int) -> Script:
 
 
 def whisperx(models: Models, threads: int) -> Script:
-    """The package."""
+    """The whisperx package."""
     paths = (str(models.whisper), str(models.alignment), str(models.diarization))
     return Script("whisperx package, warm", "whisperx_script.py", models, *paths, str(threads))
 
 
 class Command:
-    """The whisperx command line, which loads its models anew: one command, or one a file.
+    """The whisperx command line, which reloads its models: one command for all files, or one each.
 
-    It needs ffmpeg, for which a few lines around PyAV stand in where there is none, and nltk's
-    sentence splitter, which it would fetch: an untrained one is given to it.
+    It needs ffmpeg, which a few lines around PyAV replace if it is not installed, and nltk's
+    sentence splitter, which it would download: it gets an untrained one.
     """
 
     def __init__(self, models: Models, threads: int, *, one_a_file: bool) -> None:
@@ -207,13 +207,13 @@ class Command:
 
 
 def _stand_ins(folder: Path) -> dict[str, str]:
-    """The environment in which whisperx finds what it would start or fetch."""
+    """An environment in which whisperx finds ffmpeg and its data."""
     import shutil
 
     import nltk.data
     from nltk.tokenize.punkt import PunktParameters, save_punkt_params
 
-    nltk.data.path.append(str(folder / "nltk"))  # it writes nowhere else
+    nltk.data.path.append(str(folder / "nltk"))  # nltk only writes to folders in its path
     punkt = folder / "nltk" / "tokenizers" / "punkt_tab" / "english"
     punkt.mkdir(parents=True)
     save_punkt_params(PunktParameters(), str(punkt))

@@ -1,7 +1,7 @@
-"""faster-whisper's batched pipeline, warm: a recording a line in, a line out.
+"""faster-whisper's batched pipeline, warm: reads one recording per line, answers with lines.
 
-Arguments: the device, the compute type, the model, threads. Writes a line with the first
-segment of each, and one at the end.
+Arguments: device, compute type, model, threads. For each recording it writes a line with the first
+segment, and one at the end.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whisper models of the true shapes with random weights, which always write as much.
+"""Creates Whisper models of real shapes with random weights that write a fixed number of tokens.
 
-What such a model costs is what a trained one costs; what it writes is nonsense of a fixed length,
-by its own weights, so that every program does the same work whatever options it knows: the
+Such a model costs as much as a trained one. It writes nonsense of a fixed length because of its
+weights, so that every program does the same work whatever options it supports: the
 positions before `LENGTH` point away from the end of the text, and those from it on point there.
 """
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 LENGTH: Final = 60
-"""Tokens of a window: of fast speech in 30 s."""
+"""Tokens per window: as many as 30 s of fast speech."""
 
 
 class Shape(NamedTuple):
-    """One of openai's models."""
+    """The shape of one of OpenAI's models."""
 
     width: int
     layers: int
@@ -37,7 +37,7 @@ _PROMPT: Final = 4  # start, language, task, no timestamps
 
 
 def make(shape: str, folder: Path, kept_as: str = "int8") -> Path:
-    """Write a model for CTranslate2 into a folder, unless it is there; return that."""
+    """Write a CTranslate2 model into a folder, unless it exists; return the folder."""
     if (folder / "model.bin").exists():
         return folder
     import torch
@@ -108,7 +108,7 @@ def make(shape: str, folder: Path, kept_as: str = "int8") -> Path:
 
 
 def _fix_length(model: Any, end: int) -> None:
-    """Have position alone decide between text and its end."""
+    """Let only the position decide between text and its end."""
     import torch
 
     decoder = model.model.decoder
@@ -133,7 +133,7 @@ def _marks(count: int) -> list[str]:
 
 
 def _write_tokenizer(folder: Path, marks: list[str]) -> None:
-    """Bytes, then made-up words of four letters, then Whisper's marks and timestamps."""
+    """Bytes, then invented words of four letters, then Whisper's marks and timestamps."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     vocabulary = {
@@ -165,7 +165,7 @@ def _write_tokenizer(folder: Path, marks: list[str]) -> None:
 
 
 def _word(number: int) -> str:
-    """A word of four letters, another one for each number."""
+    """A word of four letters, unique for each number."""
     number = number * 7919 % 26**4
     letters = ""
     for _ in range(4):
@@ -175,7 +175,7 @@ def _word(number: int) -> str:
 
 
 def make_alignment(folder: Path) -> Path:
-    """Write an aligner of wav2vec2-base's shape into a folder, unless it is there; return that."""
+    """Write an aligner of wav2vec2-base's shape, unless it exists; return its folder."""
     if (folder / "model.safetensors").exists():
         return folder
     import torch

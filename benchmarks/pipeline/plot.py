@@ -1,4 +1,4 @@
-"""What length costs, as an SVG."""
+"""Plots cost over the length of a recording, as SVG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def plot(path: Path, runs: Sequence[dict[str, Any]]) -> None:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     left.loglog(minutes, [run["wall"] for run in runs], marker="o")
     left.set_ylabel("wall time, s")
-    for kind in ("whisper", "alignment", "diarization", "audio", "front"):
+    for kind in ("faster-whisper", "alignment", "diarization", "audio", "front"):
         right.plot(minutes, [run["peaks"].get(kind, 0.0) for run in runs], marker="o", label=kind)
     right.set_xscale("log")
     right.set_ylim(bottom=0)

@@ -1,4 +1,4 @@
-"""What a program costs with all of its processes: CPU time, memory, and memory of a device."""
+"""Measures a program with all of its processes: CPU time, memory, and GPU memory."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ class Tree:
         self._device = device
         self._cpu: dict[int, float] = {}
         self.peaks: dict[str, float] = {}
-        """Megabytes of private memory at most, by what the process is."""
+        """Peak private memory in megabytes, by kind of process."""
         self.peak = 0.0
-        """Megabytes of private memory of all at a time."""
+        """Peak private memory of all processes together, in megabytes."""
         self.resident_peak = 0.0
-        """The same with pages that a file backs; those that processes share count for each."""
+        """The same with file-backed pages, counted for each process that shares them."""
         self.device_peak = 0.0
-        """The same of the device, as its driver tells."""
+        """Peak GPU memory of all processes, as the driver reports it."""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time of all, also of those that have ended since they were last seen."""
+        """CPU time of all processes, including those that have ended since the last check."""
         self._look()
         return sum(self._cpu.values())
 
     def forget_peaks(self) -> None:
-        """Measure peaks from now on."""
+        """Reset the peaks."""
         self.peak = self.resident_peak = self.device_peak = 0.0
         self.peaks = {}
 
     def stop(self) -> None:
-        """End watching."""
+        """Stop watching."""
         self._stopped.set()
         self._thread.join()
 
@@ -58,7 +58,7 @@ class Tree:
         if self._device == "cuda":
             self.device_peak = max(self.device_peak, _device_megabytes(pids))
         for pid in pids:
-            with suppress(OSError, ValueError, LookupError):  # it has just ended
+            with suppress(OSError, ValueError, LookupError):  # the process has just ended
                 self._cpu[pid] = _cpu_seconds(pid)
                 private, mapped = _megabytes(pid)
                 name = _name(pid)
@@ -70,12 +70,12 @@ class Tree:
 
 
 def device_name() -> str:
-    """What the first CUDA device is called."""
+    """The name of the first CUDA device."""
     return _ask_driver("--query-gpu=name")[0]
 
 
 def _device_megabytes(pids: Container[int]) -> float:
-    """What processes hold on CUDA devices."""
+    """CUDA memory by process."""
     held = [line.split(",") for line in _ask_driver("--query-compute-apps=pid,used_memory")]
     return sum(int(used) << 20 for pid, used in held if int(pid) in pids) / _MEGABYTE
 
@@ -101,7 +101,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _megabytes(pid: int) -> tuple[float, float]:
-    """What no file backs, and what one does: those pages are the kernel's to take back."""
+    """Private memory, and file-backed memory, whose pages the kernel can reclaim."""
     status = Path(f"/proc/{pid}/status").read_text()
     lines = dict(line.split(":", 1) for line in status.splitlines())
     anonymous, shared, mapped = (
@@ -112,6 +112,6 @@ def _megabytes(pid: int) -> tuple[float, float]:
 
 
 def _name(pid: int) -> str:
-    """The engine's kind, or what else it is."""
+    """The kind of the engine, or of another process."""
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     return words[words.index("engine") + 1] if "engine" in words else "front"

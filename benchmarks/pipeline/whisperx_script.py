@@ -1,8 +1,8 @@
-"""The whisperx package as its README shows it, warm: a recording a line in, a line out.
+"""The whisperx package as its README shows it, warm: reads one recording per line, answers.
 
-Arguments: the device, the compute type, the Whisper, alignment and diarization models, threads. Its
-`load_audio` starts ffmpeg, which nobody need have here: PyAV decodes instead. For each recording it
-writes a line when recognition is done, which is when a user of the package sees the first text, and
+Arguments: device, compute type, the Whisper, alignment and diarization models, threads. Its
+`load_audio` starts ffmpeg, which may not be installed: PyAV decodes instead. For each recording it
+writes a line after recognition, which is when a user of the package sees the first text, and
 one at the end.
 """
 

@@ -1,1 +1,1 @@
-"""The front against peers and floors: what its control traffic and its forwarding cost."""
+"""Compares the cost of the front's control traffic and forwarding with peers and floors."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.protocol`: the tables on stdout, what is being done on stderr."""
+"""`python -m benchmarks.protocol`: prints tables on stdout, progress on stderr."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from benchmarks.protocol import control, forwarding, peers, report
 
 
 def main() -> int:
-    """Measure, print the tables, and return 0; a missed target is no failure."""
+    """Measure, print the tables, and return 0; a missed target is not a failure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.protocol", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--rounds", type=int, help="rounds (default: 7, with --quick 3)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every number here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to FILE")
     options = parser.parse_args()
     if sys.platform != "linux":
-        parser.error("this reads the costs of processes from Linux")
+        parser.error("process costs can only be read on Linux")
     peers.prepare()
 
     rounds = options.rounds or (3 if options.quick else 7)

@@ -1,4 +1,4 @@
-"""Control requests: round trips, pipelined cost, and what a start costs in time and memory."""
+"""Measures control requests: round trips, cost when pipelined, and time and memory of a start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.common import Process, cost_of_command, percentile
 from benchmarks.protocol.peers import Contender
 
 IMPORTS_COMMAND: Final = (sys.executable, "-c", "import orjson, msgspec")
-"""The floor of a start: an interpreter, and the two packages that do the work."""
+"""The floor of a start: an interpreter with the two packages that do the work."""
 
 _ROUND_TRIP_SECONDS: Final = 0.25
 _WARM_UP: Final = 200
@@ -19,7 +19,7 @@ _WARM_UP: Final = 200
 
 @dataclass
 class Rounds:
-    """What was measured of one contender: a value a round. Times are seconds."""
+    """The measurements of one contender, one value per round. Times are seconds."""
 
     start_wall: list[float] = field(default_factory=list)
     start_cpu: list[float] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Rounds:
 
 
 def measure_start(contender: Contender, rounds: Rounds | None) -> None:
-    """Spawn, ask, and look at the price when the answer is there; unrecorded to warm up."""
+    """Spawn, ping, and record the cost until the answer; with None, only warm up."""
     with Process(contender.command) as process:
         process.write(contender.ping(1))
         process.read_until(contender.mark, 1)
@@ -43,12 +43,12 @@ def measure_start(contender: Contender, rounds: Rounds | None) -> None:
 
 
 def measure_imports() -> tuple[float, float]:
-    """Wall and CPU seconds of the floor of a start."""
+    """Measure wall and CPU seconds of the floor of a start."""
     return cost_of_command(IMPORTS_COMMAND)
 
 
 def measure_requests(contender: Contender, rounds: Rounds) -> None:
-    """Pings one at a time, then many at once, on one warm process."""
+    """Measure pings one at a time, then many at once, on one warm process."""
     with Process(contender.command) as process:
         for id_ in range(_WARM_UP):
             process.write(contender.ping(id_))

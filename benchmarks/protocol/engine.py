@@ -1,8 +1,8 @@
-"""A synthetic engine: it computes nothing and writes as much as it is told to.
+"""A synthetic engine: it computes nothing, and writes as much as each request says.
 
-Requests, one a line: `notify {count}` writes notifications, each with a system call of its own;
-`stream {seconds, rate}` does so for a while, `rate` a second (0: as fast as it can); `result
-{bytes}` answers with a result of about that size, written as JSON beforehand.
+Requests, one per line: `notify {count}` writes notifications, each with a system call of its own;
+`stream {seconds, rate}` does so for a while, `rate` per second (0: as fast as it can); `result
+{bytes}` answers with a result of about that size, encoded beforehand. Answers are frames.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 import orjson
 
-NOTIFICATION = (
-    b'{"jsonrpc":"2.0","method":"$/progress","params":{"token":"t","value":{"segments":'
-    b'[{"id":7,"start":12.34,"end":15.6,"text":"one two three"}]}}}\n'
+from worker.session.wire import FRAMES, PARTIAL
+
+NOTIFICATION = FRAMES.progress(
+    PARTIAL, b'{"segments":[{"id":7,"start":12.34,"end":15.6,"text":"one two three"}]}'
 )
 
 
@@ -30,7 +31,7 @@ def notify(params: dict[str, Any]) -> bytes:
 
 
 def stream(params: dict[str, Any]) -> bytes:
-    """Write notifications for some seconds."""
+    """Write notifications for the requested seconds."""
     began = time.perf_counter()
     until = began + params["seconds"]
     rate = params["rate"]
@@ -68,8 +69,7 @@ def main() -> None:
         for line in lines:
             request = orjson.loads(line)
             answer = methods[request["method"]](request["params"])
-            reply = b'{"jsonrpc":"2.0","id":%d,"result":%b}\n' % (request["id"], answer)
-            view = memoryview(reply)
+            view = memoryview(b"".join(FRAMES.result(b"%d" % request["id"], answer)))
             while view:
                 view = view[os.write(1, view) :]
 

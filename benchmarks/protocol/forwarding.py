@@ -1,4 +1,4 @@
-"""What passes through the front from an engine, and whether pings still get through meanwhile."""
+"""Measures how fast the front forwards an engine's output, and pings during that time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FRONT_COMMAND: Final = (sys.executable, "-m", "benchmarks.protocol.forwarding_fr
 RESULT_BYTES: Final = 10_000_000
 STREAM_RATES: Final = {"1 000 notifications/s": 1000, "notifications flat out": 0}
 
-# Ids that stand nowhere in what the engine writes.
+# Ids that do not occur in the engine's output.
 _WORK_ID: Final = 999_999_999
 _WORK_MARK: Final = b'"id":%d,' % _WORK_ID
 _FIRST_PING: Final = 1_000_000_000
@@ -28,7 +28,7 @@ _GIVE_UP_AFTER: Final = 10_000  # milliseconds
 
 @dataclass
 class Forwarding:
-    """What was measured, a value a round. Times are seconds; `floor_` is without a front."""
+    """The measurements, one value per round. Times are seconds; `floor_` means without a front."""
 
     notification_wall: list[float] = field(default_factory=list)
     notification_cpu: list[float] = field(default_factory=list)
@@ -36,11 +36,11 @@ class Forwarding:
     result_cpu: list[float] = field(default_factory=list)
     reparse_cpu: list[float] = field(default_factory=list)
     pings: dict[str, list[list[float]]] = field(default_factory=dict)
-    """Round trips by what the engine was busy with, a list a round."""
+    """Round trips by the engine's work, one list per round."""
 
 
 def measure(rounds: Forwarding, notifications: int, seconds: float) -> None:
-    """Measure one round; pings for `seconds` in each situation."""
+    """Measure one round, with pings for `seconds` during each kind of work."""
     with Process(FRONT_COMMAND) as front, Process(ENGINE_COMMAND) as engine:
         for process in (front, engine):
             _notify(process, 100)
@@ -66,6 +66,7 @@ def measure(rounds: Forwarding, notifications: int, seconds: float) -> None:
 
 
 def _request(method: str, params: dict[str, object]) -> bytes:
+    params = {**params, "partialResultToken": "t"}
     request = {"jsonrpc": "2.0", "id": _WORK_ID, "method": method, "params": params}
     return json.dumps(request).encode() + b"\n"
 
@@ -76,7 +77,7 @@ def _call(process: Process, method: str, params: dict[str, object]) -> None:
 
 
 def _notify(process: Process, count: int) -> float:
-    """Have `count` notifications written and read them; return the seconds that took."""
+    """Request and read `count` notifications; return the seconds taken."""
     started = time.perf_counter()
     process.write(_request("notify", {"count": count}))
     size = process.read_until(b"\n", count + 1)
@@ -87,7 +88,7 @@ def _notify(process: Process, count: int) -> float:
 
 
 def _ping_during(process: Process, work: bytes, replies: int) -> list[float]:
-    """Ask for `work` and ping until its `replies` have begun to come; return the round trips."""
+    """Request `work`, and ping until its `replies` begin to arrive; return the round trips."""
     poll = select.poll()
     poll.register(process.output, select.POLLIN)
     clock = time.perf_counter
@@ -107,7 +108,7 @@ def _ping_during(process: Process, work: bytes, replies: int) -> list[float]:
             if waiting:
                 raise RuntimeError("a ping was not answered")
             continue
-        # A little of the last read is looked at again, for what two reads share.
+        # Search the end of the last read again, for a mark across two reads.
         seen, data = tail, tail + process.read()
         if waiting and b'"id":%d,' % id_ in data:
             times.append(clock() - sent)

@@ -1,13 +1,12 @@
-"""A front whose engine is the synthetic one, built of the worker's own parts.
+"""A front with the synthetic engine, built from the worker's own parts.
 
-`notify`, `stream` and `result` go to the engine as they are; `reparse` asks for the same result,
-and parses and dumps it again, as a front would that does not forward bytes.
+`notify`, `stream` and `result` go to the engine unchanged; `reparse` requests the same result,
+but parses and dumps it, like a front that does not forward bytes.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -20,7 +19,7 @@ from worker.session.server import Server
 from worker.system.log import Log
 from worker.system.stdio import claim_stdio
 
-ENGINE_COMMAND = (sys.executable, str(Path(__file__).with_name("engine.py")))
+ENGINE_COMMAND = (sys.executable, "-m", "benchmarks.protocol.engine")
 
 
 def main() -> int:
@@ -28,7 +27,7 @@ def main() -> int:
     input_fd, output_fd = claim_stdio()
     log = Log("front")
     server = Server(input_fd, output_fd, log, finish_at_end_of_input=True)
-    engine = EngineProcess("synthetic", ENGINE_COMMAND, server.writer, log)
+    engine = EngineProcess("synthetic", ENGINE_COMMAND, log)
 
     def forward(job: Job) -> Json:
         return engine.call(job.method, job.params, job)

@@ -1,4 +1,4 @@
-"""The contenders, and the environment that the peers among them live in."""
+"""The contenders, and the virtual environment of the peers among them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ENVIRONMENT: Final = ROOT / ".venv-benchmark"
 _CONTENDERS: Final = Path(__file__).parent / "contenders"
 
 PYTHON: Final = _ENVIRONMENT / "bin" / "python"
-"""The interpreter that has them, once `prepare` has been called."""
+"""The interpreter of that environment, once `prepare` has been called."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server that answers `ping`. `requests` is how many it gets at a time, pipelined."""
+    """A server that answers `ping`; it receives `requests` requests at a time, pipelined."""
 
     name: str
     command: tuple[str, ...]
@@ -32,11 +32,11 @@ class Contender:
 
     @property
     def mark(self) -> bytes:
-        """What stands in each reply just once."""
+        """Text that occurs exactly once in each reply."""
         return b'"result"' if self.lsp_framing else b"\n"
 
     def ping(self, id_: int) -> bytes:
-        """A request; with params, which pygls cannot do without."""
+        """A request; it has params, because pygls requires them."""
         body = b'{"jsonrpc":"2.0","id":%d,"method":"ping","params":{}}' % id_
         if self.lsp_framing:
             return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -44,7 +44,7 @@ class Contender:
 
 
 def contenders() -> list[Contender]:
-    """The floor first, then our front, then the peers."""
+    """The floor, then our front, then the peers."""
     peer = str(PYTHON)
 
     def script(python: str, name: str) -> tuple[str, ...]:
@@ -63,14 +63,14 @@ def contenders() -> list[Contender]:
 
 
 def peer_versions(packages: tuple[str, ...] = PEER_PACKAGES) -> dict[str, str]:
-    """The versions of the peers, as installed in their environment."""
+    """The installed versions of the peers."""
     code = f"from importlib.metadata import version as v; print(*map(v, {packages!r}))"
     done = subprocess.run([PYTHON, "-c", code], check=True, capture_output=True, text=True)
     return dict(zip(packages, done.stdout.split(), strict=True))
 
 
 def prepare() -> None:
-    """Make the peers' environment from the lock, unless it is there and fits it."""
+    """Create the peers' environment from the lock file, unless it is up to date."""
     stamp = _ENVIRONMENT / ".lock-digest"
     digest = hashlib.sha256(_LOCK.read_bytes()).hexdigest()
     if stamp.is_file() and stamp.read_text() == digest:

@@ -1,4 +1,4 @@
-"""The tables of a run, and its numbers for other programs."""
+"""Formats the tables of a run, and its numbers for other programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MEGA: Final = 1e6
 
 @dataclasses.dataclass
 class Imports:
-    """What an interpreter with our two packages takes, a value a round. Times are seconds."""
+    """The cost of an interpreter that imports our two packages, one value per round, in seconds."""
 
     wall: list[float] = dataclasses.field(default_factory=list)
     cpu: list[float] = dataclasses.field(default_factory=list)
@@ -28,7 +28,7 @@ class Imports:
 
 @dataclasses.dataclass
 class Promise:
-    """A row of the targets; `limit` is met from below, or from above with `at_least`."""
+    """A row of the targets; `limit` is a maximum or, with `at_least`, a minimum."""
 
     what: str
     value: float
@@ -42,7 +42,7 @@ class Promise:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     def row(self) -> tuple[str, str, str, str]:
-        """As cells."""
+        """The cells of its row."""
         sign = "≥" if self.at_least else "≤"
         return (
             self.what,
@@ -81,7 +81,7 @@ def requests_table(control: dict[str, Rounds]) -> str:
 
 
 def start_table(control: dict[str, Rounds], imports: Imports) -> str:
-    """Starts, against the floor and against an interpreter that only imports our packages."""
+    """Starts, compared with the floor and with an interpreter that only imports our packages."""
     floor = control[FLOOR]
     rows = [
         (
@@ -118,7 +118,7 @@ def start_table(control: dict[str, Rounds], imports: Imports) -> str:
 
 
 def forwarding_table(measured: Forwarding) -> str:
-    """What passes through the front from an engine."""
+    """The throughput from an engine through the front."""
     notification = median(measured.notification_wall)
     floor = median(measured.floor_notification_wall)
     share = median_ratio(measured.floor_notification_wall, measured.notification_wall)
@@ -142,7 +142,7 @@ def forwarding_table(measured: Forwarding) -> str:
 
 
 def busy_table(measured: Forwarding, idle: Rounds) -> str:
-    """Pings beside an engine that writes."""
+    """Pings while an engine writes."""
     rows = [
         (
             "nothing (pings only)",
@@ -164,7 +164,7 @@ def busy_table(measured: Forwarding, idle: Rounds) -> str:
 def promises(
     control: dict[str, Rounds], imports: Imports, measured: Forwarding
 ) -> Iterator[Promise]:
-    """What the design promises, and how it stands."""
+    """The targets of the design, and the measurements."""
     ours, floor = control[OURS], control[FLOOR]
     start = median_ratio(ours.start_cpu, imports.cpu)
     yield Promise("spawn to first answer, CPU against the imports alone", start, 1.3, "×")

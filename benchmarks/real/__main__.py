@@ -1,10 +1,10 @@
-"""`python -m benchmarks.real`: real speech and a real model, errors and speed, against the peers.
+"""`python -m benchmarks.real`: errors and speed on real speech, compared with the peers.
 
-The first table is of errors, over recordings that are composed from short ones so that every word
-and every silence is known, and over the short ones themselves. The second is of speed and memory:
-all contenders warm, in interleaved rounds.
+The first table shows errors, on recordings that are composed from short ones so that every word
+and every silence is known, and on the short ones themselves. The second shows speed and memory:
+all contenders are warm, and run in interleaved rounds.
 
-The short recordings are no part of this repository: `--recordings` names a directory with
+The short recordings are not part of this repository: `--recordings` names a directory with
 `manifest.jsonl` (lines with id, file, text, language, duration) and the files that it lists.
 """
 
@@ -45,7 +45,7 @@ def main() -> int:
             for name in chosen:
                 try:
                     results[name] = _recognise_all(known[name], material)
-                except Exception as error:  # it takes hours: one that fails spoils no others
+                except Exception as error:  # a run takes hours: one failure must not stop it
                     say(f"not measured: {known[name].title}: {error}")
                 document["score"] = _raw(results)
                 _keep(options.json, document)
@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--model", default="base", help="a CTranslate2 model: a folder, or a name in build/models"
     )
-    parser.add_argument("--rounds", type=int, default=3, help="of the speed table")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of the speed table")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=("score", "speed"))
     parser.add_argument(
@@ -81,7 +81,7 @@ def _arguments() -> argparse.Namespace:
         type=lambda names: names.split(","),
         help=f"some of {', '.join(entries(Path(), 0))}",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every number here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to FILE")
     options = parser.parse_args()
     if sys.platform != "linux":
         parser.error("this reads the costs of processes from Linux")
@@ -97,7 +97,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _recognise_all(entry: Entry, material: Material) -> dict[str, Run]:
-    """One contender over all recordings, its model warm."""
+    """Run one warm contender on all recordings."""
     say(f"{entry.title} …")
     contender = entry.start()
     try:
@@ -115,7 +115,7 @@ def _recognise_all(entry: Entry, material: Material) -> dict[str, Run]:
 def _race(
     known: Mapping[str, Entry], files: Mapping[str, Path], rounds: int
 ) -> dict[str, dict[str, list[Run]]]:
-    """All contenders in turns, each with its model warm."""
+    """Run all warm contenders in turns."""
     contenders: dict[str, Contender] = {}
     found: dict[str, dict[str, list[Run]]] = {name: defaultdict(list) for name in known}
     try:
@@ -129,7 +129,7 @@ def _race(
             for file, path in files.items():
                 for name in order:
                     found[name][file].append(contenders[name].run(path))
-            order.reverse()  # whoever goes second may find a warmer or a busier machine
+            order.reverse()  # later contenders may find a warmer or a busier machine
     finally:
         for contender in contenders.values():
             contender.close()
@@ -137,7 +137,7 @@ def _race(
 
 
 def _head(options: argparse.Namespace, names: Sequence[str], what: str) -> str:
-    """Under what the next table was measured."""
+    """The conditions of the next table."""
     packages = versions(_PACKAGES)
     if any(name.startswith("whisper.cpp") for name in names):
         packages |= peers.peer_versions(("pywhispercpp",))

@@ -1,8 +1,8 @@
-"""Adversarial recordings with exact truth, put together from short ones.
+"""Composes adversarial recordings with exact truth from short ones.
 
-Utterances are cut to their speech, brought to one level, and set between silences, noise or music;
-or one recording is made quiet, clipped, telephoned, spoken over. As every sample is placed here,
-the truth is exact. The same directory and the same seed yield the same samples.
+Utterances are cut to their speech, brought to one level, and placed between silence, noise, music;
+or one recording is made quiet, clipped, telephoned, spoken over. Because this code places every
+sample, the truth is exact. The same directory and seed yield the same samples.
 
     compose(directory, out)  # reads directory/manifest.jsonl and its audio, writes out/ID.wav
     load_truth(out)          # the same truths again
@@ -77,7 +77,7 @@ _CLEAN: Final[tuple[Part, ...]] = (
 
 
 def compose(directory: Path, out: Path) -> list[Truth]:
-    """Make all recordings of `directory`'s short ones; write them and their truth into `out`."""
+    """Compose all recordings from `directory`'s short ones; write them and their truth to `out`."""
     out.mkdir(parents=True, exist_ok=True)
     composer = _Composer(load_manifest(directory), out)
     composer.gaps()
@@ -89,9 +89,9 @@ def compose(directory: Path, out: Path) -> list[Truth]:
 
 
 def talk(directory: Path, path: Path, longest: float = 101.0) -> float:
-    """Write English utterances one after another, 0.3 s apart; return the seconds they take.
+    """Write English utterances in sequence, 0.3 s apart; return their seconds.
 
-    In the manifest's order, each text once, none that takes more than 20 s or no longer fits.
+    Uses the manifest's order, each text once, skipping those over 20 s or that no longer fit.
     """
     pause = np.zeros(RATE * 3 // 10, np.float32)
     pieces: list[Samples] = []
@@ -139,7 +139,7 @@ def write_wav(path: Path, samples: Samples) -> None:
 
 
 class _Composer:
-    """Writes recordings, group by group; the order of the groups is part of the seed."""
+    """Writes recordings, group by group; the order of the groups affects the random numbers."""
 
     def __init__(self, recordings: dict[str, Recording], out: Path) -> None:
         self._recordings = recordings
@@ -172,7 +172,7 @@ class _Composer:
         self._save("long-gaps", samples, utterances, note)
 
     def languages(self) -> None:
-        """Several in a recording."""
+        """Several languages in one recording."""
         for name, parts, note in (
             ("lang-switch", _SWITCHING, "en de fr ja en ru"),
             ("lang-first-short", _GREETING, "a French greeting, then 24 s English, 18 s French"),
@@ -180,7 +180,7 @@ class _Composer:
             self._save(name, *self._build(parts, self._floor), note, several_languages=True)
 
     def degraded(self) -> None:
-        """English that is hard to hear."""
+        """English that is hard to understand."""
         clean, utterances = self._build(_CLEAN)
         noise = at_level(self._sounds.room(len(clean)), -82)
         quiet = clean * 10 ** (-38 / 20) + noise
@@ -192,7 +192,7 @@ class _Composer:
         self._overlap()
 
     def nonspeech(self) -> None:
-        """Nine minutes in which nobody speaks."""
+        """Nine minutes without speech."""
         sounds = self._sounds
         made = {
             "silence": np.zeros(90 * RATE, np.float32),
@@ -208,7 +208,7 @@ class _Composer:
             self._save(f"ns-{name}", samples, [], "pure non-speech")
 
     def _overlap(self) -> None:
-        """One speaker, another who begins before the first is done, and a third afterwards."""
+        """One speaker, a second who interrupts the first, and a third afterwards."""
         first, second, third = (self._speech(id_) for id_ in ("ls-1088", "ls-2412-0", "arctic-24"))
         second_at = 8 * RATE
         third_at = second_at + len(second) + RATE
@@ -225,7 +225,7 @@ class _Composer:
         self._save("overlap", mix, utterances, "8 s of two speakers at once")
 
     def _floor(self, count: int) -> Samples:
-        """What a microphone hears in a quiet room."""
+        """The noise of a microphone in a quiet room."""
         return at_level(self._sounds.room(count), -60)
 
     def _speech(self, id_: str) -> Samples:
@@ -239,7 +239,7 @@ class _Composer:
     def _build(
         self, parts: Sequence[Part], bed: Callable[[int], Samples] | None = None
     ) -> tuple[Samples, list[Utterance]]:
-        """The parts one after another, on a bed of sound for the whole length."""
+        """The parts in sequence, over a background sound of the whole length."""
         pieces: list[Samples] = []
         utterances: list[Utterance] = []
         length = 0
@@ -273,7 +273,7 @@ class _Composer:
 
 
 def _telephoned(samples: Samples) -> Samples:
-    """What a telephone leaves of speech: its band, 8 kHz, and steps of the mu-law."""
+    """Speech as a telephone transmits it: its band, 8 kHz, and mu-law steps."""
     band = butter(4, [300, 3400], "band", fs=RATE, output="sos")
     heard = resample_poly(resample_poly(sosfilt(band, samples), 1, 2), 2, 1).astype(np.float32)
     coded = np.sign(heard) * np.log1p(255 * np.abs(heard)) / np.log(256)

@@ -1,7 +1,7 @@
 """The programs that recognise the same recordings with the same weights, each in its own process.
 
-All get the same number of threads, find out the language themselves, and keep their model loaded.
-Where nothing else is said they run their defaults, but in int8, which is what the comparison is of.
+All have the same number of threads, detect the language themselves, and keep their model loaded.
+Unless stated otherwise they run with their defaults, but in int8, which this benchmark compares.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from worker.client import Client
 
 BATCH: Final = 8
 REFERENCE: Final = "faster-whisper"
-"""What speed is told in multiples of."""
+"""The contender to which speed is relative."""
 
 _HERE: Final = Path(__file__).parent
 _CONVERTED: Final = ROOT / "build" / "benchmark-models"
@@ -31,7 +31,7 @@ _CONVERTED: Final = ROOT / "build" / "benchmark-models"
 
 @dataclasses.dataclass
 class Run:
-    """One recording: what was recognised, and what it cost."""
+    """The result and the cost of one recording."""
 
     language: str | None
     segments: list[dict[str, Any]]
@@ -40,20 +40,20 @@ class Run:
     cpu: float
     """Seconds, of all processes."""
     first: float | None
-    """Seconds until a segment could be shown; None where all come at the end."""
+    """Seconds until the first segment is available; None if all arrive at the end."""
     resident: float
-    """Megabytes of all processes, at most."""
+    """Peak megabytes of all processes."""
     error: str | None = None
 
 
 class Contender(Protocol):
-    """A program under measurement, with its model loaded by the first run."""
+    """A measured program, whose first run loads its model."""
 
     def run(self, audio: Path) -> Run:
         """Recognise."""
 
     def close(self) -> None:
-        """End it."""
+        """End the program."""
 
 
 class Worker:

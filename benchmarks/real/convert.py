@@ -1,9 +1,9 @@
-"""whisper.cpp's model files, made of the very weights that the other programs load.
+"""Converts the weights that the other programs load into whisper.cpp's model files.
 
 A CTranslate2 model is a container of named tensors in float16; whisper.cpp reads OpenAI's names and
-order of dimensions. Tensors are kept as `convert-pt-to-ggml.py` of whisper.cpp keeps them (matrices
+order of dimensions. Tensors are stored as by `convert-pt-to-ggml.py` of whisper.cpp (matrices
 in float16, the rest in float32), and for q8_0 its matrices as `quantize` does: blocks of 32 numbers
-with one scale. Speech detection is Silero's model out of faster-whisper's package, an ONNX file, of
+with one scale. Speech detection is Silero's model from faster-whisper's package, an ONNX file, from
 which only the tensors are read.
 """
 
@@ -25,7 +25,7 @@ _KINDS: Final = {"f32": 0, "f16": 1, "q8_0": 8}  # of tensors
 _FILES: Final = {"f16": 1, "q8_0": 2007}  # of files: 7, and two thousand for the blocks' version
 _BLOCK: Final = 32
 _FILTERS: Final = 201
-"""Frequencies of a spectrum of 400 samples."""
+"""Frequencies in the spectrum of 400 samples."""
 _CT2_TYPES: Final = {0: "f4", 1: "i1", 2: "<i2", 3: "<i4", 4: "<f2"}
 
 _NORM: Final = {"gamma": "weight", "beta": "bias"}
@@ -33,7 +33,7 @@ _PARTS: Final = ("query", "key", "value")
 
 
 def convert(model: Path, out: Path, kind: Literal["f16", "q8_0"]) -> Path:
-    """Write the CTranslate2 model of a directory for whisper.cpp, unless `out` is newer."""
+    """Convert a CTranslate2 model directory for whisper.cpp, unless `out` is newer."""
     source = model / "model.bin"
     if out.exists() and out.stat().st_mtime > source.stat().st_mtime:
         return out
@@ -57,7 +57,7 @@ def convert(model: Path, out: Path, kind: Literal["f16", "q8_0"]) -> Path:
 
 
 def convert_vad(out: Path) -> Path:
-    """Write faster-whisper's Silero model for whisper.cpp, unless it is there."""
+    """Convert faster-whisper's Silero model for whisper.cpp, unless `out` exists."""
     if out.exists():
         return out
     import faster_whisper
@@ -84,7 +84,7 @@ def convert_vad(out: Path) -> Path:
 
 
 def _read_ctranslate2(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a container, aliases left out."""
+    """The tensors of a container, without aliases."""
     data = path.read_bytes()
     place = 0
 
@@ -108,13 +108,13 @@ def _read_ctranslate2(path: Path) -> Iterator[tuple[str, Tensor]]:
         shape = [number("I") for _ in range(number("B"))]
         kind, length = number("B"), number("I")
         if name.endswith("weight") and kind not in (0, 4):
-            raise ValueError(f"{path} is quantised: float16 or float32 is needed")
+            raise ValueError(f"{path} is quantised; it must be float16 or float32")
         yield name, np.frombuffer(data[place : place + length], _CT2_TYPES[kind]).reshape(shape)
         place += length
 
 
 def _openai_names(stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """The tensors under OpenAI's names; those of query, key and value apart."""
+    """The tensors by OpenAI's names, with query, key and value separated."""
     for side, last in (("encoder", "ln_post"), ("decoder", "ln")):
         yield f"{side}.positional_embedding", stored[f"{side}/position_encodings/encodings"]
         if side == "encoder":
@@ -138,7 +138,7 @@ def _openai_names(stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
 
 
 def _attention(stored: dict[str, Tensor], theirs: str, ours: str) -> Iterator[tuple[str, Tensor]]:
-    """Projections in, which are kept as one or two tensors, and the one out."""
+    """The input projections, which are stored as one or two tensors, and the output projection."""
     for their_kind, kind in _NORM.items():
         yield f"{ours}_ln.{kind}", stored[f"{theirs}/layer_norm/{their_kind}"]
     *inner, outer = sorted(n for n in stored if n.startswith(f"{theirs}/linear_") and "weight" in n)
@@ -172,7 +172,7 @@ def _mel_filters(bands: int) -> Tensor:
 
 
 def _tokens(path: Path) -> list[bytes]:
-    """The bytes of each token before the end of the text; whisper.cpp knows the others."""
+    """The bytes of each token before the end of the text; whisper.cpp defines the others."""
     described = json.loads(path.read_text(encoding="utf-8"))
     (end,) = (t["id"] for t in described["added_tokens"] if t["content"] == "<|endoftext|>")
     texts = {number: text for text, number in described["model"]["vocab"].items()}
@@ -189,14 +189,14 @@ def _alphabet() -> dict[str, int]:
 
 
 def _kind(name: str, tensor: Tensor, file_kind: str) -> str:
-    """How whisper.cpp wants this tensor in a file of that kind."""
+    """The type in which whisper.cpp expects this tensor in a file of that kind."""
     if tensor.ndim < 2 or name.endswith((".positional_embedding", "conv1.bias", "conv2.bias")):
         return "f32"
     return file_kind if tensor.ndim == 2 else "f16"
 
 
 def _write(file: BinaryIO, name: str, tensor: Tensor, kind: str) -> None:
-    """A header (dimensions from the last to the first), the name, the numbers."""
+    """Write a header (dimensions from last to first), the name, and the numbers."""
     _integers(file, tensor.ndim, len(name), _KINDS[kind], *reversed(tensor.shape))
     file.write(name.encode())
     if kind == "q8_0":
@@ -222,7 +222,7 @@ def _integers(file: BinaryIO, *numbers: int) -> None:
 
 
 def _silero_names(stored: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """Silero's tensors under the names of its PyTorch model."""
+    """Silero's tensors by the names of its PyTorch model."""
     for layer in range(4):
         for kind in ("weight", "bias"):
             name = f"_model.encoder.{layer}.reparam_conv.{kind}"

@@ -1,4 +1,4 @@
-"""The faster-whisper package. Arguments: model, compute type, threads, options as JSON.
+"""Serves the faster-whisper package. Arguments: model, compute type, threads, options as JSON.
 
 With `batch_size` among the options its batched pipeline takes them.
 """

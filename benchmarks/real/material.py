@@ -1,4 +1,4 @@
-"""The recordings that are recognised: short ones, composed ones, and those to take the time of."""
+"""The recordings to recognise: short ones, composed ones, and those for measuring speed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHORT_FILE: Final = 3.0  # seconds, about
 
 
 class Material:
-    """The recordings, composed ones among them."""
+    """The recordings, including the composed ones."""
 
     def __init__(self, directory: Path, scratch: Path) -> None:
         self._directory = directory
@@ -26,7 +26,7 @@ class Material:
         self.minutes = (seconds + sum(recording.duration for recording in self.short)) / 60
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Every recording by its id."""
+        """Every recording, by id."""
         for truth in self.truths:
             yield truth.id, self._scratch / truth.file
         for recording in self.short:
@@ -34,12 +34,12 @@ class Material:
 
     @property
     def shortest(self) -> Recording:
-        """An English one of about three seconds."""
+        """An English recording of about three seconds."""
         english = [recording for recording in self.short if recording.language == "en"]
         return min(english, key=lambda recording: abs(recording.duration - _SHORT_FILE))
 
     def speed_files(self) -> dict[str, Path]:
-        """What speed is measured with, by what it is."""
+        """The recordings for measuring speed, by description."""
         fluent = self._scratch / "talk.wav"
         seconds = talk(self._directory, fluent)
         (gaps,) = (truth for truth in self.truths if truth.id == "long-gaps")

@@ -1,12 +1,12 @@
-"""How far a transcript is from the truth: what a viewer of captions would notice.
+"""Scores a transcript against the truth, by errors that a viewer of captions would notice.
 
 Words of both sides are normalised, then aligned by the fewest edits, where words that are far apart
 in time cost a little more: of equal words, those at the same place belong together. A wrong word in
 the middle of a true silence was invented; speech whose words are mostly missing was lost.
 
     score(truth, result)   # of one composed recording; `result` is {"language", "segments"}
-    total(scores)          # of several
-    word_errors(reference, hypothesis, language)  # of a short one
+    total(scores)          # of several recordings
+    word_errors(reference, hypothesis, language)  # of a short recording
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ __all__ = ["GROUPS", "Score", "Total", "character_errors", "score", "total", "wo
 
 _ONE_BY_ONE: Final = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3])")
 """Characters that count as words: kana, Chinese characters, Hangul."""
-_FAR: Final = 60.0  # seconds: no further apart than this, to an alignment
-_PER_SECOND: Final = 0.004  # edits that a second of distance costs
+_FAR: Final = 60.0  # seconds: the largest distance of aligned words
+_PER_SECOND: Final = 0.004  # cost of a second of distance, in edits
 _MARGIN: Final = 0.5  # seconds at an edge of silence that may still be speech
 _LONG_SILENCE: Final = 2.0  # seconds
 _LOST_SHARE: Final = 0.5  # of an utterance's words
 
 _Operation = tuple[int | None, int | None]
-"""Places in reference and hypothesis; None where the other has no counterpart."""
+"""Positions in reference and hypothesis; None without a counterpart."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Counts of words but where told otherwise."""
+    """Counts of words, unless stated otherwise."""
 
     reference: int
     written: int
@@ -46,25 +46,25 @@ class Score:
     deletions: int
     insertions: int
     invented: int
-    """Wrong or additional, in the midst of silence."""
+    """Wrong or additional words in the middle of silence."""
     mistimed: int
-    """Right ones that were placed in the midst of silence."""
+    """Correct words placed in the middle of silence."""
     silence: float
-    """Seconds in which nobody speaks."""
+    """Seconds without speech."""
     speech: float
-    """Seconds in which somebody does."""
+    """Seconds of speech."""
     lost: float
-    """Seconds of speech without its words."""
+    """Seconds of speech whose words are missing."""
     lost_utterances: tuple[str, ...]
-    """Their ids."""
+    """Ids of the lost utterances."""
     starts: tuple[float, ...]
-    """For each utterance that was heard, seconds by which it was shown too late."""
+    """For each recognised utterance, seconds by which it is shown too late."""
     captions: int
-    """Segments that stand across more than 2 s of silence."""
+    """Segments that span more than 2 s of silence."""
     caption_seconds: float
-    """How much silence they stand across."""
+    """Seconds of silence that they span."""
     loops: int
-    """Runs of the same words, four times or more."""
+    """Repetitions of the same words, four times or more."""
     language: str | None
 
     @property
@@ -75,14 +75,14 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class Total:
-    """Of several recordings; None where there is nothing to divide by."""
+    """The score of several recordings; None if a divisor is 0."""
 
     recordings: int
     wer: float | None
     """Percent."""
     insertions: int
     invented: float
-    """Words a minute of silence."""
+    """Words per minute of silence."""
     mistimed: int
     lost: float
     """Seconds."""
@@ -91,7 +91,7 @@ class Total:
     captions: int
     caption_seconds: float
     start_p50: float | None
-    """Seconds, of the errors' sizes."""
+    """Seconds; percentile of the errors' sizes."""
     start_p95: float | None
     loops: int
 
@@ -109,7 +109,7 @@ def score(truth: Truth, result: Mapping[str, Any]) -> Score:
         heard.add(spoken, number, segment["start"], segment["end"])
     operations = _align(said.words, heard.words, said.times, heard.times)
     pairs = [(a, b) for a, b in operations if a is not None and b is not None]
-    # From the heard word to the said one.
+    # From the recognised word to the spoken one.
     right = {b: a for a, b in pairs if said.words[a] == heard.words[b]}
 
     silences, speech = _silences(truth)
@@ -137,7 +137,7 @@ def score(truth: Truth, result: Mapping[str, Any]) -> Score:
 
 
 def total(scores: Iterable[Score]) -> Total:
-    """Add up."""
+    """Add up scores."""
     each = list(scores)
     reference = sum(one.reference for one in each)
     silence = sum(one.silence for one in each)
@@ -160,19 +160,19 @@ def total(scores: Iterable[Score]) -> Total:
 
 
 def word_errors(reference: str, hypothesis: str, language: str) -> tuple[int, int]:
-    """Edits from one text to the other after normalisation, and words of the reference."""
+    """Word edits between the normalised texts, and the number of words in the reference."""
     said, heard = words(reference, language), words(hypothesis, language)
     return _errors(said, heard), len(said)
 
 
 def character_errors(reference: str, hypothesis: str, language: str) -> tuple[int, int]:
-    """The same with characters, spaces left out."""
+    """The same with characters, without spaces."""
     said, heard = ("".join(words(text, language)) for text in (reference, hypothesis))
     return _errors(said, heard), len(said)
 
 
 def words(text: str, language: str) -> list[str]:
-    """The words of a text as Whisper's authors normalise them; digits of English one by one.
+    """The words of a text, normalised as by Whisper's authors; English digits one by one.
 
     Where there are no spaces between words, each character is one. Traditional and simplified
     Chinese are not the same here.
@@ -185,7 +185,7 @@ def words(text: str, language: str) -> list[str]:
     else:
         text = _normalizer("other")(text)
     if language == "ko":
-        text = text.replace(" ", "")  # writers differ in where they set them
+        text = text.replace(" ", "")  # writers place spaces differently
     return _ONE_BY_ONE.sub(r" \1 ", text).split()
 
 
@@ -200,14 +200,14 @@ def _normalizer(kind: str) -> Callable[[str], str]:
 
 
 class _Words:
-    """Words with where they come from, each at an even share of its utterance or segment."""
+    """Words with their source, each with an equal share of its utterance or segment."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
         self.sources: list[int] = []
         self.times: list[float] = []
         self.first: list[bool] = []
-        """Whether it is the first one of its source."""
+        """Whether it is the first word of its source."""
 
     def add(self, spoken: Sequence[str], source: int, start: float, end: float) -> None:
         self.words += spoken
@@ -218,7 +218,7 @@ class _Words:
 
 
 def _language(truth: Truth, segment: Mapping[str, Any]) -> str:
-    """That of the utterance which a segment is about."""
+    """The language of the utterance that a segment belongs to."""
     if not truth.several_languages or not truth.utterances:
         return "en"
     shared = [min(u.end, segment["end"]) - max(u.start, segment["start"]) for u in truth.utterances]
@@ -237,7 +237,7 @@ def _align(
     said_at: Sequence[float] | None,
     heard_at: Sequence[float] | None,
 ) -> list[_Operation]:
-    """The cheapest edits; of equally cheap ones, a pair before a deletion before an insertion."""
+    """The cheapest edits; on a tie, prefers a pair, then a deletion, then an insertion."""
     cost = [float(number) for number in range(len(heard) + 1)]
     steps = [[(0, 1)] * (len(heard) + 1)]
     for i, word in enumerate(said):
@@ -263,7 +263,7 @@ def _align(
 
 
 def _silences(truth: Truth) -> tuple[list[tuple[float, float]], float]:
-    """Where nobody speaks, and for how long somebody does."""
+    """The silences, and the seconds of speech."""
     silences: list[tuple[float, float]] = []
     speech = end = 0.0
     for start, stop in sorted((u.start, u.end) for u in truth.utterances):
@@ -277,7 +277,7 @@ def _silences(truth: Truth) -> tuple[list[tuple[float, float]], float]:
 
 
 def _amid(time: float, silences: Sequence[tuple[float, float]], duration: float) -> bool:
-    """Whether it is silent then, and was before and will be; what is past the end is silent."""
+    """Whether a time and its surroundings are silent; times past the end are."""
     return any(
         (start == 0 or time > start + _MARGIN) and (end == duration or time < end - _MARGIN)
         for start, end in silences
@@ -287,7 +287,7 @@ def _amid(time: float, silences: Sequence[tuple[float, float]], duration: float)
 def _lost(
     utterances: Sequence[Utterance], said: _Words, operations: Sequence[_Operation]
 ) -> dict[int, float]:
-    """The utterances that lack at least half of their words, and how many seconds that is."""
+    """The utterances that lack at least half of their words, and their seconds."""
     missing = Counter(said.sources[a] for a, b in operations if a is not None and b is None)
     spoken = Counter(said.sources)
     shares = {number: count / spoken[number] for number, count in sorted(missing.items())}
@@ -305,7 +305,7 @@ def _starts(
     heard: _Words,
     right: Mapping[int, int],
 ) -> Iterable[float]:
-    """By how much the first right word of each utterance is late."""
+    """How late the first correct word of each utterance is."""
     firsts: dict[int, int] = {}
     for b, a in sorted(right.items(), key=lambda pair: pair[1]):
         firsts.setdefault(said.sources[a], b)
@@ -317,7 +317,7 @@ def _starts(
 def _captions(
     segments: Sequence[Mapping[str, Any]], silences: Sequence[tuple[float, float]]
 ) -> list[float]:
-    """For each segment that stands across silence, for how many seconds."""
+    """For each segment that spans silence, the seconds of it."""
     found: list[float] = []
     for segment in segments:
         shares = [
@@ -330,7 +330,7 @@ def _captions(
 
 
 def _loops(written: Sequence[str]) -> int:
-    """Runs of the same one to eight words, four times or more and six words at least."""
+    """Repetitions of the same one to eight words, at least four times and six words."""
     count = place = 0
     while place < len(written):
         for length in range(1, 9):

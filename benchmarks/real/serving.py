@@ -1,7 +1,7 @@
-"""What the contenders' scripts have in common: a recording a line in, lines out, models warm.
+"""The loop of the contenders' scripts: reads one recording per line, answers with lines.
 
 A script writes `ready` once its model is loaded; for each `{"audio": PATH}` it writes `first` as
-soon as a segment could be shown, if it streams, and then the whole result as JSON.
+soon as a segment is available, if it streams, and then the whole result as JSON.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 Segment = tuple[float, float, str]
 Transcribe = Callable[[str, Callable[[], None]], tuple[str | None, list[Segment]]]
-"""From the file, and what to call with the first segment, to the language and the segments."""
+"""Takes a file and a callback for the first segment; returns the language and the segments."""
 
 
 def serve(load: Callable[[], Transcribe]) -> None:
-    """Load, then answer until the end of input; stdout is for answers, whatever a library says."""
+    """Load, then answer until the end of input; libraries cannot write to the answers' stdout."""
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     transcribe = load()

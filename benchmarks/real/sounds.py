@@ -1,4 +1,4 @@
-"""Sounds that nobody speaks in, 16 kHz, made of one sequence of random numbers.
+"""Generates sounds without speech, at 16 kHz, from one sequence of random numbers.
 
 The order of the draws is part of what a seed means: a change of it changes every recording.
 """
@@ -21,29 +21,29 @@ _CHORDS: Final = ((57, 60, 64), (53, 57, 60), (48, 52, 55), (55, 59, 62))  # MID
 
 
 def at_level(samples: Samples, decibels: float) -> Samples:
-    """The same with this root mean square, relative to full scale."""
+    """Scale samples to this root mean square, relative to full scale."""
     return np.asarray(samples / (np.sqrt(np.mean(samples**2)) + 1e-12) * 10 ** (decibels / 20))
 
 
 def hum(count: int) -> Samples:
-    """Mains of 50 Hz with three harmonics."""
+    """Mains hum of 50 Hz with three harmonics."""
     time = np.arange(count) / RATE
     tones = sum(np.sin(2 * np.pi * 50 * k * time + k) / k for k in (1, 2, 3, 5))
     return np.asarray(tones).astype(np.float32)
 
 
 class Sounds:
-    """Each call draws on; `count` is a number of samples."""
+    """Generates `count` samples per call; each call continues the random sequence."""
 
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
 
     def pink(self, count: int) -> Samples:
-        """Noise of equal power in each octave."""
+        """Pink noise: equal power in each octave."""
         return self._shaped(count, lowest=1, slope=0.5).astype(np.float32)
 
     def room(self, count: int) -> Samples:
-        """The tone of an empty room: darker noise, and hum."""
+        """Room tone: darker noise, and hum."""
         air = at_level(self._shaped(count, lowest=20, slope=0.8), -1).astype(np.float32)
         return air + 0.3 * hum(count)
 
@@ -64,7 +64,7 @@ class Sounds:
         return mix[:count]
 
     def applause(self, count: int) -> Samples:
-        """Claps, 120 a second, between 900 and 3500 Hz."""
+        """Applause: 120 claps per second, between 900 and 3500 Hz."""
         claps = np.zeros(count, np.float32)
         for _ in range(int(count / RATE * 120)):
             start = int(self._random.integers(0, count - 800))
@@ -73,7 +73,7 @@ class Sounds:
         return np.asarray(sosfilt(band, claps)).astype(np.float32)
 
     def typing(self, count: int) -> Samples:
-        """Keys, down and up, with pauses."""
+        """Typing: keys down and up, with pauses."""
         keys = np.zeros(count, np.float32)
         start = 0
         while True:
@@ -91,12 +91,12 @@ class Sounds:
         return np.fft.irfft(spectrum, count)
 
     def _burst(self, mix: Samples, start: int, gain: float, length: int, decay: float) -> None:
-        """Add noise that dies away within `decay` samples."""
+        """Add noise that decays within `decay` samples."""
         envelope = gain * np.exp(-np.arange(length) / decay)
         _add(mix, start, envelope * self._random.standard_normal(length))
 
     def _pluck(self, mix: Samples, start: int, chord: tuple[int, ...], length: int) -> None:
-        """Add a note of the melody, and the click that it starts with."""
+        """Add a note of the melody, with its initial click."""
         note = chord[int(self._random.integers(3))] + 12 * int(self._random.integers(1, 3))
         time = np.arange(length) / RATE
         turn = np.pi * _hertz(note) * time

@@ -1,4 +1,4 @@
-"""What was measured, as Markdown."""
+"""Formats the measurements as Markdown tables."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from benchmarks.real.contenders import REFERENCE, Run
 from benchmarks.real.material import Material
 from benchmarks.real.score import GROUPS, Total, score, total, word_errors
 
-_AT_THE_END: Final = 0.95  # of the whole time
+_AT_THE_END: Final = 0.95  # share of the whole time
 
 Results = Mapping[str, Mapping[str, Run]]
-"""By contender, then by recording."""
+"""Runs by contender, then by recording."""
 
 
 def score_table(titles: Mapping[str, str], results: Results, material: Material) -> str:
@@ -58,7 +58,7 @@ def score_table(titles: Mapping[str, str], results: Results, material: Material)
         ]
 
     legend = (
-        "Gaps: WER % / words invented a minute of silence / captions across more than 2 s of "
+        "Gaps: WER % / words invented per minute of silence / captions across more than 2 s of "
         "silence (seconds of it) / error of utterances' starts, p95 s."
     )
     return f"{table(header, map(row, results))}\n\n{legend}"
@@ -75,7 +75,7 @@ def _percent(value: float | None) -> str:
 
 
 def _short_wer(runs: Mapping[str, Run], material: Material, english: bool) -> float | None:
-    """Of the short recordings, English or not; percent."""
+    """Word error rate of the short recordings, English or not, in percent."""
     counts = [
         word_errors(recording.text, _text(runs[recording.id]), recording.text_language)
         for recording in material.short
@@ -86,9 +86,9 @@ def _short_wer(runs: Mapping[str, Run], material: Material, english: bool) -> fl
 
 
 def precisions(results: Results, material: Material) -> str:
-    """How far int8 changes what is written."""
+    """How much int8 changes the transcripts."""
     if not {"worker", "worker-float32"} <= set(results):
-        return "int8 against float32: not measured (it takes worker and worker-float32)."
+        return "int8 against float32: not measured (needs worker and worker-float32)."
     languages = {truth.id: truth.language for truth in material.truths if truth.utterances}
     short = {recording.id: recording.text_language for recording in material.short}
 
@@ -143,7 +143,7 @@ def speed_table(
         for file in files
     )
     legend = (
-        f"Times in multiples of faster-whisper's in int8, which took {floors}; first segment of "
-        f"the {first_of}; memory of all processes, at most."
+        f"Times relative to faster-whisper's in int8, which took {floors}; first segment of "
+        f"the {first_of}; peak memory of all processes."
     )
     return f"{table(header, map(row, rounds))}\n\n{legend}"

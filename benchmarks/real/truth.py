@@ -1,4 +1,4 @@
-"""What is said in a recording, and when: the manifest of single ones, the truth of composed ones.
+"""What is said in a recording, and when: the manifest of short ones, the truth of composed ones.
 
 Both are files of JSON lines. All times are seconds from the start of the recording.
 """
@@ -20,7 +20,7 @@ GROUPS: Final = {
         for kind in ("silence", "pink", "room", "hum", "music", "applause", "typing", "esc")
     ),
 }
-"""The composed recordings whose errors are counted together."""
+"""Groups of composed recordings whose errors are counted together."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,21 +30,21 @@ class Recording:
     id: str
     path: Path
     text: str
-    """What is said; empty where nothing is."""
+    """The spoken text; empty without speech."""
     language: str
-    """A code like `en`; `en+de` where two would do, the latter being that of the text."""
+    """A code such as `en`; `en+de` if both are acceptable, the latter being the text's."""
     duration: float
     """Seconds."""
 
     @property
     def text_language(self) -> str:
-        """The code by which the text is normalised."""
+        """The language code for normalising the text."""
         return self.language.split("+")[-1][:2]
 
 
 @dataclasses.dataclass(frozen=True)
 class Utterance:
-    """A stretch of speech in a composed recording."""
+    """An utterance in a composed recording."""
 
     id: str
     start: float
@@ -55,7 +55,7 @@ class Utterance:
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """A composed recording: `file` lies beside the truth's own file."""
+    """A composed recording; `file` is in the folder of the truth file."""
 
     id: str
     file: str
@@ -66,7 +66,7 @@ class Truth:
 
     @property
     def language(self) -> str:
-        """The first one that is spoken, or `none`."""
+        """The first spoken language, or `none`."""
         return self.utterances[0].language if self.utterances else "none"
 
 
@@ -81,7 +81,7 @@ def load_manifest(directory: Path) -> dict[str, Recording]:
 
 
 def load_truth(out: Path) -> list[Truth]:
-    """The composed recordings of a directory that `compose` wrote."""
+    """The composed recordings in a directory that `compose` wrote."""
     return [
         Truth(**{**row, "utterances": tuple(Utterance(**each) for each in row["utterances"])})
         for row in _rows(out / "truth.jsonl")
@@ -89,7 +89,7 @@ def load_truth(out: Path) -> list[Truth]:
 
 
 def write_truth(out: Path, truths: list[Truth]) -> None:
-    """Write what `load_truth` reads."""
+    """Write the truth for `load_truth`."""
     lines = [json.dumps(dataclasses.asdict(each), ensure_ascii=False) + "\n" for each in truths]
     (out / "truth.jsonl").write_text("".join(lines), encoding="utf-8")
 

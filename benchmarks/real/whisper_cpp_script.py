@@ -1,4 +1,4 @@
-"""whisper.cpp as the pywhispercpp package builds it. Arguments: model, threads, and perhaps the
+"""Serves whisper.cpp, built by the pywhispercpp package. Arguments: model, threads, and perhaps the
 model of its speech detection; runs in `.venv-benchmark`.
 
 Beams of 5, as with the others; PyAV decodes, so that no ffmpeg is needed.
@@ -28,7 +28,7 @@ def load() -> Transcribe:
         params_sampling_strategy=1,
         beam_search={"beam_size": 5, "patience": -1.0},
         n_threads=int(threads),
-        language="",  # to be found out
+        language="",  # detect it
         **options,
     )
 

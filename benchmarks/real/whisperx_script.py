@@ -1,6 +1,6 @@
-"""The whisperx package, recognition alone. Arguments: model, compute type, threads, batch size.
+"""Serves the whisperx package's recognition. Arguments: model, compute type, threads, batch size.
 
-Its `load_audio` starts ffmpeg, which nobody need have here: PyAV decodes instead. It shows nothing
+Its `load_audio` starts ffmpeg, which may not be installed: PyAV decodes instead. It shows nothing
 before all is done.
 """
 
@@ -15,7 +15,7 @@ from benchmarks.real.serving import Segment, Transcribe, serve
 
 
 def load() -> Transcribe:
-    """Load the model, and pyannote's for speech detection, which the package carries."""
+    """Load the model, and pyannote's speech detection model, which the package contains."""
     warnings.filterwarnings("ignore")
     import torch
     import whisperx

@@ -1,1 +1,1 @@
-"""The worker against the same faster-whisper call in a bare script."""
+"""Compares the worker with the same faster-whisper call in a bare script."""

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.recognition`: what the worker adds to a faster-whisper call.
+"""`python -m benchmarks.recognition`: measures what the worker adds to a faster-whisper call.
 
-Both sides have their model warm, the same threads and the same options (faster-whisper's
+Both sides have a warm model, the same threads and the same options (faster-whisper's
 defaults), and decode the file themselves; the worker also streams segments and progress.
 """
 
@@ -40,7 +40,7 @@ _PACKAGES: Final = ("faster-whisper", "ctranslate2", "av")
 
 @dataclasses.dataclass
 class Rounds:
-    """One side, a value a round, in seconds; `load` is from the spawn to the model in memory."""
+    """One side, one value per round, in seconds; `load` is from the spawn to the loaded model."""
 
     load: float = 0.0
     wall: list[float] = dataclasses.field(default_factory=list)
@@ -49,7 +49,7 @@ class Rounds:
 
 
 class BareScript:
-    """The script, running, with its model loaded."""
+    """The running script, with its model loaded."""
 
     def __init__(self, model: str, threads: int) -> None:
         command = (sys.executable, str(_BARE_SCRIPT), model, str(threads))
@@ -79,7 +79,7 @@ class BareScript:
 
 
 class Worker:
-    """The worker, with its model loaded by a first request."""
+    """The worker, whose first request loads its model."""
 
     def __init__(self, model: str, threads: int, audio: str) -> None:
         self._params = {
@@ -93,7 +93,7 @@ class Worker:
         started = time.perf_counter()
         self._client = Client(env=clean_environment())
         timings = self._client.call("transcribe", {**self._params, "audio": audio})["timings"]
-        # From the spawn, as with the script; what came after the load is taken off again.
+        # From the spawn, as with the script, minus the time after the load.
         elapsed = time.perf_counter() - started
         self.rounds.load = elapsed - timings["decode"] - timings["recognition"]
         self._pids = _tree(self._client.process.pid)
@@ -125,7 +125,7 @@ class Worker:
 
 
 def main() -> int:
-    """Measure, print the tables, and return 0; a missed target is no failure."""
+    """Measure, print the tables, and return 0; a missed target is not a failure."""
     options = _arguments()
     model, threads = str(options.model), options.threads or len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
@@ -141,8 +141,8 @@ def main() -> int:
             say(f"round {round_ + 1} of {options.rounds} …")
             found = [side.transcribe(audio, call, record=True) for side in sides]
             if not _alike(*(found if sides[0] is bare else found[::-1])):
-                raise RuntimeError("the two sides do not give the same segments")
-            sides.reverse()  # whoever goes second may find a warmer or a busier machine
+                raise RuntimeError("the two sides return different segments")
+            sides.reverse()  # the second side may find a warmer or a busier machine
         for side in sides:
             side.close()
 
@@ -173,23 +173,23 @@ def _arguments() -> argparse.Namespace:
         "--minutes",
         type=float,
         default=5.0,
-        help="repeat the audio until it lasts this long (default: 5; 0 leaves it as it is)",
+        help="repeat the audio until it lasts this long (default: 5; 0: do not repeat it)",
     )
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--threads", type=int, default=0, help="0: all that are available")
+    parser.add_argument("--threads", type=int, default=0, help="0: all available")
     parser.add_argument("--language", default="en")
     parser.add_argument("--beam-size", type=int, default=5)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every number here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to FILE")
     options = parser.parse_args()
     if sys.platform != "linux":
-        parser.error("this reads the costs of processes from Linux")
+        parser.error("process costs can only be read on Linux")
     if not options.model.is_dir():
-        parser.error(f"there is no model in {options.model}: give one with --model")
+        parser.error(f"{options.model} is not a folder: name a model with --model")
     return options
 
 
 def _prepare_audio(path: Path, minutes: float, folder: Path) -> tuple[str, float]:
-    """The file to transcribe and its seconds; a WAV file of repeats if asked for."""
+    """The file to transcribe and its seconds: `path`, or a WAV file that repeats it."""
     from worker import audio
 
     samples = audio.decode(str(path))
@@ -215,7 +215,7 @@ def _table(bare: Rounds, worker: Rounds) -> str:
         ("seconds", "bare script", "worker", "ratio"),
         [
             row("request to result, wall", worker.wall, bare.wall),
-            row("the same, CPU of all processes", worker.system.cpu, bare.cpu),
+            row("the same, CPU of all processes", worker.cpu, bare.cpu),
             row("request to first segment", worker.first, bare.first),
             row("spawn to model loaded, once", [worker.load], [bare.load]),
         ],
@@ -223,13 +223,13 @@ def _table(bare: Rounds, worker: Rounds) -> str:
 
 
 def _alike(bare: list[list[Any]], worker: list[list[Any]]) -> bool:
-    """Whether the segments are the same, times to the millisecond that the worker rounds to."""
+    """Whether the segments are equal, with times rounded to milliseconds as the worker does."""
     rounded = [[round(start, 3), round(end, 3), text] for start, end, text in bare]
     return rounded == worker
 
 
 def _tree(pid: int) -> list[int]:
-    """The process and those that it started."""
+    """The process and its children."""
     children = Path(f"/proc/{pid}/task").glob("*/children")
     return [pid, *(int(child) for file in children for child in file.read_text().split())]
 

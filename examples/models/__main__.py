@@ -1,4 +1,4 @@
-"""Install real models and real speech under build/models: all of them, or those named.
+"""Install real models and real speech under build/models: all of them, or the named ones.
 
 python -m examples.models [NAME …]
 """
@@ -14,7 +14,7 @@ from examples.models.install import install
 
 
 def main() -> int:
-    """Install; return 1 when an asset could not be installed."""
+    """Install assets; return 1 if one failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "names",
@@ -25,7 +25,7 @@ def main() -> int:
     names = parser.parse_args().names
     known = [asset.name for asset in ASSETS]
     if unknown := [name for name in names if name not in known]:
-        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(known)}")
+        parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
     failures = install(names)
     for failure in failures:
         print(failure, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The assets: the files of each, the packages they come from, and their digests."""
+"""The assets: their files, the packages that contain them, and their digests."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Final, NamedTuple
 
 
 class File(NamedTuple):
-    """A file to install, or a folder when `target` ends with a slash."""
+    """A file to install, or a folder if `target` ends with a slash."""
 
     target: str
     sha256: str
-    """Of the file; of a folder, of its files one after the other in the order of their names."""
+    """Digest of the file, or of a folder's files, concatenated in the order of their names."""
     package: str
     member: str
     """The path in the package's wheel."""
     more: tuple[tuple[str, str], ...] = ()
-    """Packages and members that the file goes on with."""
+    """Packages and members with the following parts of the file."""
 
 
 class Asset(NamedTuple):
@@ -24,18 +24,18 @@ class Asset(NamedTuple):
     name: str
     what: str
     megabytes: int
-    """To be fetched."""
+    """Size of the download."""
     files: tuple[File, ...]
 
     @property
     def packages(self) -> list[str]:
-        """The names of the packages it comes from."""
+        """The names of the packages that contain its files."""
         pairs = ((file.package, *(package for package, _ in file.more)) for file in self.files)
         return list(dict.fromkeys(package for each in pairs for package in each))
 
 
 WEIGHTS: Final = "embedding/campplus.pt"
-"""Of the speaker embedding: what it is exported from. Tests compare the two."""
+"""Published weights of the speaker embedding, from which it is exported. Tests compare the two."""
 EMBEDDING: Final = "embedding/campplus.onnx"
 
 PIPELINE: Final = f"""\

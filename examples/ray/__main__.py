@@ -1,4 +1,4 @@
-"""`python -m examples.ray`: many recordings on many machines."""
+"""`python -m examples.ray`: transcribes many recordings on many machines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from worker.formats.files import write_all
 
 
 def main() -> int:
-    """Work through all inputs; return 0, 1 when a file failed, 2 for wrong usage, 130 for ^C."""
+    """Process all inputs; return 0, 1 if a file failed, 2 for wrong usage, 130 for Ctrl-C."""
     options = _options()
     output_dir = Path(os.path.normpath(Path(options.output_dir).absolute()))
     seal = output_dir / ".batch" / f"{secrets.token_hex(8)}.seal"
@@ -56,25 +56,25 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.ray", description=__doc__)
     add_batch_options(parser)
     parser.add_argument(
-        "--address", help="of the cluster, or auto (RAY_ADDRESS, else this machine alone)"
+        "--address", help="address of the cluster, or auto (RAY_ADDRESS, or else this machine)"
     )
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="actors, each with a worker (as many as fit now)"
+        "--jobs", type=int, metavar="N", help="actors, one worker each (as many as fit)"
     )
     parser.add_argument(
-        "--num-cpus", type=float, default=1, metavar="N", help="for each actor: its threads (1)"
+        "--num-cpus", type=float, default=1, metavar="N", help="CPUs, so threads, per actor (1)"
     )
     parser.add_argument(
-        "--num-gpus", type=float, default=0, metavar="N", help="for each actor, 0.5 for two on one"
+        "--num-gpus", type=float, default=0, metavar="N", help="GPUs per actor; 0.5 to share one"
     )
     parser.add_argument(
-        "--attempts", type=int, default=3, metavar="N", help="at a file whose actor is lost (3)"
+        "--attempts", type=int, default=3, metavar="N", help="tries per file if actors fail (3)"
     )
     return parser.parse_args()
 
 
 def _connect(address: str | None) -> None:
-    """Join the cluster; nothing is sent to Ray's makers, and actors log into Ray's files alone."""
+    """Join the cluster, without usage reports to Ray; actors log only into Ray's files."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(
         address=address or os.environ.get("RAY_ADDRESS") or "local",
@@ -86,7 +86,7 @@ def _connect(address: str | None) -> None:
 
 
 def _room(num_cpus: float, num_gpus: float) -> int:
-    """How many actors the nodes can hold."""
+    """How many actors fit on the nodes."""
     wanted = {name: n for name, n in (("CPU", num_cpus), ("GPU", num_gpus)) if n > 0}
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     resources: list[dict[str, float]] = [each["Resources"] for each in nodes if each["Alive"]]
@@ -105,7 +105,7 @@ def _run(
     if not size:
         raise ClusterError(
             f"No node has {options.num_cpus:g} CPUs and {options.num_gpus:g} GPUs: "
-            "ask for less with --num-cpus and --num-gpus."
+            "request less with --num-cpus and --num-gpus."
         )
     transcriber = ray.remote(actor.Transcriber).options(
         num_cpus=options.num_cpus, num_gpus=options.num_gpus, scheduling_strategy="SPREAD"

@@ -1,6 +1,6 @@
-"""What runs on the nodes: an actor with a worker process of its own.
+"""The actor that runs on the nodes, with its own worker process.
 
-Ray gets this module by value: the nodes need transcription-worker, and none of the examples.
+Ray ships this module by value: the nodes need transcription-worker, but none of the examples.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from worker.batch.done import Markers, fingerprint
 from worker.batch.inputs import Task
 from worker.batch.report import Line, done, failure
 from worker.client import Client, WorkerEndedError
-from worker.system.paths import told
+from worker.system.paths import to_wire
 
 _ENDING: Final = ("cancelled", "shutting_down")
-"""What a worker answers that somebody told to end."""
+"""Errors from a worker that is ending."""
 
 
 class Transcriber:
-    """Works on one recording at a time; its worker starts with the first, and after a crash."""
+    """Transcribes one recording at a time; starts its worker for the first, and after a crash."""
 
     def __init__(self, output_dir: Path, folder: Path, *, resume: bool) -> None:
         self._markers = Markers(output_dir)
         self._resume = resume
         self._client: Client | None = None
-        with suppress(OSError):  # relative paths of models mean what they mean to the driver
+        with suppress(OSError):  # resolve relative model paths as the driver does
             os.chdir(folder)
 
     def blind(self, seal: Path) -> str | None:
-        """The name of this node, if it does not see a file that the driver has written."""
+        """The name of this node, if it does not see the driver's file `seal`."""
         return None if seal.exists() else socket.gethostname()
 
     def transcribe(self, task: Task, params: dict[str, Any]) -> Line:
-        """Write a task's files and its marker; the line tells of a failure, and of a crash."""
+        """Write a task's files and its marker; the line reports failures and crashes."""
         mark = ""
         if task.path.is_file():
             with suppress(OSError):
@@ -55,7 +55,7 @@ class Transcriber:
                     outputs=self._markers.paths(marker),
                     duration=marker.duration,
                 )
-        self._markers.forget(task)
+        self._markers.remove(task)
         try:
             return self._finish(task, params, mark, self._ask(task, params))
         except RpcError as error:
@@ -76,17 +76,17 @@ class Transcriber:
                 "transcribe",
                 {
                     **params,
-                    "audio": told(task.path),
-                    "outputDir": told(task.folder),
+                    "audio": to_wire(task.path),
+                    "outputDir": to_wire(task.folder),
                     "name": task.name,
                 },
             )
         except WorkerEndedError as error:
-            message = f"While it worked on this file, {error}."
+            message = f"While processing this file, {error}."
         except RpcError as error:
             if error.kind not in _ENDING:
                 raise
-            message = "While it worked on this file, the worker was told to end."
+            message = "The worker was ended from outside while it processed this file."
         else:
             return result
         self.close()
@@ -96,16 +96,16 @@ class Transcriber:
         self, task: Task, params: dict[str, Any], mark: str, result: dict[str, Any]
     ) -> Line:
         failed = [each["error"] for each in result["warnings"] if each["kind"] == "stage_failed"]
-        # For the worker, writing is a stage like the others; here it is the purpose.
+        # The worker treats a failed export as a warning; for a batch the file has failed.
         if params.get("formats") and "files" not in result:
             raise RpcError.from_object(msgspec.convert(failed[-1], ErrorObject))
         line = done(task.input, result)
-        if mark and not failed:  # what lacks a stage is to be done again
-            self._markers.put(task, mark, line.outputs, result["duration"])
+        if mark and not failed:  # without a marker, --resume retries failed stages
+            self._markers.write(task, mark, line.outputs, result["duration"])
         return line
 
 
 def _environment() -> dict[str, str]:
-    """The actor's, with the GPUs that Ray gave it; Ray hides none from an actor without."""
+    """The actor's environment. Ray hides GPUs only from actors that have some; we hide all then."""
     hidden = {} if ray.get_gpu_ids() else {"CUDA_VISIBLE_DEVICES": ""}
     return {**os.environ, **hidden}

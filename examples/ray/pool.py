@@ -1,4 +1,4 @@
-"""The driver's part: a file to each actor that is free, and new actors for those that are lost."""
+"""The driver: gives each free actor the next file, and replaces lost actors."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from worker.batch.run import TICK, Interrupt
 from worker.client import CLOSE_SECONDS
 
 _PATIENCE: Final = round(30 / TICK)
-"""How many looks without an actor at work until that is said."""
+"""How many checks without a running actor until the user is told."""
 
 Actor = Any
 Ref = Any
 
 
 class ClusterError(Exception):
-    """The cluster cannot do the work at all; the message tells why."""
+    """The cluster cannot run the batch at all; the message says why."""
 
 
 class _Job(msgspec.Struct, kw_only=True):
@@ -37,10 +37,10 @@ class _Job(msgspec.Struct, kw_only=True):
 
 
 class Pool:
-    """Works through tasks on up to `size` actors.
+    """Runs tasks on up to `size` actors.
 
-    Ray's own retries are not used: they bind a file to its actor, and that waits for room on the
-    cluster when its node is gone. Here the file goes to whoever is free.
+    It does not use Ray's own retries: they bind a file to its actor, which waits for room on the
+    cluster if its node is gone. Here the file goes to the next free actor.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class Pool:
         self._idle: list[Actor] = []
         self._running: dict[Ref, tuple[Actor, _Job]] = {}
         self._lost = 0
-        """How many actors in a row were lost before they were ready."""
+        """How many actors in a row failed before they were ready."""
         self._looks = 0
 
     def run(self) -> None:
-        """Work until all is done, or Ctrl-C came; raises `ClusterError`."""
+        """Run until all tasks are done, or until Ctrl-C; raises `ClusterError`."""
         try:
-            self._leave_out()
-            while not self._interrupt.came:
+            self._report_unusable()
+            while not self._interrupt.received:
                 self._fill()
                 if not self._running and not self._waiting:
                     break
@@ -92,10 +92,10 @@ class Pool:
         finally:
             self._end()
 
-    def _leave_out(self) -> None:
-        """Tell of what is no work for an actor."""
+    def _report_unusable(self) -> None:
+        """Report the tasks that need no actor: no media, or refused."""
         for job in list(self._waiting):
-            if job.task.passed_over:
+            if job.task.not_media:
                 self._waiting.remove(job)
                 self._add(job, Line(input=job.task.input, status="skipped", reason="not_media"))
             elif job.task.refusal:
@@ -121,7 +121,7 @@ class Pool:
                 self._finished(ref, *self._running.pop(ref))
         self._looks = 0 if self._running else self._looks + 1
         if self._looks == _PATIENCE:
-            self._say("Waiting for room on the cluster; Ctrl-C ends it, and --resume goes on.")
+            self._say("Waiting for room on the cluster; press Ctrl-C to stop, --resume continues.")
         self._on_tick()
 
     def _started(self, ref: Ref, actor: Actor) -> None:
@@ -130,7 +130,7 @@ class Pool:
         except RayError as error:
             self._lost += 1
             if self._lost >= self._attempts:
-                raise ClusterError(f"No actor can be started: {_said(error)}") from None
+                raise ClusterError(f"No actor starts: {_summary(error)}") from None
             return
         if blind:
             raise ClusterError(
@@ -148,7 +148,7 @@ class Pool:
             self._fail(job, RpcError("internal_error", f"{error.cause!r}"))
         except RayError as error:
             ray.kill(actor)
-            message = f"While it worked on this file, its actor was lost: {_said(error)}"
+            message = f"While processing this file, its actor was lost: {_summary(error)}"
             self._crashed(job, failure(RpcError("engine_crashed", message)))
         else:
             self._idle.append(actor)
@@ -158,7 +158,7 @@ class Pool:
                 self._add(job, line)
 
     def _crashed(self, job: _Job, error: Any) -> None:
-        """Try again, after the others."""
+        """Try the job again after the others."""
         job.attempts += 1
         if job.attempts < self._attempts:
             self._waiting.append(job)
@@ -181,7 +181,7 @@ class Pool:
             self._fail(job, cancelled("signal", "The batch was interrupted."))
 
     def _end(self) -> None:
-        """End all actors: the idle ones in peace, the others at once; no worker outlives its."""
+        """Close idle actors gracefully and kill the others; a worker never outlives its actor."""
         for actor in (*self._starting.values(), *(actor for actor, _ in self._running.values())):
             ray.kill(actor)
         closing = [actor.close.remote() for actor in self._idle]
@@ -191,6 +191,6 @@ class Pool:
             ray.kill(actor)
 
 
-def _said(error: RayError) -> str:
-    """What Ray says, without its details."""
+def _summary(error: RayError) -> str:
+    """The first line of Ray's message."""
     return str(error).strip().partition("\n")[0]

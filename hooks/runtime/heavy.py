@@ -1,9 +1,9 @@
-"""Runs PyInstaller's own runtime hooks where they are needed: everywhere but in the front.
+"""Runs PyInstaller's own runtime hooks everywhere but in the front, which does not need them.
 
-What they import takes the front half as long as all the rest of its start. Elsewhere they are for
-packages that read their own source (`inspect`) or look for their own submodules (`pkgutil`).
-Without the last lines, a helper that `multiprocessing` starts from this executable (on macOS for
-every progress bar of tqdm) is told that this is no Python interpreter.
+Their imports would make the front's start half as long again. Other processes need them for
+packages that read their own source (`inspect`) or search their own submodules (`pkgutil`). The last
+lines let `multiprocessing` start helpers from this executable (on macOS, every progress bar of tqdm
+does); otherwise the program would refuse because it is not a Python interpreter.
 """
 
 import sys
@@ -13,7 +13,7 @@ if len(sys.argv) > 1 and sys.argv[1] != "serve":
     import pyi_rth_multiprocessing  # noqa: F401
     import pyi_rth_pkgutil  # noqa: F401
 
-    # `-c` stands behind flags that such a helper's interpreter is given.
+    # multiprocessing puts interpreter flags before `-c`.
     if "-c" in sys.argv or sys.argv[1] == "--multiprocessing-fork":
         import multiprocessing
 

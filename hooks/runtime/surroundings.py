@@ -1,8 +1,8 @@
-"""Runs first in the frozen program: what it hands on to its children, and certificates.
+"""Runs first in the frozen program: cleans the environment for its children, finds certificates.
 
-Without this, `nvidia-smi` and other programs of the system load the bundle's libraries instead of
-their own, and Python finds no certificates where the system keeps them in another place than the
-system that this was built on.
+Without this, `nvidia-smi` and other system programs would load the bundle's libraries instead of
+their own, and Python would find no certificates if this system keeps them in another folder than
+the building system.
 """
 
 import os
@@ -10,19 +10,22 @@ import sys
 
 
 def _restore_library_path() -> None:
-    """The variable has done its work when the process has begun; its children have their own."""
+    """Undo the bootloader's change, which this process no longer needs and its children inherit."""
     for name in ("LD_LIBRARY_PATH", "LIBPATH"):
         original = os.environ.pop(f"{name}_ORIG", None)
         if original is not None:
             os.environ[name] = original
         elif os.environ.get(name, "").split(os.pathsep)[0] == sys._MEIPASS:
             del os.environ[name]
-    # An engine is a start of its own: it sets the variable up for itself again.
+    # An engine is a separate start of this program, so its bootloader must set the variable again.
     os.environ["PYINSTALLER_RESET_ENVIRONMENT"] = "1"
 
 
 def _find_certificates() -> None:
-    """OpenSSL looks where the building machine keeps them. Windows asks the system instead."""
+    """Point OpenSSL, which searches the building machine's paths, to this system's certificates.
+
+    On Windows, Python asks the system instead.
+    """
     if sys.platform == "win32" or "SSL_CERT_FILE" in os.environ or "SSL_CERT_DIR" in os.environ:
         return
     for file in (

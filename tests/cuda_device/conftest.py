@@ -23,6 +23,11 @@ def device() -> str:
         pytest.exit(f"there is no CUDA device: {error}", returncode=1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _on_the_cpu() -> None:
+    """These tests need the device."""
+
+
 @pytest.fixture(scope="session")
 def warm() -> Iterator[Session]:
     """A worker that keeps its models."""

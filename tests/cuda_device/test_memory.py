@@ -30,7 +30,7 @@ CONTEXT = 100 << 20
 ALIGN = {"model": str(ALIGNMENT_MODEL)}
 DIARIZE = {"model": str(DIARIZATION_MODEL)}
 LOADS: dict[str, dict[str, Any]] = {
-    "whisper": {"model": str(MODEL)},
+    "faster-whisper": {"model": str(MODEL)},
     "alignment": ALIGN,
     "diarization": DIARIZE,
 }

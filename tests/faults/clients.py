@@ -1,11 +1,10 @@
-"""Clients that do not read, do not write properly, or are no more."""
+"""Faults of clients: they do not read, write garbage, or die."""
 
 from __future__ import annotations
 
 import json
 import signal
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -18,9 +17,8 @@ from tests.faults.rig import (
     kinds_of,
     python,
     resident,
-    wait_for,
 )
-from tests.support import MODEL, WORKER
+from tests.support import MODEL, PATIENCE, WORKER
 
 MB: Final = 1_000_000
 
@@ -37,7 +35,7 @@ while os.read(worker.stdout.fileno(), 65536):
 
 
 def large_export(run: Run, size: int) -> dict[str, Any]:
-    """Params of an export whose result is about as large as `size`."""
+    """Params of an export whose result has about `size` bytes."""
     word = f"word{run.rng.randrange(1000)} "
     segment = {"start": 0.0, "end": 1.0, "text": word * (size // len(word))}
     return {"transcript": {"segments": [segment]}, "formats": ["txt"]}
@@ -53,7 +51,7 @@ def a_client_that_stops_reading_gets_everything_later_and_memory_stays_bounded(r
     sent_before = len(exports)
     pings = [worker.send("ping") for _ in range(run.rng.randrange(1000))]
     run.moment(0.5)
-    # What was sent waits as well, for its turn.
+    # The pings that were sent wait for their turn, too.
     assert resident(worker.pid) - idle < sent_before * size + 16 * MB
     worker.reading.set()
     assert set(kinds_of(worker.wait(*exports, *pings))) == {"result"}
@@ -69,7 +67,7 @@ def a_client_that_stops_reading_for_ever_is_not_read_from_beyond_a_mark(run: Run
     params = large_export(run, size)
 
     def flood() -> None:
-        with suppress(OSError, ValueError):  # at the end the pipe is closed
+        with suppress(OSError, ValueError):  # the end of the run closes the pipe
             for _ in range(600 * MB // size):
                 worker.send("export", params)
 
@@ -85,7 +83,7 @@ def a_client_that_closes_its_output_at_any_moment_leaves_nothing(run: Run) -> No
     _some_work(run, worker)
     run.moment(1.5)
     worker.close_output()
-    assert worker.process.wait(5) == 1
+    assert worker.process.wait(PATIENCE) == 1
 
 
 def a_client_killed_at_any_moment_leaves_nothing(run: Run) -> None:
@@ -103,8 +101,8 @@ def a_client_killed_at_any_moment_leaves_nothing(run: Run) -> None:
             file.write(json.dumps(message) + "\n")
     client = run.spawn(python(_CLIENT, str(lines), *WORKER))
     run.moment(2.0)
-    if run.rng.random() < 0.3:  # with grandchildren that hold every descriptor of an engine
-        run.command(run.engine("whisper"), "fork")
+    if run.rng.random() < 0.3:  # add grandchildren that hold every descriptor of an engine
+        run.command(run.engine("faster-whisper"), "fork")
         run.moment(0.2)
     client.kill()
     client.wait()
@@ -133,7 +131,7 @@ def half_a_line_holds_up_nothing_that_came_before(run: Run) -> None:
     assert id_ not in worker.replies
     worker.write(line[at:])
     assert kind_of(worker.wait(id_)[0]) == "result"
-    # The last line need not be ended.
+    # The last line may lack its LF.
     id_, line = worker.request("ping")
     worker.write(line[:-1])
     assert worker.finish() == 0
@@ -165,16 +163,14 @@ def requests_cancelled_at_any_moment_are_answered_once(run: Run) -> None:
 def a_signal_at_any_moment_answers_everything_and_leaves_nothing(run: Run) -> None:
     worker = run.worker()
     number = run.rng.choice([signal.SIGTERM, signal.SIGINT])
-    # Before it has taken the signal over, it may simply end: a reply says that it has.
+    # Before the worker handles the signal, it may simply die: wait for a reply first.
     worker.ask("ping")
     ids = _some_work(run, worker)
     last = worker.ask("ping")
     assert kind_of(last) == "result"
     run.moment(1.5)
-    began = time.monotonic()
     worker.process.send_signal(number)
-    assert worker.process.wait(10) == 128 + number
-    assert time.monotonic() - began < 5
+    assert worker.process.wait(PATIENCE) == 128 + number
     assert set(kinds_of(worker.wait(*ids))) <= {"cancelled", "result"}
 
 
@@ -187,7 +183,7 @@ def the_end_of_input_at_any_moment_leaves_no_work_undone(run: Run) -> None:
 
 
 def a_process_that_was_to_be_watched_and_ends_takes_everything_with_it(run: Run) -> None:
-    watched = run.spawn(["sleep", "60"])
+    watched = run.spawn(["sleep", "600"])
     worker = run.worker()
     assert kind_of(worker.ask("initialize", {"processId": watched.pid})) == "result"
     _some_work(run, worker)
@@ -195,11 +191,11 @@ def a_process_that_was_to_be_watched_and_ends_takes_everything_with_it(run: Run)
     worker.gone = True
     watched.kill()
     watched.wait()
-    wait_for(lambda: worker.process.poll() == 1, 5)
+    assert worker.process.wait(PATIENCE) == 1
 
 
 def _some_work(run: Run, worker: Worker) -> list[int]:
-    """A job for the engine alone, one in stages, and one for the front."""
+    """A job in one engine, one of several stages, and one for the front."""
     work: list[Callable[[], int]] = [
         lambda: worker.transcribe(),
         lambda: worker.transcribe(formats=["srt"]),

@@ -1,4 +1,4 @@
-"""A small disk for a worker: what it writes there can be made to fail at any moment."""
+"""A small disk for a worker, which a test can fill at any moment to make writes fail."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ MIB: Final = 1 << 20
 
 
 class Disk(Protocol):
-    """`path` is where a program sees it whose command line is `prefix` and its own."""
+    """A program started with the command line `prefix` sees the disk at `path`."""
 
     path: Path
     prefix: list[str]
     pid: int
-    """Process id of that program, for whoever fills the disk."""
+    """Process id of that program, which filling the disk needs."""
 
     def leave(self, free: int) -> None:
-        """Fill it, so that about `free` more bytes can be written."""
+        """Fill the disk until about `free` bytes are left."""
 
     def relieve(self) -> None:
-        """Make room again."""
+        """Free the space again."""
 
     def files(self) -> list[Path]:
-        """Every file on it."""
+        """Every file on the disk."""
 
 
 class SmallDisk:
-    """A tmpfs that only the program sees, mounted in a namespace of its own: really full.
+    """A tmpfs in the program's own mount namespace, which really runs full.
 
-    No privilege is needed, but namespaces of users must be allowed.
+    It needs no privileges, but user namespaces must be allowed.
     """
 
     pid: int
@@ -48,14 +48,14 @@ class SmallDisk:
 
     @property
     def seen(self) -> Path:
-        """Where others see it."""
+        """The path at which other processes see it."""
         return Path(f"/proc/{self.pid}/root{self.path}")
 
     def leave(self, free: int) -> None:
-        """Fill it, so that about `free` more bytes can be written."""
+        """Fill the disk until about `free` bytes are left."""
         with (self.seen / _FILLER).open("wb") as filler:
             while (more := self._available() - free) > 0:
-                with suppress(OSError):  # the worker writes at the same time
+                with suppress(OSError):  # the worker writes concurrently
                     at = os.fstat(filler.fileno()).st_size
                     os.posix_fallocate(filler.fileno(), at, more)
 
@@ -64,16 +64,16 @@ class SmallDisk:
         return status.f_bavail * status.f_frsize
 
     def relieve(self) -> None:
-        """Make room again."""
+        """Free the space again."""
         (self.seen / _FILLER).unlink()
 
     def files(self) -> list[Path]:
-        """Every file on it."""
+        """Every file on the disk."""
         return [path for path in _files(self.seen) if path.name != _FILLER]
 
 
 class Limited:
-    """A limit to the size of each file, for all of `pids`: what is beyond cannot be written."""
+    """A limit to the size of each file that the processes `pids` write."""
 
     pid: int
 
@@ -84,15 +84,15 @@ class Limited:
         self._pids = pids
 
     def leave(self, free: int) -> None:
-        """Have files end after `free` bytes."""
+        """Limit files to `free` bytes."""
         self._limit(free)
 
     def relieve(self) -> None:
-        """Let files be of any size again."""
+        """Lift the limit."""
         self._limit(resource.RLIM_INFINITY)
 
     def files(self) -> list[Path]:
-        """Every file on it."""
+        """Every file on the disk."""
         return _files(self.path)
 
     def _limit(self, size: int) -> None:
@@ -102,7 +102,7 @@ class Limited:
 
 @cache
 def namespaces_are_allowed() -> bool:
-    """Whether this user may mount what only its processes see."""
+    """Whether this user may create user and mount namespaces."""
     done = subprocess.run([*_UNSHARE, "mount", "-t", "tmpfs", "x", "/tmp"], capture_output=True)
     return done.returncode == 0
 

@@ -1,16 +1,15 @@
-"""Engines that die, hang, babble or multiply: an error at most, and the next job is served."""
+"""Faults of engines that die, hang, babble or fork: at most one error, then the next job works."""
 
 from __future__ import annotations
 
 import os
 import resource
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.faults.rig import Reply, Run, Worker, kind_of, kinds_of, wait_for
-from tests.support import alive
+from tests.faults.rig import Reply, Run, Worker, kind_of, kinds_of
+from tests.support import alive, wait_until
 from worker.system.log import LEVEL_VARIABLE
 
 
@@ -39,7 +38,7 @@ def an_engine_whose_memory_is_limited_is_one_typed_error(run: Run) -> None:
             unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
             resource.prlimit(engine, resource.RLIMIT_AS, unlimited)
 
-    # What a library makes of it is its own.
+    # How a library reports it varies.
     _strike(
         run,
         limit,
@@ -89,11 +88,11 @@ def an_engine_that_forks_leaves_no_child_behind(run: Run) -> None:
 def an_engine_that_forks_and_dies_is_noticed_though_its_child_holds_the_pipes(run: Run) -> None:
     def fork_and_die(engine: int) -> None:
         run.command(engine, "fork")
-        wait_for(lambda: not alive(engine) or len(_kin(run, engine)) > 0, 10)
+        wait_until(lambda: not alive(engine) or len(_kin(run, engine)) > 0)
         run.kill(engine, run.rng.choice([signal.SIGKILL, signal.SIGSEGV]))
 
     worker = _strike(run, _deadly(fork_and_die), "engine_crashed", finish=False)
-    wait_for(lambda: len(run.processes()) <= 3, 5)  # front, engine, and maybe audio's
+    wait_until(lambda: len(run.processes()) <= 3)  # front, engine, and perhaps the audio helper
     assert worker.finish() == 0
 
 
@@ -102,7 +101,7 @@ def the_front_goes_on_when_every_engine_dies_again_and_again(run: Run) -> None:
     ids = []
     for _ in range(3):
         ids.append(worker.transcribe(formats=["srt"]))
-        kind = run.rng.choice(["whisper", "audio"])
+        kind = run.rng.choice(["faster-whisper", "audio"])
         run.kill(run.engine(kind))
         run.moment(0.2)
     replies = worker.wait(*ids)
@@ -112,17 +111,17 @@ def the_front_goes_on_when_every_engine_dies_again_and_again(run: Run) -> None:
 
 
 def _deadly(strike: Callable[[int], None]) -> Callable[[int], None]:
-    """A strike that is over when the engine is dead: until then it may take up the next request."""
+    """A strike that waits for the engine's death: until then it might accept the next request."""
 
     def until_dead(engine: int) -> None:
         strike(engine)
-        wait_for(lambda: not alive(engine))
+        wait_until(lambda: not alive(engine))
 
     return until_dead
 
 
 def _kin(run: Run, engine: int) -> list[int]:
-    """Other processes in the engine's group."""
+    """The other processes in the engine's process group."""
     return [pid for pid in run.processes() if pid != engine and os.getpgid(pid) == engine]
 
 
@@ -134,9 +133,9 @@ def _strike(
     finish: bool = True,
     **environment: str,
 ) -> Worker:
-    """Have a fault in an engine at some moment of its life, and work that it may hit."""
+    """Cause a fault in an engine at a random moment, with work that it may hit."""
     worker = run.worker(**environment)
-    kind = run.rng.choice(["whisper", "whisper", "whisper", "audio"])
+    kind = run.rng.choice(["faster-whisper", "faster-whisper", "faster-whisper", "audio"])
     formats: dict[str, Any] = {"formats": ["srt"]} if kind == "audio" else {}
     ids = [worker.transcribe(**formats) for _ in range(2)]
     engine = run.engine(kind)
@@ -159,12 +158,10 @@ def _hang(run: Run, strike: Callable[[int], None]) -> None:
     run.moment(1.2)
     strike(engine)
     run.moment(0.3)
-    assert kind_of(worker.ask("ping", timeout=5)) == "result"
-    asked = time.monotonic()
+    assert kind_of(worker.ask("ping")) == "result"
     for id_ in ids:
         worker.cancel(id_)
-    assert set(kinds_of(worker.wait(*ids, timeout=5))) <= {"cancelled", "result"}
-    assert time.monotonic() - asked < 2
+    assert set(kinds_of(worker.wait(*ids))) <= {"cancelled", "result"}
     assert kind_of(worker.wait(worker.transcribe())[0]) == "result"
     assert worker.finish() == 0
 

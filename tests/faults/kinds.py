@@ -1,4 +1,4 @@
-"""Every kind of fault. A kind is a function that takes a run; its name is what is promised."""
+"""Every kind of fault. A kind is a function that takes a run; its name states the promise."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from tests.faults import clients, engines, storage, surroundings
 from tests.faults.rig import Run, Tally
+from tests.support import PATIENCE
 
 Kind = Callable[[Run], None]
 
@@ -28,18 +29,18 @@ KINDS: Final = [
 
 
 class Outcome(NamedTuple):
-    """What came of a run."""
+    """The outcome of a run."""
 
     tally: Tally
     seconds: float
     failure: str
-    """What was not as promised, with what the worker said last; empty where all was."""
+    """The broken promise and the end of the worker's stderr; empty if all held."""
 
 
-def carry_out(kind: Kind, seed: int, place: Path) -> Outcome:
-    """One run of a kind in a new directory, which is removed."""
+def carry_out(kind: Kind, seed: int, place: Path, gone_seconds: float = PATIENCE) -> Outcome:
+    """Run a kind once, in a new directory that is deleted afterwards."""
     began = time.monotonic()
-    run = Run(seed, place)
+    run = Run(seed, place, gone_seconds)
     failure = ""
     try:
         kind(run)

@@ -1,4 +1,4 @@
-"""A run: workers in a private place, the account of their replies, and what they leave behind."""
+"""A run: starts workers in a private folder, accounts for their replies, finds what they leave."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -19,22 +19,18 @@ from random import Random
 from select import select
 from typing import Any, Final, NamedTuple
 
-from tests.support import MODEL, RECORDINGS, WORKER, alive
+from tests.support import MODEL, PATIENCE, RECORDINGS, WORKER, alive, wait_until
 
 INSIDE: Final = Path(__file__).parent / "inside"
 SPEECH: Final = RECORDINGS / "en-01.flac"
-GONE_SECONDS: Final = 2.0
-"""How soon after its end nothing may be left of a worker."""
 _START_SECONDS: Final = 0.1
-"""Of CPU."""
-PATIENCE: Final = 150.0
-"""Seconds after which a reply is lost. Generous: the machine may be busy with something else."""
+"""Seconds of CPU time."""
 
 Reply = dict[str, Any]
 
 
 class Tally(NamedTuple):
-    """What a run has to answer for; all should be 0."""
+    """The failures of a run; all should be 0."""
 
     lost: int = 0
     duplicated: int = 0
@@ -43,7 +39,7 @@ class Tally(NamedTuple):
 
 
 class Worker:
-    """A worker and a client that keeps account. The client reads while `reading` is set."""
+    """A worker, and a client that accounts for replies. It reads while `reading` is set."""
 
     def __init__(self, command: Sequence[str], env: dict[str, str], stderr: Path) -> None:
         self.stderr = stderr
@@ -61,9 +57,9 @@ class Worker:
         self.sent: dict[int, str] = {}
         self.replies: dict[int, list[Reply]] = {}
         self.messages: list[Reply] = []
-        """What is no reply to a request: notifications, and errors without an id."""
+        """Messages that answer no request: notifications, and errors without an id."""
         self.gone = False
-        """The client has left, so that no reply can be expected."""
+        """The client is gone, so no reply is expected."""
         self._ids = count(1)
         self._arrived = threading.Condition()
         self._stop, self._stopper = socket.socketpair()
@@ -76,7 +72,7 @@ class Worker:
         return self.process.pid
 
     def request(self, method: str, params: object = None) -> tuple[int, bytes]:
-        """A request that is in the account from now on: its id and its line."""
+        """Account for a request from now on; return its id and its line."""
         id_ = next(self._ids)
         self.sent[id_] = method
         message = {"jsonrpc": "2.0", "id": id_, "method": method, "params": params or {}}
@@ -89,7 +85,7 @@ class Worker:
         return id_
 
     def transcribe(self, audio: Path = SPEECH, **options: Any) -> int:
-        """Ask for a transcription with little work in it."""
+        """Request a transcription that needs little work."""
         cheap = {"language": "en", "beamSize": 1, "threads": 1}
         return self.send(
             "transcribe", {"audio": str(audio), "model": str(MODEL), **cheap, **options}
@@ -117,19 +113,19 @@ class Worker:
             assert not missing, f"no reply to {', '.join(missing)}"
             return [self.replies[id_][0] for id_ in ids]
 
-    def ask(self, method: str, params: object = None, timeout: float = PATIENCE) -> Reply:
+    def ask(self, method: str, params: object = None) -> Reply:
         """Send a request and wait for its reply."""
-        return self.wait(self.send(method, params), timeout=timeout)[0]
+        return self.wait(self.send(method, params))[0]
 
     def leave(self) -> None:
-        """Close both ends, as a client that is gone."""
+        """Close both pipes, like a client that is gone."""
         self.gone = True
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.close_output()
 
     def close_output(self) -> None:
-        """Read no more, ever."""
+        """Stop reading for good."""
         self.gone = True
         self._stop_reading()
         assert self.process.stdout is not None
@@ -143,12 +139,12 @@ class Worker:
         return self.process.wait(PATIENCE)
 
     def end(self) -> None:
-        """Be sure that it has ended and everything was read."""
+        """Wait until the worker has ended and everything is read."""
         self.reading.set()
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         self._stop_reading()
         for stream in (self.process.stdin, self.process.stdout):
             assert stream is not None
@@ -157,7 +153,7 @@ class Worker:
         self._stop.close()
 
     def count(self) -> tuple[int, int]:
-        """Requests without a reply, and replies too many."""
+        """The numbers of requests without a reply, and of surplus replies."""
         with self._arrived:
             lost = 0 if self.gone else sum(id_ not in self.replies for id_ in self.sent)
             unasked = [id_ for id_ in self.replies if id_ not in self.sent]
@@ -174,7 +170,7 @@ class Worker:
         fd = self.process.stdout.fileno()
         ends: list[int | socket.socket] = [fd, self._stop]
         rest: list[bytes] = []
-        # A read under way would keep the pipe open when it is closed.
+        # A pending read would keep the pipe open after `close`.
         while self.reading.wait() and self._stop not in select(ends, [], [])[0]:
             data = os.read(fd, 1 << 16)
             if not data:
@@ -199,15 +195,19 @@ class Worker:
 
 
 class Run:
-    """One run of a kind of fault, with whatever is random about it drawn from `seed`."""
+    """One run of a kind of fault; all its random choices come from `seed`.
 
-    def __init__(self, seed: int, place: Path) -> None:
+    Nothing may be left of a worker `gone_seconds` after it ended.
+    """
+
+    def __init__(self, seed: int, place: Path, gone_seconds: float = PATIENCE) -> None:
         self.rng = Random(seed)
         self.place = place
+        self._gone_seconds = gone_seconds
         self.temporary = place / "tmp"
         self.controls = place / "controls"
         self.output = place / "output"
-        """For results; what is found there must be whole."""
+        """Folder for results; every file in it must be complete."""
         for directory in (self.temporary, self.controls, self.output):
             directory.mkdir(parents=True)
         self._mark = f"{os.getpid()}.{time.monotonic_ns()}"
@@ -216,7 +216,7 @@ class Run:
         self.strays: list[str] = []
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Environment of a worker: marks all of its descendants, and lets faults in."""
+        """Environment of a worker: marks all of its descendants, and enables faults in them."""
         paths = [str(INSIDE), str(RECORDINGS.parent.parent), os.environ.get("PYTHONPATH", "")]
         return {
             **os.environ,
@@ -228,7 +228,7 @@ class Run:
         }
 
     def worker(self, *arguments: str, prefix: Iterable[str] = (), **environment: str) -> Worker:
-        """Start a worker; `prefix` is a command line that starts it."""
+        """Start a worker through the command line `prefix`."""
         stderr = self.place / f"stderr-{len(self._workers)}"
         command = [*prefix, *WORKER, *(("serve", *arguments) if arguments else ())]
         self._workers.append(Worker(command, self.environment(**environment), stderr))
@@ -248,35 +248,34 @@ class Run:
         return process
 
     def moment(self, longest: float) -> None:
-        """Let some time pass, `longest` seconds at most."""
+        """Sleep for a random time of at most `longest` seconds."""
         time.sleep(self.rng.uniform(0, longest))
 
-    def engine(self, kind: str = "whisper") -> int:
+    def engine(self, kind: str = "faster-whisper") -> int:
         """Wait for an engine to start; return its process id."""
 
         def found() -> list[int]:
             pids = [int(fifo.name.rpartition("-")[2]) for fifo in self.controls.glob(f"{kind}-*")]
             return [pid for pid in pids if alive(pid)]
 
-        wait_for(found)
-        return found()[-1]
+        return wait_until(found)[-1]
 
     def command(self, pid: int, line: str) -> None:
-        """Have a process do a fault of `inside/sitecustomize.py`, unless it is gone."""
+        """Cause a fault of `inside/sitecustomize.py` in a process, unless it is gone."""
         (fifo,) = self.controls.glob(f"*-{pid}")
         done = fifo.with_name(f"{pid}.done")
         done.unlink(missing_ok=True)
 
         def sent() -> bool:
-            with suppress(OSError):  # it does not listen yet, or not any more
+            with suppress(OSError):  # it does not listen yet, or no longer listens
                 fd = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
                 os.write(fd, line.encode() + b"\n")
                 os.close(fd)
                 return True
             return not alive(pid)
 
-        wait_for(sent)
-        wait_for(lambda: done.exists() or not alive(pid))
+        wait_until(sent)
+        wait_until(lambda: done.exists() or not alive(pid))
 
     def kill(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal, unless the process is gone."""
@@ -284,7 +283,7 @@ class Run:
             os.kill(pid, number)
 
     def processes(self) -> list[int]:
-        """Every process of this run that lives, whoever its parent is by now."""
+        """Every living process of this run, whatever its parent is now."""
         wanted = f"FAULT_RUN={self._mark}".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -294,26 +293,26 @@ class Run:
         return [pid for pid in found if alive(pid)]
 
     def files(self) -> list[Path]:
-        """Temporary files that are there."""
+        """The existing temporary files."""
         found = list(self.temporary.iterdir()) if self.temporary.exists() else []
         return [*found, *self.output.glob(".*")]
 
     def end(self, *, in_time: bool = True) -> Tally:
-        """Wait for what was started to be gone, and count; then tidy up.
+        """Wait until everything that was started is gone, and count the rest; then clean up.
 
         `in_time` is False for a run that failed: then nothing is waited for.
         """
         ended = time.monotonic()
         while processes := self.processes():
             waited = time.monotonic() - ended
-            # One that was only just started cannot notice anything yet.
-            patience = PATIENCE if all(map(_starts, processes)) else GONE_SECONDS
+            # A process that has just started cannot notice anything yet.
+            patience = PATIENCE if all(map(_starts, processes)) else self._gone_seconds
             if not in_time or waited > patience:
                 break
             time.sleep(0.02)
         files = self.files()
         for pid in processes:
-            self.kill(pid, signal.SIGUSR1)  # it tells what it is doing
+            self.kill(pid, signal.SIGUSR1)  # it writes its stacks
         if processes:
             time.sleep(0.5)
         self.strays = [*map(_describe, processes), *(str(file) for file in files)]
@@ -332,17 +331,9 @@ class Run:
         )
 
     def last_words(self) -> str:
-        """The end of what the workers wrote on stderr."""
+        """The end of the workers' stderr."""
         texts = [path.read_text("utf-8", "replace") for path in self.place.glob("stderr-*")]
         return "\n".join(text[-20_000:] for text in texts)
-
-
-def wait_for(condition: Callable[[], object], timeout: float = PATIENCE) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 def kind_of(reply: Reply) -> str:
@@ -351,12 +342,12 @@ def kind_of(reply: Reply) -> str:
 
 
 def kinds_of(replies: Iterable[Reply]) -> Counter[str]:
-    """How many replies there are of each kind."""
+    """The number of replies of each kind."""
     return Counter(map(kind_of, replies))
 
 
 def resident(pid: int) -> int:
-    """Resident memory of one process, in bytes."""
+    """Resident memory of a process, in bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -367,7 +358,7 @@ def python(script: str, *arguments: str) -> list[str]:
 
 
 def _starts(pid: int) -> bool:
-    """Whether a process has had too little of the CPU to have loaded its program."""
+    """Whether a process has had too little CPU time to have loaded its program."""
     with suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         used = int(fields[11]) + int(fields[12])

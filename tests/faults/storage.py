@@ -1,4 +1,4 @@
-"""Disks that are full, and a temporary directory that is not there."""
+"""Faults of storage: full disks, a missing temporary directory, changing audio files."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from tests.faults.rig import (
     Worker,
     kind_of,
     kinds_of,
-    wait_for,
 )
 from tests.hub import serving
-from tests.support import MODEL, samples_of, write_wav
+from tests.support import MODEL, samples_of, wait_until, write_wav
 
 NO_ROOM = {"storage_failed", "export_failed", "disk_full"}
 
 
 def worker_with_a_disk(run: Run, size: int = 16 * MIB, **environment: str) -> tuple[Worker, Disk]:
-    """A worker, and a disk of its own; the run draws how that can be made full.
+    """A worker with its own disk; the run draws how to fill it.
 
-    In values of the environment `{disk}` is where the disk is.
+    In values of `environment`, `{disk}` stands for the disk's path.
     """
     disk: Disk
     path = run.place / "disk"
@@ -103,19 +102,19 @@ def a_disk_that_runs_full_at_any_moment_of_a_job_costs_that_job_at_most(run: Run
 def a_download_onto_a_full_disk_is_a_typed_error_and_goes_on_when_there_is_room(run: Run) -> None:
     with serving() as hub:
         hub.add("some/whisper", MODEL)
-        # Larger than what a download leaves free.
+        # Larger than the space that a download leaves free.
         worker, disk = worker_with_a_disk(
             run, 128 * MIB, HF_HOME="{disk}/home", HF_ENDPOINT=hub.url
         )
         size = sum(file.stat().st_size for file in MODEL.iterdir())
         stall = hub.fail("*model.bin*", stall_at=run.rng.randrange(1, size // 2))
         id_ = worker.send("models/download", {"model": "some/whisper"})
-        wait_for(lambda: stall.reached.is_set() or id_ in worker.replies)
+        wait_until(lambda: stall.reached.is_set() or id_ in worker.replies)
         assert stall.reached.is_set(), worker.replies
         disk.leave(run.rng.randrange(10_000))
         hub.heal()
         reply = worker.wait(id_)[0]
-        # A limit to the size of files is no full disk.
+        # A limit to the size of files is not a full disk.
         expected = {"disk_full", "storage_failed"}
         expected |= {"model_download_failed"} if isinstance(disk, Limited) else set()
         assert kind_of(reply) in expected, reply

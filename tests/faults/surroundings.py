@@ -1,4 +1,4 @@
-"""Clocks that jump, machines that sleep, descriptors and threads that run out."""
+"""Faults of the machine: clocks jump, it sleeps, descriptors or threads run out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.faults.rig import Run, Worker, kind_of, kinds_of
 
 
 def a_clock_that_jumps_changes_no_reply_and_unloads_nothing(run: Run) -> None:
-    """The time of day as Python tells it; the monotonic clock, which all waiting goes by, stays."""
+    """Changes Python's time of day, but not the monotonic clock, which all waiting uses."""
     worker = run.worker("--keep-alive", "60")
     worker.ask("ping")
     ids = [worker.transcribe(), worker.transcribe(formats=["srt"])]
@@ -48,12 +48,12 @@ def a_machine_that_sleeps_in_between_loses_nothing(run: Run) -> None:
 
 def a_front_without_descriptors_refuses_and_recovers(run: Run) -> None:
     worker, ids = _front_at_work(run)
-    # At any number between none that is free and just too few.
+    # At any number from no free descriptor to one too few.
     _limit(worker.pid, run.rng.randrange(_open(worker.pid), _open(worker.pid) + 12))
     ids += _more_work(worker)
     replies = worker.wait(*ids)
     refusals = {"engine_start_failed", "storage_failed", "audio_not_readable", "engine_crashed"}
-    refusals |= {"internal_error"}  # what it had not imported yet, it cannot
+    refusals |= {"internal_error"}  # it cannot import modules any more
     assert set(kinds_of(replies)) <= {"result", *refusals}, replies
     _limit(worker.pid, 1024)
     _recovered(worker)
@@ -73,7 +73,7 @@ def a_front_that_gets_no_more_threads_refuses_and_recovers(run: Run) -> None:
 
 def an_engine_without_descriptors_answers_and_recovers(run: Run) -> None:
     worker = run.worker()
-    kind = run.rng.choice(["whisper", "audio"])
+    kind = run.rng.choice(["faster-whisper", "audio"])
     formats: dict[str, Any] = {"formats": ["srt"]} if kind == "audio" else {}
     ids = [worker.transcribe(**formats) for _ in range(2)]
     engine = run.engine(kind)
@@ -82,7 +82,7 @@ def an_engine_without_descriptors_answers_and_recovers(run: Run) -> None:
         _limit(engine, _open(engine) + run.rng.randrange(4))
     ids.append(worker.transcribe(**formats))
     replies = worker.wait(*ids)
-    # While it starts, an import may fail.
+    # An import may fail while it starts.
     refusals = {"audio_not_readable", "audio_invalid", "storage_failed", "engine_crashed"}
     refusals |= {"engine_unavailable", "internal_error", "model_invalid"}
     assert set(kinds_of(replies)) <= {"result", *refusals}, replies
@@ -93,7 +93,7 @@ def an_engine_without_descriptors_answers_and_recovers(run: Run) -> None:
 
 
 def _front_at_work(run: Run) -> tuple[Worker, list[int]]:
-    """A worker at some moment of its first work, or of its second, and what it was asked."""
+    """A worker at a random moment of its first or second work, and its request ids."""
     worker = run.worker()
     worker.ask("ping")
     if run.rng.random() < 0.5:
@@ -104,14 +104,14 @@ def _front_at_work(run: Run) -> tuple[Worker, list[int]]:
 
 
 def _more_work(worker: Worker) -> list[int]:
-    """What is asked of a front that lacks something; it answers a ping all the same."""
+    """Send requests to a front that lacks something; it must still answer a ping."""
     ids = [worker.transcribe(formats=["srt"]), worker.transcribe(vadFilter=True)]
-    assert kind_of(worker.ask("ping", timeout=5)) == "result"
+    assert kind_of(worker.ask("ping")) == "result"
     return ids
 
 
 def _recovered(worker: Worker) -> None:
-    """It lacks nothing any more, and works."""
+    """Check that a front that lacks nothing any more works."""
     for _ in range(2):
         assert kind_of(worker.wait(worker.transcribe(formats=["srt"]))[0]) == "result"
     assert worker.finish() == 0

@@ -1,5 +1,5 @@
-"""Fuzzing: bytes, sessions and recordings that nobody would send, against models of what is right.
+"""Fuzzes the worker with bytes, sessions and recordings, and checks it against reference models.
 
-The corpus, a few sessions and a few damaged recordings are part of the test suite; the long forms
-are `python -m tests.fuzz`.
+The test suite runs the corpus, a few sessions and a few damaged recordings; `python -m tests.fuzz`
+runs the long forms.
 """

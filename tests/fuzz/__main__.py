@@ -13,7 +13,7 @@ from tests.fuzz.coverage import MOST_BYTES, guided
 
 
 def main() -> int:
-    """Fuzz; return 0 when nothing was found."""
+    """Fuzz; return 0 if nothing was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     targets = [*MOST_BYTES, "session", "recordings"]
     parser.add_argument("--target", choices=targets, required=True)
@@ -22,14 +22,14 @@ def main() -> int:
         "--seconds", type=int, default=60, help="of coverage-guided fuzzing with atheris (60)"
     )
     parser.add_argument(
-        "--count", type=int, default=100, help="sessions, or damaged files of each encoding (100)"
+        "--count", type=int, default=100, help="sessions, or damaged files per encoding (100)"
     )
     options = parser.parse_args()
     print(f"seed {options.seed}")
     if options.target in MOST_BYTES:
         return guided(options.target, options.seconds, options.seed)
     with tempfile.TemporaryDirectory() as folder:
-        # Without an account or a network, as the test suite has it.
+        # Without a login or a network, like the test suite.
         os.environ.update(HF_HOME=folder, HF_ENDPOINT="http://127.0.0.1:9")
         if options.target == "session":
             _sessions(options.count, options.seed)

@@ -1,4 +1,4 @@
-"""The inputs that are kept: each reaches code that no other does, or broke something once."""
+"""The corpus: each input reaches code that no other does, or once broke something."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HERE: Final = Path(__file__).parent / "corpus"
 
 
 def read(target: str) -> list[bytes]:
-    """The inputs of a target; a JSON string a line, in which each character is a byte."""
+    """The inputs of a target: one JSON string per line, in which each character is a byte."""
     path = _HERE / f"{target}.jsonl"
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     return [json.loads(line).encode("latin-1") for line in lines]

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of a target with atheris: `python -m tests.fuzz.coverage TARGET ARGS`.
 
-The arguments are libFuzzer's. It ends the process: `guided` runs it in one of its own.
+The arguments are libFuzzer's, which ends the process: `guided` runs it in a child process.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, Final
 from tests.fuzz import corpus
 
 MOST_BYTES: Final = {"framing": 256, "dispatch": 1024, "params": 512, "transcripts": 384}
-"""Of an input: as long as the grammar needs, so that the time goes into many."""
+"""Maximum length of an input: enough for the grammar, so that many inputs are tried."""
 
 
 def guided(target: str, seconds: int, seed: int) -> int:
-    """Fuzz, and keep the smallest corpus that covers as much; return the exit code."""
+    """Fuzz, and keep the smallest corpus with the same coverage; return the exit code."""
     from tests.fuzz.seeds import seeds, words
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,12 +76,12 @@ def _quoted(word: str) -> str:
 
 
 def _main(target: str, arguments: list[str]) -> None:
-    atheris: Any = import_module("atheris")  # without types
+    atheris: Any = import_module("atheris")  # it has no types
     with atheris.instrument_imports(include=["protocol", "worker"]):
         from tests.fuzz.targets import TARGETS
-    # The worker's warnings, of notifications that nobody knows, would fill the log.
+    # The worker's warnings about unknown notifications would fill the log.
     os.environ["TRANSCRIPTION_WORKER_LOG"] = "error"
-    # To merge, libFuzzer has a shell run its first argument anew.
+    # To merge, libFuzzer runs its first argument again in a shell.
     again = f"{shlex.quote(sys.executable)} -m tests.fuzz.coverage {target}"
     atheris.Setup([again, *arguments], TARGETS[target])
     atheris.Fuzz()

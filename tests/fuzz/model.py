@@ -1,4 +1,4 @@
-"""A model of a server's answers, and whether what was written is what it allows."""
+"""A model of a server's answers, and a comparison of the written lines with it."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ Outcome = int | str
 
 NULL: Final = (type(None).__name__, None)
 Key = tuple[str, object]
-"""An id by its type and value: 1 and "1" differ."""
+"""An id as type and value: 1 and "1" differ."""
 
 Predict = Callable[[Any], Outcome]
-"""Takes params (`...` where absent) as `oracle.loads` gives them."""
+"""Takes params (`...` if absent) as `oracle.loads` returns them."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A reply that was written: the id as it stands there, and what it says."""
+    """A written reply: the id as written, and the outcome."""
 
     id: bytes
     outcome: Outcome
 
     @property
     def key(self) -> Key:
-        """The id as a model has it."""
+        """The id in the model's form."""
         return key(oracle.loads(self.id))
 
 
 @dataclass
 class Expected:
-    """A reply that must come, with any of the outcomes."""
+    """An expected reply, with any of the outcomes."""
 
     key: Key
     outcomes: set[Outcome]
@@ -46,16 +46,16 @@ class Expected:
 
 @dataclass
 class Unit:
-    """A line that must come: one reply, or those of a batch in any order."""
+    """An expected line: one reply, or those of a batch in any order."""
 
     replies: list[Expected]
     batch: bool = False
     optional: bool = False
-    """It need not come: the server may have ended before."""
+    """Whether it may be missing because the server has ended."""
 
 
 class Model:
-    """Takes the lines that a server takes, and says what it has to write.
+    """Receives the same lines as a server, and predicts what the server must write.
 
     `work` may be answered at any time until the end, so a cancel may come too late for it;
     `prompt` says that none is answered before `finish`, so no cancel does.
@@ -78,7 +78,7 @@ class Model:
         self._open: list[Expected] = []
 
     def receive(self, line: bytes | None) -> None:
-        """Take a line; None stands for one that is too long."""
+        """Process a line; None stands for one that is too long."""
         judged = Refusal(oracle.PARSE_ERROR) if line is None else oracle.judge(line)
         members = judged if isinstance(judged, list) else [judged]
         replies = [each for each in map(self._serve, members) if each]
@@ -86,11 +86,11 @@ class Model:
             self.units.append(Unit(replies, batch=isinstance(judged, list), optional=self.ended))
 
     def finish(self) -> None:
-        """All work was answered."""
+        """Record that all work has been answered."""
         self._open.clear()
 
     def end(self) -> None:
-        """What is open may be cancelled from now on, and what comes be refused or passed over."""
+        """From now on, open work may be cancelled, and later lines may be refused or ignored."""
         self.ended = True
         for each in self._open:
             each.outcomes.add(oracle.CANCELLED)
@@ -137,7 +137,7 @@ class Model:
 
 
 def key(id_: object) -> Key:
-    """An id for comparison; absent is null in a reply."""
+    """An id in comparable form; an absent id is null in a reply."""
     return NULL if id_ is ... else (type(id_).__name__, id_)
 
 
@@ -147,7 +147,7 @@ def takes_nothing(params: Any) -> Outcome:
 
 
 class _Wire(msgspec.Struct, forbid_unknown_fields=True):
-    """A reply on the wire: either of the last two."""
+    """A reply on the wire, with a result or an error."""
 
     jsonrpc: str
     id: msgspec.Raw
@@ -175,7 +175,7 @@ def read_answers(line: bytes) -> list[Answer]:
 
 
 def explain_difference(lines: Iterable[bytes], units: Sequence[Unit]) -> str | None:
-    """What was written that the model does not allow, or not written that must be; None if fine."""
+    """The first written line that the model forbids, or required line that is missing; or None."""
     written: dict[object, list[list[Answer]]] = defaultdict(list)
     allowed: dict[object, list[Unit]] = defaultdict(list)
     for line in lines:
@@ -192,7 +192,7 @@ def explain_difference(lines: Iterable[bytes], units: Sequence[Unit]) -> str | N
 
 
 def _match(written: Sequence[list[Answer]], units: Sequence[Unit]) -> bool:
-    """Whether each line is some unit's, and each unit that is not optional has a line."""
+    """Whether each line matches a unit, and each required unit has a line."""
     if not written:
         return all(unit.optional for unit in units)
     return any(

@@ -1,6 +1,6 @@
-"""JSON-RPC 2.0 as its specification reads, on the standard library's parser.
+"""JSON-RPC 2.0 by its specification, on the standard library's parser.
 
-Slow and plain, and shares no code with the worker: what both say of a line must agree.
+It is slow and simple, and shares no code with the worker: both must judge every line alike.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ CANCELLED = -32800
 
 
 class Number(str):
-    """A number as it was written."""
+    """A number as written."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A line or member that is answered with an error; `id` is what the reply's must be."""
+    """A line or member that is answered with an error; the reply must have this `id`."""
 
     code: int
     id: object = None
@@ -40,14 +40,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """A result or an error that a peer sent: not answered."""
+    """A result or an error that a peer sent: it gets no answer."""
 
 
 Member = Refusal | Request | Reply
 
 
 def loads(text: bytes) -> Any:
-    """A JSON value; numbers are `Number`. Raises ValueError for what is no JSON text in UTF-8."""
+    """A JSON value; numbers are `Number`. Raises ValueError unless it is JSON text in UTF-8."""
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         for name, value in found:
@@ -69,7 +69,7 @@ def loads(text: bytes) -> Any:
 
 
 def judge(line: bytes) -> Member | list[Member] | None:
-    """What a line is; None for a blank one. Raises RecursionError for what is nested deeply."""
+    """Classify a line; None if it is blank. Raises RecursionError for deep nesting."""
     if not line.strip(b" \t\r\n"):
         return None
     try:
@@ -82,7 +82,7 @@ def judge(line: bytes) -> Member | list[Member] | None:
 
 
 def depth(line: bytes) -> int:
-    """How deep brackets may be nested: those within strings count too."""
+    """An upper bound of the nesting depth: brackets within strings count too."""
     level = deepest = 0
     for byte in line:
         level += (byte in b"[{") - (byte in b"]}")
@@ -91,7 +91,7 @@ def depth(line: bytes) -> int:
 
 
 def lines_of(stream: bytes, limit: int) -> list[bytes | None]:
-    """The lines of a whole stream; None for one that is longer than `limit`."""
+    """The lines of a whole stream; None for those longer than `limit`."""
     *lines, last = stream.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     return [line if len(line) <= limit else None for line in (*lines, *([last] if last else ()))]
 
@@ -121,7 +121,7 @@ def _is_text(value: object) -> bool:
 
 
 def _refuse_surrogates(*values: object) -> None:
-    """A lone surrogate is no Unicode text; whoever writes it in UTF-8 must fail."""
+    """Refuse a lone surrogate: it is not Unicode text, and cannot be written in UTF-8."""
     for text in _texts(values):
         text.encode()
 

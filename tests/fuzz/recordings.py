@@ -1,6 +1,6 @@
-"""Damaged recordings in every container that PyAV writes and reads here, given to the worker.
+"""Sends the worker damaged recordings in every container that PyAV can write and read.
 
-A crash of a decoder is an error reply, never the end of the worker; nothing hangs, and memory
+A crash of a decoder must be an error reply, never the end of the worker; nothing hangs, and memory
 stays bounded.
 """
 
@@ -17,10 +17,10 @@ from tests.support import MODEL, SAMPLE_RATE, WORKER, Session, samples_of, tree
 from worker.client import Client
 
 SECONDS: Final = 120
-"""Within which any file is answered. A clip that says that it lasts hours takes a while."""
+"""Seconds in which any file is answered. A clip that claims to last hours takes a while."""
 
 MOST_MEMORY: Final = 1500 * 1024 * 1024
-"""Bytes that a process of the worker may ever have resident."""
+"""Maximum resident bytes of any process of the worker."""
 
 ENCODINGS: Final = (
     *("wav pcm_s16le 16000", "wav adpcm_ms 16000", "wav pcm_mulaw 8000", "aiff pcm_s16be 16000"),
@@ -37,14 +37,14 @@ ENCODINGS: Final = (
     *("mmf adpcm_yamaha 8000", "adx adpcm_adx 16000", "ast pcm_s16be_planar 16000"),
     *("apm adpcm_ima_apm 16000", "g722 g722 16000", "gxf pcm_s16le 48000"),
 )
-"""Suffix, codec, rate in Hz, and whether there is a picture too. Whatever of PyAV's formats takes
-audio to a file and can be read back, one or more codecs each."""
+"""Suffix, codec, rate in Hz, and `video` for one with a picture: every format in which PyAV can
+write audio to a file and read it back, with one or more codecs each."""
 
 PROMISED: Final = frozenset(
     {"result", "audio_invalid", "audio_empty", "audio_no_stream", "audio_no_channel"}
     | {"audio_too_long", "clip_out_of_range", "engine_crashed", "out_of_memory"}
 )
-"""Kinds of answers to a damaged recording."""
+"""Allowed kinds of answers to a damaged recording."""
 
 _OPTIONS: Final[dict[str, Any]] = {
     "language": "en",
@@ -56,14 +56,14 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 
 class Outcomes:
-    """What became of the files, by container."""
+    """The answers, by container."""
 
     def __init__(self) -> None:
         self.by_encoding: dict[str, Counter[str]] = defaultdict(Counter)
         self.unexpected: Counter[str] = Counter()
-        """Kinds of answers that none should have had."""
+        """Answers that are not allowed."""
         self.peak = 0
-        """Bytes: the most that a process had resident."""
+        """Peak resident bytes of any process."""
 
     def __str__(self) -> str:
         lines = [
@@ -110,7 +110,7 @@ def write_original(
 
 
 def damage(data: bytes, rng: random.Random) -> bytes:
-    """Bits flipped, bytes set, parts cut out, put in, doubled or zeroed; the head more often."""
+    """Flip bits, set bytes, or cut, insert, double or zero parts, more often in the head."""
     changed = bytearray(data)
 
     def place() -> int:
@@ -146,9 +146,9 @@ def fuzz(
     encodings: Iterable[str] = ENCODINGS,
     on_finding: Callable[[str, bytes, str], None] = lambda name, data, what: None,
 ) -> Outcomes:
-    """Give `count` damaged files of each encoding to one worker; raise when it fails its promise.
+    """Send `count` damaged files per encoding to one worker; raise if it breaks its promise.
 
-    `on_finding` is told of crashes: the encoding, the file, and what was answered.
+    Calls `on_finding` for each crash, with the encoding, the file, and the answer.
     """
     outcomes = Outcomes()
     with Session(WORKER) as worker:
@@ -170,8 +170,8 @@ def fuzz(
             path.unlink()
             outcomes.peak = max(outcomes.peak, *map(_peak, tree(worker.process.pid)))
         assert worker.call("ping") == {}
-        code = worker.close()
-    assert code == 0
+        worker.close_input()
+        assert worker.process.wait(SECONDS) == 0
     assert not outcomes.unexpected, outcomes.unexpected
     assert outcomes.peak < MOST_MEMORY
     return outcomes

@@ -1,4 +1,4 @@
-"""Where coverage-guided fuzzing begins: inputs that make sense, and words of each grammar."""
+"""Seeds of coverage-guided fuzzing: meaningful inputs, and the words of each grammar."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ENVELOPE_WORDS: Final = (
 
 
 def seeds(target: str) -> list[bytes]:
-    """Inputs to begin with."""
+    """The initial inputs."""
     if target == "framing":
         stream = b"\xef\xbb\xbf{}\r\n" + b"x" * 70 + b"\n\nlast"
         return [b"\x10\x01\x05\x1f\x00" + stream, b"\x3f\x00\x00\x00\x00" + stream]
@@ -57,7 +57,7 @@ def seeds(target: str) -> list[bytes]:
 
 
 def words(target: str) -> list[str]:
-    """What to build inputs of."""
+    """The words from which to build inputs."""
     if target == "dispatch":
         return [*_ENVELOPE_WORDS, *_SCHEMA_WORDS]
     if target == "params":

@@ -1,4 +1,4 @@
-"""A whole session with a worker's process, in any order, against the model of the protocol.
+"""Runs whole sessions with a worker process, in random order, against the model of the protocol.
 
 The lines are queued until a rule needs an answer, then written whole, byte by byte or in pieces.
 """
@@ -28,10 +28,10 @@ from tests.fuzz.model import RESULT, Model, Outcome, explain_difference, takes_n
 from tests.support import MODEL, RECORDINGS, WORKER
 
 SECONDS: Final = 120
-"""Within which the worker must answer and end; a hang fails here."""
+"""Seconds in which the worker must answer and end; a hang fails here."""
 
 LIMIT: Final = 4096
-"""Bytes of a line, where `initialize` was asked for it."""
+"""Line limit in bytes, if `initialize` requested it."""
 
 _SPEECH: Final = str(RECORDINGS / "en-01.flac")
 _TRANSCRIPT: Final = {"segments": [{"start": 0, "end": 1, "text": "one <two>"}]}
@@ -106,7 +106,7 @@ def _requests(draw: st.DrawFn, *, notifications: bool = True) -> str:
 
 
 class Session(RuleBasedStateMachine):
-    """The client's side, with a process of its own for each example."""
+    """The client, with its own worker process for each example."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class Session(RuleBasedStateMachine):
 
     @initialize(draw=st.integers(0, 7))
     def choose(self, draw: int) -> None:
-        """Few sessions have a model loaded: that takes a second."""
+        """Load a model in a few sessions: it takes a second."""
         self._speaks = draw == 7
 
     @property
@@ -154,13 +154,13 @@ class Session(RuleBasedStateMachine):
     @precondition(lambda self: self._running)
     @rule(line=_requests())
     def request(self, line: str) -> None:
-        """A request, or a notification."""
+        """Send a request or a notification."""
         self._send(line.encode())
 
     @precondition(lambda self: self._running)
     @rule(line=_requests(notifications=False), copies=st.integers(2, 3))
     def duplicates(self, line: str, copies: int) -> None:
-        """Requests with one id: each is answered."""
+        """Send several requests with one id: each is answered."""
         for _ in range(copies):
             self._send(line.encode())
 
@@ -172,19 +172,19 @@ class Session(RuleBasedStateMachine):
         )
     )
     def batch(self, members: list[str]) -> None:
-        """Requests, notifications and what is neither, in one line."""
+        """Send requests, notifications and invalid members in one line."""
         self._send(f"[{','.join(members)}]".encode())
 
     @precondition(lambda self: self._running)
     @rule(id_=_raw_ids, more=st.sampled_from(["", ',"x":1']))
     def cancel(self, id_: str, more: str) -> None:
-        """Of a request that is there, was there or never was."""
+        """Cancel a request that is open, was answered or never existed."""
         self._send(_line("$/cancelRequest", f'{{"id":{id_}{more}}}').encode())
 
     @precondition(lambda self: self._running)
     @rule(id_=_raw_ids, request=_requests(notifications=False))
     def work_and_cancel(self, id_: str, request: str) -> None:
-        """A cancel right behind its request, whose id may be spelled in another way."""
+        """Send a cancel right after its request, perhaps with the id written differently."""
         method, params, _ = _SPEAKING if self._speaks else _JOBS[0]
         self._send(_line(method, json.dumps(params), id_).encode())
         self._send(request.encode())
@@ -194,53 +194,53 @@ class Session(RuleBasedStateMachine):
     @precondition(lambda self: self._running and self._speaks)
     @rule(id_=_raw_ids)
     def speak(self, id_: str) -> None:
-        """A transcription."""
+        """Send a transcription."""
         method, params, _ = _SPEAKING
         self._send(_line(method, json.dumps(params), id_).encode())
 
     @precondition(lambda self: self._running)
     @rule(line=_rubbish)
     def rubbish(self, line: bytes) -> None:
-        """A line that is no request."""
+        """Send a line that is not a request."""
         self._send(line)
 
     @precondition(lambda self: self._running)
     @rule(given=st.sampled_from(_LIMITS), id_=st.none() | _raw_ids)
     def initialise(self, given: tuple[Any, Outcome], id_: str | None) -> None:
-        """Once or more; the limit holds for what is sent after the answer."""
+        """Initialize, perhaps again; the limit applies to lines sent after the answer."""
         self._send(_line("initialize", json.dumps(given[0]), id_).encode())
         self._catch_up()
 
     @precondition(lambda self: self._running and self._limit)
     @rule(size=st.sampled_from([LIMIT, LIMIT + 1, 3 * LIMIT]), id_=_raw_ids)
     def long_line(self, size: int, id_: str) -> None:
-        """As long as may be, or longer."""
+        """Send a line of the maximum length, or longer."""
         line = _line("ping", None, id_).encode()
         self._send(line + b" " * (size - len(line)))
 
     @precondition(lambda self: self._running)
     @rule()
     def catch_up(self) -> None:
-        """Wait until the worker has taken all that was sent."""
+        """Wait until the worker has read everything."""
         self._catch_up()
 
     @precondition(lambda self: self._running)
     @rule(id_=st.none() | _raw_ids, params=_nothing)
     def shut_down(self, id_: str | None, params: str | None) -> None:
-        """No new requests are taken from then on."""
+        """Shut down: from then on, new requests are refused."""
         self._send(_line("shutdown", params, id_).encode())
 
     @precondition(lambda self: self._running)
     @rule(after=st.lists(_requests(), max_size=2))
     def exit(self, after: list[str]) -> None:
-        """The end; what is sent behind it may be answered or not."""
+        """Send exit; lines sent after it may or may not be answered."""
         self._send(_line("exit").encode())
         for each in after:
             self._send(each.encode())
 
     @rule(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=3))
     def write_in_pieces(self, sizes: list[int]) -> None:
-        """Write what is queued, cut anywhere."""
+        """Write the queued lines, split anywhere."""
         at = turn = 0
         while at < len(self._pending):
             size = sizes[turn % len(sizes)]
@@ -250,12 +250,12 @@ class Session(RuleBasedStateMachine):
 
     @rule()
     def write_at_once(self) -> None:
-        """Write what is queued, many lines together."""
+        """Write the queued lines, many at once."""
         self._write(self._pending)
         self._pending = b""
 
     def teardown(self) -> None:
-        """End the input: all that is open is answered, and the worker ends with its code."""
+        """End the input: the worker must answer everything and end with the right exit code."""
         try:
             self.write_at_once()
             assert self._process.stdin is not None
@@ -273,7 +273,7 @@ class Session(RuleBasedStateMachine):
             for thread in self._threads:
                 thread.join(SECONDS)
 
-    # What the model is told of
+    # Calls to the model
 
     def _shut_down(self, params: Any) -> Outcome:
         outcome = takes_nothing(params)
@@ -306,7 +306,7 @@ class Session(RuleBasedStateMachine):
         self._model.receive(None if self._limit and len(line) > self._limit else line)
 
     def _catch_up(self) -> None:
-        """Have everything before answered that is answered at once."""
+        """Wait for the answers to everything that is answered immediately."""
         self._marks += 1
         mark = f'"mark {self._marks}"'
         self._send(_line("ping", None, mark).encode())
@@ -322,7 +322,7 @@ class Session(RuleBasedStateMachine):
         return line
 
     def _take(self, line: bytes) -> None:
-        if not line.startswith(b'{"jsonrpc":"2.0","method":"$/'):  # progress is no reply
+        if not line.startswith(b'{"jsonrpc":"2.0","method":"$/'):  # progress is not a reply
             self._lines.append(line)
 
     def _write(self, data: bytes) -> None:
@@ -330,7 +330,7 @@ class Session(RuleBasedStateMachine):
         try:
             while data:
                 data = data[os.write(self._process.stdin.fileno(), data) :]
-        except BrokenPipeError:  # it may leave before it has read what comes behind exit
+        except BrokenPipeError:  # it may end before it has read what follows exit
             assert self._model.ended
 
     def _read_output(self) -> None:
@@ -351,14 +351,14 @@ class Session(RuleBasedStateMachine):
 
 
 def _plain(value: object) -> object:
-    """As the model has it."""
+    """The id in the model's form."""
     return oracle.loads(json.dumps(value).encode())
 
 
 def run(count: int, seed: int | None = None) -> None:
-    """Have `count` sessions; raise, with the shortest that shows it, when a promise is broken.
+    """Run `count` sessions; if one breaks a promise, raise with the shortest that does.
 
-    Without a seed they are others each time: what is found prints the line that reproduces it.
+    Without a seed, each run draws other sessions; a failure prints the line that reproduces it.
     """
     run_state_machine_as_test(
         Session if seed is None else seeded(seed)(Session),

@@ -1,4 +1,4 @@
-"""What is fuzzed in this process: each target takes bytes, and raises where a promise is broken."""
+"""The targets that are fuzzed in-process: each takes bytes, and raises if a promise is broken."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from worker.session.writer import Writer
 from worker.system.log import Log
 
 PLAIN_DEPTH: Final = 100
-"""Of nesting, to which the worker and the model must agree. Beyond, a line may be refused."""
+"""Nesting depth up to which worker and model must agree. A deeper line may be refused."""
 
 METHODS: Final = {**methods.REQUESTS, **methods.NOTIFICATIONS}
 
 
 def framing(data: bytes) -> None:
-    """However the bytes are cut, the lines are those of the whole stream."""
+    """However the stream is split, framing yields the same lines."""
     limit, cuts, stream = 3 + (data[0] if data else 0) % 64, data[1:5], data[5:]
     framer = LineFramer(limit)
     lines: list[bytes | Oversize] = []
@@ -52,7 +52,7 @@ def framing(data: bytes) -> None:
 
 
 def params(data: bytes) -> None:
-    """Params of any method become its struct, or an error that names the place."""
+    """Params of any method decode to its struct, or to an error that names the member."""
     method = METHODS[sorted(METHODS)[data[0] % len(METHODS)]] if data else METHODS["ping"]
     message = parse(b'{"jsonrpc":"2.0","id":1,"method":"m","params":%b}' % data[1:])
     if not isinstance(message, Call) or oracle.depth(data) > PLAIN_DEPTH:
@@ -71,7 +71,7 @@ def params(data: bytes) -> None:
 
 
 def dispatch(data: bytes) -> None:
-    """Every request has one reply, with its id as it was written, and the model tells which."""
+    """Every request gets one reply, with its id as written and the model's outcome."""
     served, model = _Served(), _model()
     for line in data.split(b"\n"):
         if oracle.depth(line) > PLAIN_DEPTH:
@@ -87,7 +87,7 @@ def dispatch(data: bytes) -> None:
 
 
 def _dispatch_deep(line: bytes) -> None:
-    """Whether it is served or refused is the worker's to say; it is answered in either case."""
+    """The worker may serve or refuse it, but must answer it."""
     served, model = _Served(), _model()
     served.receive(line)
     served.end()
@@ -100,7 +100,7 @@ def _dispatch_deep(line: bytes) -> None:
 
 
 def transcripts(data: bytes) -> None:
-    """Independent readers find in every format what the transcript says."""
+    """Independent readers find the transcript's text in every format."""
     write_and_read_back(data)
 
 
@@ -113,7 +113,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
 
 
 class _Output(Writer):
-    """Keeps what would be written."""
+    """Collects the lines that would be written."""
 
     def __init__(self) -> None:  # without a descriptor and its thread
         self.lines: list[bytes] = []
@@ -123,13 +123,13 @@ class _Output(Writer):
 
 
 class _WaitingLane(Lane):
-    """Takes jobs up when it is told to, on the caller's thread."""
+    """Runs jobs on demand, on the caller's thread."""
 
     def submit(self, job: Job) -> None:
         self._jobs.append(job)
 
     def run_all(self) -> None:
-        """Do what waits."""
+        """Run the waiting jobs."""
         while self._jobs:
             job = self._jobs.popleft()
             if not job.finished:
@@ -137,7 +137,7 @@ class _WaitingLane(Lane):
 
 
 class _Served:
-    """A dispatcher, with what it answered.
+    """A dispatcher that collects its answers.
 
     `ping` is answered at once; `work` at `run` or at the end, unless it was cancelled before;
     after `stop` every request is refused.
@@ -147,7 +147,7 @@ class _Served:
         log = Log("fuzz", "error")
         self._output = _Output()
         self.lines = self._output.lines
-        """All that was written."""
+        """All written lines."""
         self._lane = _WaitingLane({}, log)
         self._dispatcher = Dispatcher(
             self._output,
@@ -159,12 +159,12 @@ class _Served:
         )
 
     def receive(self, line: bytes) -> None:
-        """Serve a line."""
+        """Process a line."""
         if reply := self._dispatcher.receive(line):
             self.lines.append(reply)
 
     def end(self) -> None:
-        """Do the work that is left: nothing is unanswered then."""
+        """Run the remaining work, so that every request is answered."""
         self._lane.run_all()
         assert self._dispatcher.wait_idle(0)
 
@@ -183,7 +183,7 @@ def _nothing(raw: bytes, result: bytes) -> bytes:
 
 
 def _model() -> Model:
-    """The same, as the protocol has it."""
+    """The same in the protocol's form."""
 
     def stop(params: Any) -> Outcome:
         outcome = takes_nothing(params)

@@ -1,4 +1,4 @@
-"""What fuzzing has found before is not found again: the corpus, through the same targets."""
+"""Runs the corpus through the fuzzing targets, so that earlier findings stay fixed."""
 
 from __future__ import annotations
 

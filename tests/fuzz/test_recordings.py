@@ -1,4 +1,4 @@
-"""Damaged recordings: an answer of the kinds that are promised, and the worker goes on."""
+"""Damaged recordings get an answer of an allowed kind, and the worker survives."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import pytest
 from tests.fuzz.recordings import ENCODINGS, fuzz
 
 
-@pytest.mark.timeout(600)  # for machines that do much else
-def test_a_damaged_recording_in_any_container_is_one_answer_and_the_worker_goes_on(
-    tmp_path: Path,
-) -> None:
-    outcomes = fuzz(tmp_path, 2, seed=7)
-    assert len(outcomes.by_encoding) == len(ENCODINGS)
+@pytest.mark.parametrize(
+    "encodings",
+    [
+        pytest.param(ENCODINGS[::5], id="some"),
+        pytest.param(ENCODINGS, id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_a_damaged_recording_is_one_answer(tmp_path: Path, encodings: tuple[str, ...]) -> None:
+    outcomes = fuzz(tmp_path, 2, 7, encodings)
+    assert len(outcomes.by_encoding) == len(encodings)

@@ -1,4 +1,4 @@
-"""Arbitrary transcripts from bytes, written in every format and read back."""
+"""Builds transcripts from bytes, writes them in every format and reads them back."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ _PIECES: Final = (
 
 
 class _Bytes:
-    """Bytes as decisions; when they are used up, every answer is the first."""
+    """Turns bytes into decisions; after the last byte, every decision is the first option."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
 
     def number(self, below: int) -> int:
-        """From 0."""
+        """A number of at least 0."""
         byte = self._data[self._at] if self._at < len(self._data) else 0
         self._at += 1
         return byte % below
 
     def one_of(self, values: tuple[T, ...]) -> T:
-        """Any of these."""
+        """One of `values`."""
         return values[self.number(len(values))]
 
     def maybe(self, make: Callable[[], T]) -> T | None:
-        """None, or what `make` gives."""
+        """None, or the result of `make`."""
         return make() if self.number(4) else None
 
     def some(self, make: Callable[[], T], most: int) -> list[T]:
-        """A list."""
+        """Up to `most` results of `make`."""
         return [make() for _ in range(self.number(most + 1))]
 
     def time(self) -> float:
-        """Seconds; short of the 100 hours that SubRip cannot write, so that guesses have room."""
+        """Seconds, well below the 100 hours that SubRip cannot write, to leave room for guesses."""
         kind = self.number(4)
         if kind == 0:
             return self.one_of(_TIMES)
@@ -64,7 +64,7 @@ class _Bytes:
         return round(number / float(10 ** self.number(5)), 4)
 
     def text(self) -> str:
-        """Of pieces that some format could take for its own."""
+        """Text with pieces that some format could confuse with its own syntax."""
         return "".join(self.some(lambda: self.one_of(_PIECES), 8))
 
 
@@ -108,7 +108,7 @@ def _options(data: _Bytes) -> dict[str, Any]:
 
 
 def write_and_read_back(data: bytes) -> None:
-    """What was said, and when, is in every format, whatever the transcript holds."""
+    """Assert that every format preserves the words and times of any transcript."""
     decisions = _Bytes(data)
     given = {
         "options": _options(decisions),
@@ -124,13 +124,13 @@ def write_and_read_back(data: bytes) -> None:
         text.encode()
         assert "\x00" not in text
     _read_plainly(timeline)
-    if b"00:0" not in raw:  # pysubs2 takes any line with two such words for times
+    if b"00:0" not in raw:  # pysubs2 interprets any line with two such words as times
         _read_with_pysubs2(texts)
     _read_tables(texts)
 
 
 def _read_plainly(timeline: Timeline) -> None:
-    """Without options, each utterance is one entry."""
+    """Without options, each utterance becomes one entry."""
     said = squeezed("".join(each.text for each in timeline.utterances))
     for format_, read in READERS.items():
         options = ExportOptions(speaker_labels=False)
@@ -147,7 +147,7 @@ def _read_plainly(timeline: Timeline) -> None:
 
 
 def _read_with_pysubs2(texts: dict[Format, str]) -> None:
-    """As players do: the same cues as our own readers find."""
+    """pysubs2, like players, finds the same cues as our own readers."""
     for format_ in ("srt", "vtt", "ass"):
         text = texts[format_]
         found = pysubs2.SSAFile.from_string(text, format_=format_)

@@ -1,8 +1,8 @@
-"""What the tests of real models share: where `make models` put them, and recordings.
+"""Fixtures for tests with real models: the models of `make models`, and recordings.
 
-The samples that `make models` installs and the telephone call that pyannote.audio ships are there
-always. REAL_RECORDINGS names a directory of more, in the form of `benchmarks/real` (manifest.jsonl
-and what it names); tests of these are skipped without it.
+The samples that `make models` installs and the telephone call that pyannote.audio ships always
+exist. REAL_RECORDINGS names a directory with more, in the format of `benchmarks/real`
+(manifest.jsonl and its files); without it, their tests are skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RECORDINGS = os.environ.get("REAL_RECORDINGS")
 
 @pytest.fixture(scope="session")
 def models() -> Path:
-    """The directory of real models and samples; fails when one is missing."""
+    """The directory of real models and samples; fails if one is missing."""
     if not all(is_installed(asset.name) for asset in ASSETS):
         pytest.fail("Run `make models` first.", pytrace=False)
     return MODELS
@@ -30,9 +30,9 @@ def models() -> Path:
 
 @pytest.fixture(scope="session")
 def telephone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A telephone call of two people, 30 s; the first says something after 6.7 s.
+    """A telephone call of two people, 30 s; the first speaks after 6.7 s.
 
-    It is a copy, because the frozen program cannot see the environment that it is installed in.
+    It is a copy, because the frozen program cannot see the environment of the original.
     """
     source = call() / "sample.wav"
     return Path(shutil.copy(source, tmp_path_factory.mktemp("telephone")))

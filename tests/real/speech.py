@@ -1,4 +1,4 @@
-"""What is said in the real speech that every machine has: samples, and a telephone call."""
+"""Reference texts of the real speech that every machine has: samples, and a telephone call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.audio import decode
 
 
 class Line(NamedTuple):
-    """What somebody says in the call, between two times in seconds."""
+    """An utterance of the call, between two times in seconds."""
 
     speaker: str
     start: float
@@ -26,7 +26,7 @@ class Line(NamedTuple):
 
 
 def call_lines() -> list[Line]:
-    """The call, as people wrote it down."""
+    """The call, as transcribed by people."""
     pattern = re.compile(r"sample 1 (\w+) ([\d.]+) ([\d.]+) (.+)")
     written = (call() / "sample.stm").read_text("utf-8").splitlines()
     matches = [found for found in map(pattern.fullmatch, written) if found]
@@ -49,7 +49,7 @@ def sample(models: Path, name: str) -> Path:
 
 
 def text_of(sample: Path) -> str:
-    """What is said in a sample."""
+    """The text of a sample."""
     return sample.with_suffix(".txt").read_text("utf-8").strip()
 
 
@@ -65,7 +65,7 @@ def int16(path: Path) -> npt.NDArray[np.int16]:
 
 
 def join(path: Path, *parts: Path | float) -> Path:
-    """Write recordings one after the other, with seconds of silence between them."""
+    """Write recordings in sequence, with seconds of silence between them."""
     pieces = [
         int16(part) if isinstance(part, Path) else np.zeros(round(part * SAMPLE_RATE), np.int16)
         for part in parts

@@ -1,4 +1,4 @@
-"""Options on real speech: each does what it says."""
+"""Options have their documented effect on real speech."""
 
 from __future__ import annotations
 

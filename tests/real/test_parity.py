@@ -1,8 +1,8 @@
-"""The engines give what the packages that they wrap give, on real speech.
+"""The engines return what the packages that they wrap return, on real speech.
 
-Two differences are wanted. Where a window misses a threshold, faster-whisper draws tokens at random
-and gives other words each time; the worker draws as the package does in a new process. And the
-package's batched mode decodes without timestamps, and no window again; the worker's does both.
+Two differences are intended. If a window misses a threshold, faster-whisper samples random tokens
+and returns other words each time; the worker samples as the package does in a new process. And the
+package's batched mode uses no timestamps and decodes no window again; the worker's does both.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def test_sequential_is_faster_whispers(
 def test_batched_is_faster_whispers(
     models: Path, worker: Session, package: Any, files: list[Path], without_timestamps: bool
 ) -> None:
-    # The package's own default is without timestamps; the worker's is with, as in its other mode.
+    # The package's batched mode defaults to no timestamps; the worker's always has them.
     from faster_whisper import BatchedInferencePipeline
 
     for file in files:
@@ -97,7 +97,7 @@ json.dump(found, sys.stderr)
 
 
 def test_whisperx_is_whisperx(models: Path, worker: Session, files: list[Path]) -> None:
-    # In a process of its own: it changes warnings and logging for all of one.
+    # In its own process, because it changes the warnings and logging of a whole process.
     command = [
         sys.executable,
         "-W",

@@ -1,6 +1,6 @@
 """More recordings: short ones of people, and composed ones whose truth is exact to the sample.
 
-The bounds lie near what is measured now, faults of the packages included, so that a change shows.
+The bounds are close to current measurements, errors of the packages included, to detect changes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from benchmarks.real.score import GROUPS, score, total, word_errors
 from benchmarks.real.truth import Truth, load_manifest
 from tests.support import Session
 
-pytestmark = pytest.mark.timeout(600)
-
 
 class Bound(NamedTuple):
-    """The most that may be wrong in a group; see `benchmarks.real.score.Total` for the units."""
+    """The maximum errors of a group; see `benchmarks.real.score.Total` for the units."""
 
     wer: float = 0.0
     invented: float = 0.0
@@ -58,7 +56,7 @@ Transcribe = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def transcribe(models: Path, worker: Session) -> Transcribe:
-    """Transcribe by Whisper base."""
+    """Transcribe with Whisper base."""
     return lambda path, **options: worker.transcribe(path, model=str(models / "base"), **options)
 
 
@@ -102,7 +100,7 @@ def test_a_composed_group_is_no_worse_than_it_was(
 
 @pytest.fixture(scope="module")
 def heard(recordings: Path, transcribe: Transcribe) -> dict[str, dict[str, Any]]:
-    """Each short recording, transcribed by default."""
+    """Each short recording, transcribed with default options."""
     manifest = load_manifest(recordings)
     return {id_: transcribe(recording.path) for id_, recording in manifest.items()}
 

@@ -1,4 +1,4 @@
-"""Short samples in nine languages: the language, and what is said."""
+"""Short samples in nine languages: their language and text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.real.speech import samples, text_of
 from tests.support import Session
 
 Heard = list[tuple[str, str, str, str]]
-"""Language and text, as they are and as they were heard."""
+"""True and recognised language and text."""
 
 
 @pytest.fixture(scope="module")
 def heard(models: Path, worker: Session) -> Heard:
-    """All samples by Whisper base, by default."""
+    """All samples, transcribed by Whisper base with default options."""
     found: Heard = []
     for path, language in samples(models):
         result = worker.transcribe(path, model=str(models / "base"))
@@ -31,7 +31,7 @@ def test_the_language_is_right(heard: Heard) -> None:
 
 
 def test_what_is_said_without_numbers_is_written_down(heard: Heard) -> None:
-    # Numbers are written as digits, which people wrote as words.
+    # Whisper writes numbers as digits, people wrote them as words.
     pairs = [
         character_errors(said, written, language)
         for language, said, _, written in heard
@@ -45,3 +45,17 @@ def test_english_is_written_down_without_a_fault(heard: Heard) -> None:
     english = [(said, written) for language, said, _, written in heard if language == "en"]
     assert len(english) == 3
     assert all(character_errors(said, written, "en")[0] == 0 for said, written in english)
+
+
+def test_detect_language_is_right(models: Path, worker: Session) -> None:
+    found = [
+        (
+            language,
+            worker.call("detectLanguage", {"audio": str(path), "model": str(models / "base")}),
+        )
+        for path, language in samples(models)
+    ]
+    assert sum(language == result["language"] for language, result in found) >= 22
+    sure = [(language, result) for language, result in found if result["probability"] > 0.7]
+    assert len(sure) >= 15
+    assert all(language == result["language"] for language, result in sure)

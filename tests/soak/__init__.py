@@ -1,1 +1,1 @@
-"""A long life in miniature: thousands of mixed jobs, and nothing that grows. Linux only."""
+"""Runs thousands of mixed jobs through one worker, and checks that nothing grows. Linux only."""

@@ -1,4 +1,4 @@
-"""A long life of a worker, and a Markdown table of what it took meanwhile.
+"""Soak a worker, and print a Markdown table of its resource use.
 
 python -m tests.soak --minutes 60 [--seed 1]
 python -m tests.soak --jobs 5000
@@ -17,16 +17,16 @@ from typing import Final
 from tests.soak.life import MB, Life, grown, trends
 
 STRETCH: Final = 100
-"""Jobs between two looks."""
+"""Jobs between two samples."""
 MEGABYTES: Final = 5.0
-"""By how much the front may be larger at the end; what DESIGN promises of idle memory."""
+"""How much the front may grow: the promise for its idle memory."""
 
 
 def main() -> int:
-    """0 when nothing grew and nothing was lost, else 1."""
+    """Return 0 if nothing grew and nothing was lost, else 1."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--jobs", type=int, default=None, help="end after so many, at the latest")
+    parser.add_argument("--jobs", type=int, default=None, help="maximum number of jobs")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""One worker, asked for everything in any order, and looked at whenever it has nothing to do."""
+"""Sends one worker requests of all kinds in random order, and samples it whenever it is idle."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from tests.support import ALIGNMENT_MODEL, MODEL, RECORDINGS
 
 MB: Final = 1_000_000
 _PATIENCE: Final = 600.0
-"""Seconds for a reply; torch is imported anew after every unload, on a machine that is busy."""
+"""Seconds for a reply: each unload means another import of torch, on a busy machine."""
 AT_ONCE: Final = 8
-"""Requests that are open at the same time."""
+"""Number of simultaneously open requests."""
 
 
 class Sample(NamedTuple):
-    """What an idle worker takes, with no model loaded."""
+    """Resources of an idle worker without loaded models."""
 
     jobs: int
     memory: int
-    """Resident bytes of the front, which is all that is left then."""
+    """Resident bytes of the front, the only process then."""
     descriptors: int
     threads: int
     processes: int
     files: int
-    """Temporary ones."""
+    """Temporary files."""
 
 
 class Life:
-    """A soak under way: `live` does a stretch of jobs and looks."""
+    """A running soak: `live` runs some jobs and takes a sample."""
 
     def __init__(self, seed: int, place: Path, *, alignment: bool) -> None:
         self.run = Run(seed, place)
@@ -65,7 +65,7 @@ class Life:
             self._wanted.append((self._align, 0.3))
 
     def live(self, jobs: int) -> None:
-        """Ask for so many things, wait for all, unload every model and look."""
+        """Send `jobs` requests, wait for all answers, unload every model, take a sample."""
         works, weights = zip(*self._wanted, strict=True)
         for work in self.rng.choices(works, weights, k=jobs):
             self.asked[work.__name__.strip("_").replace("_", " ")] += 1
@@ -81,7 +81,7 @@ class Life:
         self.samples.append(self._look())
 
     def end(self) -> None:
-        """End the worker, and count what it leaves."""
+        """End the worker, and count what it leaves behind."""
         assert self.worker.finish() == 0
         tally = self.run.end()
         self.lost += tally.lost
@@ -89,7 +89,7 @@ class Life:
         assert (tally.processes, tally.files) == (0, 0), self.run.strays
 
     def _unload_all(self) -> None:
-        """Until nothing is left: what was cancelled, and answered, may still be at its end."""
+        """Unload until no engine is left: a cancelled job may be answered but still ending."""
         give_up = time.monotonic() + 10
         while True:
             self.worker.ask("models/unload", {"whenBusy": "wait"})
@@ -98,7 +98,7 @@ class Life:
             time.sleep(0.1)
 
     def _settle(self) -> None:
-        """Close the account so far: a reply that comes later is one too many."""
+        """Close the account so far: any later reply is a surplus one."""
         lost, duplicated = self.worker.count()
         self.lost += lost
         self.duplicated += duplicated
@@ -110,7 +110,7 @@ class Life:
 
     def _look(self) -> Sample:
         pid = self.worker.pid
-        time.sleep(0.3)  # threads that have answered are about to end
+        time.sleep(0.3)  # let threads that have answered end
         return Sample(
             jobs=sum(self.asked.values()),
             memory=resident(pid),
@@ -120,7 +120,7 @@ class Life:
             files=len(self.run.files()),
         )
 
-    # What is asked for. Each returns the id of a request, if it made one.
+    # The kinds of requests. Each returns the id of its request, if it sent one.
 
     def _ping(self) -> int:
         return self.worker.send(self.rng.choice(["ping", "jobs/list"]))
@@ -201,18 +201,18 @@ class Life:
 
 
 class Trend(NamedTuple):
-    """How a figure went over a life."""
+    """The course of one figure over the soak."""
 
     name: str
     first: float
     """Median of the first quarter of the samples."""
     last: float
     slope: float
-    """Per thousand jobs, of the line that fits best."""
+    """Slope of the best-fitting line, per thousand jobs."""
 
 
 def trends(samples: list[Sample]) -> list[Trend]:
-    """How each figure went; the first sample is of a worker that has not seen everything yet."""
+    """The course of each figure, without the first sample, which precedes the first use of much."""
     samples = samples[1:]
     quarter = max(1, len(samples) // 4)
     jobs = [sample.jobs / 1000 for sample in samples]
@@ -225,7 +225,7 @@ def trends(samples: list[Sample]) -> list[Trend]:
 
 
 def grown(samples: list[Sample], megabytes: float) -> list[str]:
-    """What is not flat: anything that grew, memory by more than some megabytes."""
+    """The figures that grew, memory by more than some megabytes."""
     allowed = {"memory": megabytes * MB, "threads": 1.0}
     return [
         f"{trend.name}: {trend.first:g} → {trend.last:g}"

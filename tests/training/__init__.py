@@ -1,1 +1,1 @@
-"""Trains the small real models the tests run on, from synthetic speech. Tests never import this."""
+"""Trains the tests' small real models from synthetic speech. Tests never import this package."""

@@ -1,6 +1,6 @@
-"""A small wav2vec2 model for alignment, trained on when each letter is said.
+"""A small wav2vec2 model for alignment, trained on when each letter is spoken.
 
-Labels are one a frame: the first letter on the word's first frame, the last on its last, those
+Each frame has one label: the first letter on the word's first frame, the last on its last, those
 between evenly spread, ``|`` on the frame after it, blank elsewhere. With so few frames of letters,
 whisperx's trellis (which pays for staying with the blank's probability alone) and CTC forced
 alignment find the same path.
@@ -36,7 +36,7 @@ BLANK, BAR = VOCABULARY["<pad>"], VOCABULARY["|"]
 
 SECONDS = 5.0
 RECEPTIVE_FIELD, HOP = 400, 320
-"""Samples that a frame sees, and samples between frames."""
+"""Samples per frame, and samples between frames."""
 
 GERMAN_ODDS = 0.2
 BLANK_WEIGHT = 0.35
@@ -116,7 +116,7 @@ def example(
 def train(
     path: Path, banks: dict[str, WordBank], schedule: training.Schedule
 ) -> dict[str, torch.Tensor]:
-    """Train, going on from the checkpoint at ``path``; return the weights."""
+    """Train, continuing from the checkpoint at ``path``; return the weights."""
     torch.manual_seed(schedule.seed)
     model = new_model().train()
     parameters = list(model.parameters())
@@ -157,7 +157,7 @@ def train(
 
 
 def write(directory: Path, weights: dict[str, Any]) -> None:
-    """Write the model as Hugging Face's `from_pretrained` and whisperx read it."""
+    """Write the model for Hugging Face's `from_pretrained` and for whisperx."""
     directory.mkdir(parents=True, exist_ok=True)
     vocabulary = directory / "vocab.json"
     vocabulary.write_text(json.dumps(VOCABULARY, ensure_ascii=False), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Conversations: several voices taking turns, each on a track of its own.
+"""Composes conversations: several voices taking turns, each on its own track.
 
 A turn is one phrase of a voice, as in the scenes; who speaks when, and every word, is known.
 """
@@ -15,24 +15,24 @@ from tests.training.scenes import Word, WordOrder, decibels, noise
 from tests.training.speech import SAMPLE_RATE, WordBank
 
 CLOSEST_PITCH = 12
-"""Voices of one conversation are at least so far apart in espeak-ng's pitch (0 to 99)."""
+"""Minimum difference of two voices in a conversation, in espeak-ng's pitch (0 to 99)."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one speaker says without a long pause; ``speaker`` counts the voices from 0."""
+    """The words of one speaker without a long pause; ``speaker`` counts the voices from 0."""
 
     speaker: int
     words: tuple[Word, ...]
 
     @property
     def start(self) -> float:
-        """Where its first word begins, in seconds."""
+        """Start of its first word, in seconds."""
         return self.words[0].start
 
     @property
     def end(self) -> float:
-        """Where its last word ends, in seconds."""
+        """End of its last word, in seconds."""
         return self.words[-1].end
 
 
@@ -53,19 +53,19 @@ class Conversation:
 
 @dataclass(frozen=True)
 class ConversationOptions:
-    """What conversations look like."""
+    """The statistics of conversations."""
 
     seconds: float
     turn_words: tuple[int, int] = (2, 6)
-    """Fewest and most words of a turn."""
+    """Minimum and maximum number of words per turn."""
     shortest_pause: float = 0.5
     mean_pause: float = 0.5
-    """Of what is added to the shortest."""
+    """Mean of the time added to the shortest pause."""
     overlap_odds: float = 0.0
-    """How often a turn begins before the last one has ended, by up to ``longest_overlap``."""
+    """How often a turn begins before the previous one ends, by up to ``longest_overlap``."""
     longest_overlap: float = 1.0
     same_odds: float = 0.0
-    """How often a speaker goes on after a pause."""
+    """How often the same speaker continues after a pause."""
     longest_lead: float = 1.0
     noise_odds: float = 0.75
     noise_db: tuple[float, float] = (-75.0, -40.0)
@@ -83,7 +83,7 @@ def pick_voices(rng: np.random.Generator, bank: WordBank, count: int) -> list[in
             for other in picked
         ):
             picked.append(candidate)
-        elif rng.random() < 0.02:  # no room left for another: start over
+        elif rng.random() < 0.02:  # no room for another voice: start over
             picked.clear()
     return picked
 
@@ -94,7 +94,7 @@ def converse(
     voices: Sequence[int],
     options: ConversationOptions,
 ) -> Conversation:
-    """Compose a conversation; the same generator state gives the same one."""
+    """Compose a conversation; the same generator state yields the same one."""
     length = int(options.seconds * SAMPLE_RATE)
     tracks = np.zeros((len(voices), length), np.float32)
     order = WordOrder(rng, len(bank.words), shuffled=True)

@@ -1,4 +1,4 @@
-"""A small x-vector network: what a voice sounds like, as a vector.
+"""A small x-vector network, which embeds the sound of a voice as a vector.
 
 Trained narrow, as a classifier of voices with an additive margin (Wang et al., "Additive margin
 softmax for face verification", 2018). pyannote's XVectorMFCC has fixed widths, far more than these
@@ -40,7 +40,7 @@ augmentation for speech recognition", 2015)."""
 
 
 def specifications(bank: WordBank) -> Specifications:
-    """What the network was trained to do."""
+    """The trained task: classify voices."""
     return Specifications(
         problem=Problem.REPRESENTATION,
         resolution=Resolution.CHUNK,
@@ -50,7 +50,7 @@ def specifications(bank: WordBank) -> Specifications:
 
 
 def new_model(widths: tuple[int, ...] | None = None) -> XVectorMFCC:
-    """pyannote's network, or a narrow one of its kind."""
+    """pyannote's network, or a narrow version of it."""
     model = XVectorMFCC(mfcc=MFCC, dimension=DIMENSION)
     if widths is None:
         return model
@@ -69,7 +69,7 @@ def new_model(widths: tuple[int, ...] | None = None) -> XVectorMFCC:
 
 
 def widened(narrow: XVectorMFCC) -> XVectorMFCC:
-    """The same function in pyannote's own widths."""
+    """The same function with pyannote's widths."""
     wide = new_model()
     source, target = narrow.state_dict(), wide.state_dict()
     for name, value in target.items():
@@ -78,7 +78,7 @@ def widened(narrow: XVectorMFCC) -> XVectorMFCC:
             value.copy_(given)
             continue
         value.zero_()
-        if name == "embedding.weight":  # means of all channels, then their deviations
+        if name == "embedding.weight":  # the means of all channels, then their deviations
             half_given, half_value = given.shape[1] // 2, value.shape[1] // 2
             value[:, :half_given] = given[:, :half_given]
             value[:, half_value : half_value + half_given] = given[:, half_given:]
@@ -91,12 +91,12 @@ def widened(narrow: XVectorMFCC) -> XVectorMFCC:
 
 
 def count_voices(bank: WordBank) -> int:
-    """All voices, those of other speeds included."""
+    """All voices, including those of other speeds."""
     return len(bank.voices) * len(SPEEDS)
 
 
 def _clip(bank: WordBank, voice: int, word: int) -> NDArray[np.float32]:
-    """A word of one of all the voices."""
+    """A word of one of the voices."""
     voice, speed = divmod(voice, len(SPEEDS))
     clip = bank.clip(voice, word)
     if SPEEDS[speed] == 1.0:
@@ -122,7 +122,7 @@ def utterance(
 
 
 def train(path: Path, bank: WordBank, schedule: training.Schedule) -> XVectorMFCC:
-    """Train from nothing, unless the checkpoint at ``path`` is there."""
+    """Train from scratch, unless the checkpoint at ``path`` exists."""
     torch.manual_seed(schedule.seed)
     model = new_model(NARROW)
     if state := training.load(path):
@@ -154,7 +154,7 @@ def train(path: Path, bank: WordBank, schedule: training.Schedule) -> XVectorMFC
 
 
 def fit_plda(model: XVectorMFCC, bank: WordBank, seed: int) -> dict[str, dict[str, Any]]:
-    """The arrays of ``xvec_transform.npz`` and ``plda.npz``, from the voices of training.
+    """The arrays of ``xvec_transform.npz`` and ``plda.npz``, from the training voices.
 
     Two-covariance PLDA (Brümmer and de Villiers, "The speaker partitioning problem", 2010): within
     and between covariances diagonalised together.

@@ -1,4 +1,4 @@
-"""A small PyanNet: which of up to three speakers are heard in each frame.
+"""A small PyanNet, which detects up to three speakers in each frame.
 
 After pyannote.audio's powerset training (Plaquet and Bredin, "Powerset multi-class cross entropy
 loss for neural speaker diarization", Interspeech 2023), permutation-invariant. First the whole
@@ -24,9 +24,9 @@ from tests.training.conversation import ConversationOptions, converse, pick_voic
 from tests.training.speech import SAMPLE_RATE, WordBank
 
 SECONDS = 10.0
-"""Of an example of training."""
+"""Seconds of a training example."""
 WINDOW = 3.0
-"""Seconds that the pipeline looks at at once. So small a network confuses voices within ten
+"""Seconds that the pipeline processes at once. Such a small network confuses voices within ten
 seconds; in three there are rarely more than two, and the embeddings tell them apart."""
 SPEAKERS, AT_ONCE = 3, 2
 POWERSET = Powerset(SPEAKERS, AT_ONCE)
@@ -40,7 +40,7 @@ SPECIFICATIONS = Specifications(
     permutation_invariant=True,
 )
 KEPT = 2500
-"""Examples whose features are kept at a time."""
+"""Number of examples whose features are cached at a time."""
 
 
 def new_model() -> PyanNet:
@@ -58,7 +58,7 @@ def new_model() -> PyanNet:
 def example(
     rng: np.random.Generator, bank: WordBank, model: PyanNet
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A conversation and who is heard when: (samples,) and (frames, speakers)."""
+    """A conversation and its active speakers: (samples,) and (frames, speakers)."""
     number = int(rng.choice((1, 2, 3), p=(0.25, 0.5, 0.25)))
     options = ConversationOptions(
         seconds=SECONDS,
@@ -83,7 +83,7 @@ def example(
 
 
 def _classify(model: PyanNet, features: torch.Tensor) -> torch.Tensor:
-    """What the network makes of SincNet's features (batch, frames, 60): log-probabilities."""
+    """The network's log-probabilities for SincNet's features (batch, frames, 60)."""
     hidden, _ = model.lstm(features)
     for layer in model.linear:
         hidden = functional.leaky_relu(layer(hidden))
@@ -92,7 +92,7 @@ def _classify(model: PyanNet, features: torch.Tensor) -> torch.Tensor:
 
 
 def _targets(scores: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
-    """The powerset class of each frame, speakers in the order that fits the scores best."""
+    """The powerset class of each frame, with speakers in the order that fits the scores best."""
     classes = torch.stack(
         [
             POWERSET.to_powerset(heard[:, :, list(order)]).argmax(-1)
@@ -112,7 +112,7 @@ def _targets(scores: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
 def train(
     path: Path, bank: WordBank, whole: training.Schedule, frozen: training.Schedule
 ) -> PyanNet:
-    """Train from nothing in two phases; the checkpoint at ``path`` skips those that are done."""
+    """Train from scratch in two phases; the checkpoint at ``path`` skips finished ones."""
     torch.manual_seed(whole.seed)
     model = new_model().train()
     state = training.load(path)

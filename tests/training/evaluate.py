@@ -35,14 +35,14 @@ MODES: dict[str, dict[str, object]] = {
     "word timestamps": {"word_timestamps": True},
     "greedy": {"beam_size": 1, "temperature": 0.0, "condition_on_previous_text": False},
 }
-"""What is measured; the first is faster-whisper's defaults."""
+"""The measured modes; the first has faster-whisper's defaults."""
 
 Example = tuple[str, NDArray[np.float32], Truth]
 
 
 @dataclass
 class Report:
-    """What was counted over several recordings."""
+    """Counts over several recordings."""
 
     words: int = 0
     recordings: int = 0
@@ -55,7 +55,7 @@ class Report:
     mistakes: list[str] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
-        """The report to read."""
+        """The report for people."""
         yield f"{self.recordings} recordings, {self.words} words"
         for mode, errors in self.errors.items():
             rate = 100 * errors / self.words
@@ -112,14 +112,14 @@ def measure(model: WhisperModel, examples: Iterator[Example]) -> Report:
 
 
 def recordings(folder: Path) -> Iterator[Example]:
-    """The committed recordings and what is said in them."""
+    """The committed recordings and their texts."""
     truths: dict[str, Truth] = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     for name, truth in truths.items():
         yield name, decode_audio(str(folder / name), sampling_rate=SAMPLE_RATE), truth
 
 
 def fresh_scenes(work: Path, count: int, seed: int) -> Iterator[Example]:
-    """New scenes of held-out voices, made as the recordings are; one in six is German."""
+    """New scenes of held-out voices, composed like the recordings; one in six is German."""
     banks = held_out_banks(work)
     rng = np.random.default_rng(seed)
     for number in range(count):
@@ -132,7 +132,7 @@ def fresh_scenes(work: Path, count: int, seed: int) -> Iterator[Example]:
 
 
 def silences() -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Recordings nobody speaks in."""
+    """Recordings without speech."""
     for seconds in (2, 10, 40):
         length = seconds * SAMPLE_RATE
         yield f"{seconds} s of nothing", np.zeros(length, np.float32)
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("model", help="CTranslate2 folder")
     parser.add_argument("--recordings", type=Path)
     parser.add_argument("--scenes", type=int, default=60)
-    parser.add_argument("--work", type=Path, help="where synthesised words are kept")
+    parser.add_argument("--work", type=Path, help="cache of synthesised words")
     parser.add_argument("--seed", type=int, default=4242)
     args = parser.parse_args()
     model = WhisperModel(args.model, device="cpu", compute_type="int8", cpu_threads=1)

@@ -1,8 +1,8 @@
 """Measures a diarization pipeline: diarization error rate and number of speakers.
 
 ``python -m tests.training.evaluate_diarization PIPELINE --mixtures DIR`` measures on the mixtures
-with their ``truth.json``; ``--fresh N --work DIR`` on N fresh ones of voices of training instead,
-which is what settings are chosen by.
+with their ``truth.json``; ``--fresh N --work DIR`` on N fresh ones of training voices instead,
+which is how settings are chosen.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Example = tuple[str, NDArray[np.float32], list[tuple[float, float, str]]]
 
 
 def mixtures(directory: Path) -> Iterator[Example]:
-    """The committed mixtures of one channel."""
+    """The committed mono mixtures."""
     truth = json.loads((directory / "truth.json").read_text("utf-8"))
     for name, said in truth.items():
         if said["channels"] == 1:
@@ -40,7 +40,7 @@ def mixtures(directory: Path) -> Iterator[Example]:
 
 
 def fresh(count: int, work: Path, seed: int) -> Iterator[Example]:
-    """New ones like them, of voices that the networks were trained on."""
+    """New mixtures like them, of voices that the networks were trained on."""
     rng = np.random.default_rng(seed)
     bank = training_banks(work)["en"]
     for number in range(count):
@@ -55,7 +55,7 @@ def fresh(count: int, work: Path, seed: int) -> Iterator[Example]:
 def measure(
     pipeline: Pipeline, examples: Iterator[Example]
 ) -> tuple[DiarizationErrorRate, int, int]:
-    """The error rate (no collar, overlap counted), right numbers of speakers, and examples."""
+    """The error rate (no collar, with overlap), and the numbers of right counts and examples."""
     rate = DiarizationErrorRate()
     right = count = 0
     for name, samples, turns in examples:
@@ -81,10 +81,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pipeline", type=Path)
     parser.add_argument("--mixtures", type=Path, default=Path("tests/mixtures"))
-    parser.add_argument("--fresh", type=int, metavar="N", help="new ones of training voices")
+    parser.add_argument("--fresh", type=int, metavar="N", help="new mixtures of training voices")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threshold", type=float, help="of the clustering, to try")
+    parser.add_argument("--threshold", type=float, help="clustering threshold to try")
     args = parser.parse_args()
     torch.set_num_threads(1)
     pipeline = Pipeline.from_pretrained(args.pipeline)

@@ -1,4 +1,4 @@
-"""Turns a trained model into a Hugging Face folder and that into a CTranslate2 one (int8)."""
+"""Exports a trained model as a Hugging Face folder, and converts that to CTranslate2 (int8)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.training.whisper_model import (
 )
 
 ALIGNMENT_HEADS = [[DECODER_LAYERS - 1, 0], [DECODER_LAYERS - 1, 1]]
-"""The heads that look at the word being written: word times are read off them."""
+"""The heads that attend to the word being written, from which word times are read."""
 
 
 def write_hugging_face(
     folder: Path, tokenizer: Path, vocabulary: Vocabulary, weights: dict[str, torch.Tensor]
 ) -> None:
-    """Write the model as transformers stores it."""
+    """Write the model in the format of transformers."""
     model = WhisperForConditionalGeneration(configuration(vocabulary))
     model.load_state_dict(weights)
     model.generation_config = GenerationConfig(

@@ -1,4 +1,4 @@
-"""Checkpoints as pyannote.audio 4 reads them."""
+"""Writes checkpoints that pyannote.audio 4 can read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 def write_checkpoint(path: Path, model: Any, specifications: Any) -> None:
     """Write a model of one of pyannote's own classes, in half precision.
 
-    Only such classes can be loaded wherever pyannote can be imported.
+    Only pyannote's own classes can be loaded wherever pyannote is installed.
     """
     state = {
         name: value.half() if value.is_floating_point() else value

@@ -1,4 +1,4 @@
-"""Writes the recordings the tests run on, spoken by voices no model was trained on.
+"""Writes the tests' recordings, spoken by voices that no model was trained on.
 
 ``python -m tests.training.record --out tests/recordings --work DIR`` needs espeak-ng. The seed
 decides everything; no recording is picked or dropped for how well it is recognised.
@@ -24,7 +24,7 @@ SHORTEST, LONGEST, DEMO = 5.0, 24.0, 86.0
 
 
 class WordTruth(TypedDict):
-    """A word and where it sounds, in seconds."""
+    """A word and its times, in seconds."""
 
     start: float
     end: float
@@ -41,7 +41,7 @@ class SegmentTruth(TypedDict):
 
 
 class Truth(TypedDict):
-    """What is said in one recording."""
+    """The text of one recording."""
 
     language: str
     text: str
@@ -50,7 +50,7 @@ class Truth(TypedDict):
 
 
 def held_out_banks(work: Path) -> dict[str, WordBank]:
-    """The voices of the recordings, by language: unheard ones, none of extreme pitch or speed."""
+    """The voices of the recordings, by language: held out, none of extreme pitch or speed."""
     drawn = {
         "en": draw_voices("en", 40, 999, HELD_OUT_VARIANTS, margin=15),
         "de": draw_voices("de", 16, 998, HELD_OUT_VARIANTS, margin=15),
@@ -62,7 +62,7 @@ def held_out_banks(work: Path) -> dict[str, WordBank]:
 
 
 def recording_options(seconds: float, pause: float, several_voices: bool) -> SceneOptions:
-    """Scenes as the recordings have them: whole phrases, little noise."""
+    """The scenes of the recordings: whole phrases, little noise."""
     return SceneOptions(
         seconds=seconds,
         cut_odds=0,
@@ -79,7 +79,7 @@ def recording_options(seconds: float, pause: float, several_voices: bool) -> Sce
 
 
 def samples_of(rng: np.random.Generator, scene: Scene) -> NDArray[np.float32]:
-    """The scene's audio up to shortly after its last word."""
+    """The scene's audio until shortly after its last word."""
     end = scene.words[-1].end + rng.uniform(0.3, 0.8)
     samples = scene.audio[: int(end * SAMPLE_RATE)]
     missing = int(end * SAMPLE_RATE) - len(samples)
@@ -87,7 +87,7 @@ def samples_of(rng: np.random.Generator, scene: Scene) -> NDArray[np.float32]:
 
 
 def truth_of(scene: Scene, bank: WordBank, samples: NDArray[np.float32]) -> Truth:
-    """What is said in a scene, as ``truth.json`` has it."""
+    """The words of a scene in the format of ``truth.json``."""
     segments: list[SegmentTruth] = []
     for phrase in scene.phrases:
         words: list[WordTruth] = [
@@ -133,8 +133,8 @@ def record(out: Path, banks: dict[str, WordBank], seed: int) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="where the recordings go")
-    parser.add_argument("--work", type=Path, required=True, help="where synthesised words are kept")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the recordings")
+    parser.add_argument("--work", type=Path, required=True, help="cache of synthesised words")
     parser.add_argument("--seed", type=int, default=20261123)
     args = parser.parse_args()
     record(args.out, held_out_banks(args.work), args.seed)

@@ -1,7 +1,7 @@
 """Writes the mixtures: conversations of two or three voices that no model was trained on.
 
 ``python -m tests.training.record_mixtures --out tests/mixtures --work DIR`` needs espeak-ng. The
-seed decides everything; no mixture is picked or dropped for how well it goes.
+seed decides everything; no mixture is picked or dropped for its results.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from tests.training.speech import SAMPLE_RATE, WordBank
 
 MIXTURES = 24
 OVERLAPPING = 4
-"""How many of them have speakers who interrupt each other."""
+"""Number of mixtures whose speakers interrupt each other."""
 CALLS = 2
 SHORTEST, LONGEST = 15.0, 30.0
 
 
 class TurnTruth(TypedDict):
-    """When somebody speaks, in seconds."""
+    """One stretch of speech, in seconds."""
 
     start: float
     end: float
@@ -41,7 +41,7 @@ class TurnTruth(TypedDict):
 
 
 class SpokenWord(TypedDict):
-    """A word, where it sounds, and who says it."""
+    """A word, its times, and its speaker."""
 
     start: float
     end: float
@@ -50,7 +50,7 @@ class SpokenWord(TypedDict):
 
 
 class MixtureTruth(TypedDict):
-    """What is said in one mixture, and by whom; words in the order of their starts."""
+    """The words and speakers of one mixture; words in the order of their starts."""
 
     duration: float
     channels: int
@@ -59,7 +59,7 @@ class MixtureTruth(TypedDict):
 
 
 def mixture_options(seconds: float, overlapping: bool) -> ConversationOptions:
-    """As the Whisper model knows speech: phrases with pauses between them, little noise."""
+    """Speech like the Whisper model's training: phrases with pauses, little noise."""
     return ConversationOptions(
         seconds=seconds,
         mean_pause=0.6,
@@ -72,7 +72,7 @@ def mixture_options(seconds: float, overlapping: bool) -> ConversationOptions:
 def truth_of(
     conversation: Conversation, bank: WordBank, channels: int, *, by_channel: bool = False
 ) -> MixtureTruth:
-    """What ``truth.json`` says of a conversation."""
+    """A conversation in the format of ``truth.json``."""
     turns: list[TurnTruth] = []
     words: list[SpokenWord] = []
     for turn in conversation.turns:
@@ -131,8 +131,8 @@ def record(out: Path, bank: WordBank, seed: int) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="where the mixtures go")
-    parser.add_argument("--work", type=Path, required=True, help="where synthesised words are kept")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the mixtures")
+    parser.add_argument("--work", type=Path, required=True, help="cache of synthesised words")
     parser.add_argument("--seed", type=int, default=20261124)
     args = parser.parse_args()
     record(args.out, held_out_banks(args.work)["en"], args.seed)

@@ -1,4 +1,4 @@
-"""Scenes: words on a time line, so that who said what and when is exactly known.
+"""Composes scenes: words on a timeline, so that who says what and when is exactly known.
 
 A scene is one window of audio with phrases of one to eight words and pauses between them. Two equal
 words never follow each other: models this small merge them, and no fixture contains them.
@@ -18,13 +18,13 @@ from scipy.signal import lfilter
 from tests.training.speech import SAMPLE_RATE, WordBank
 
 FRAMES_PER_SECOND = 50
-"""Encoder frames, and timestamps, in a second of audio."""
+"""Encoder frames, and timestamps, per second of audio."""
 
 PHRASE_LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8)
 PHRASE_LENGTH_ODDS = (0.16, 0.20, 0.20, 0.16, 0.12, 0.08, 0.05, 0.03)
 
 SHORTEST_PAUSE = 0.5
-"""Seconds between phrases at the least; within one, words are at most 0.3 s apart."""
+"""Minimum seconds between phrases; within one, words are at most 0.3 s apart."""
 
 _FILTERS = torch.from_numpy(FeatureExtractor().mel_filters)
 _WINDOW = torch.hann_window(400)
@@ -32,7 +32,7 @@ _WINDOW = torch.hann_window(400)
 
 @dataclass(frozen=True)
 class Word:
-    """One spoken word: its number in the bank, and where it sounds, in seconds."""
+    """One spoken word: its number in the bank, and its times in seconds."""
 
     index: int
     start: float
@@ -41,7 +41,7 @@ class Word:
 
 @dataclass
 class Phrase:
-    """Words said without a long pause between them."""
+    """Words without a long pause between them."""
 
     start: float
     words: list[Word] = field(default_factory=list)
@@ -50,19 +50,19 @@ class Phrase:
 
     @property
     def end(self) -> float:
-        """Where the last whole word ends."""
+        """End of the last whole word."""
         return self.words[-1].end if self.words else self.start
 
 
 @dataclass
 class Scene:
-    """A window of audio and what is said in it."""
+    """A window of audio and its words."""
 
     audio: NDArray[np.float32]
     language: str
     phrases: list[Phrase]
     content_end: float | None = None
-    """Where the recording ends within the window; ``None`` if it fills it."""
+    """End of the recording within the window; ``None`` if it fills the window."""
 
     @property
     def words(self) -> list[Word]:
@@ -72,23 +72,23 @@ class Scene:
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What scenes look like."""
+    """The statistics of scenes."""
 
     seconds: float = 30.0
     cut_odds: float = 0.3
     """How often the window ends in the middle of speech."""
     empty_odds: float = 0.05
-    """How often nothing is said."""
+    """How often there is no speech."""
     leftover_odds: float = 0.15
-    """How often the end of an earlier word is still heard at the very start."""
+    """How often the window starts with the end of an earlier word."""
     pauses: tuple[float, ...] = (0.6, 1.2, 2.5)
-    """Mean pauses between phrases to choose from; drawn on top of the shortest."""
+    """Choices for the mean pause between phrases, beyond the shortest."""
     fill: bool = False
     """Whether there is speech up to the end of every window."""
     longest_lead: float = 8.0
     """The longest silence before the first phrase."""
     words: Literal["shuffled", "mixed"] = "mixed"
-    """``shuffled``: no word again before nearly all others; ``mixed``: often so, else any but the
+    """``shuffled``: no word repeats before nearly all others; ``mixed``: often so, else any but the
     last."""
     noise_odds: float = 0.7
     noise_db: tuple[float, float] = (-75.0, -34.0)
@@ -96,7 +96,7 @@ class SceneOptions:
 
 
 class WordOrder:
-    """Draws words so that no two equal ones follow each other."""
+    """Draws words such that no two equal ones follow each other."""
 
     def __init__(self, rng: np.random.Generator, count: int, shuffled: bool) -> None:
         self._rng = rng
@@ -146,14 +146,14 @@ def _empty(rng: np.random.Generator, bank: WordBank, options: SceneOptions) -> S
 
 
 def _add_leftover(rng: np.random.Generator, bank: WordBank, audio: NDArray[np.float32]) -> None:
-    """Put up to 60 ms of a word's end at the very start: a window may begin a little too early."""
+    """Put up to 60 ms of a word's end at the start: a window may begin a little too early."""
     clip = bank.clip(int(rng.integers(len(bank.voices))), int(rng.integers(len(bank.words))))
     length = int(rng.uniform(0.005, 0.06) * SAMPLE_RATE)
     audio[:length] += clip[-length:][:length] * decibels(rng.uniform(-14, 0))
 
 
 def compose(rng: np.random.Generator, bank: WordBank, options: SceneOptions) -> Scene:
-    """Compose one scene; the same generator state gives the same scene."""
+    """Compose one scene; the same generator state yields the same scene."""
     if rng.random() < options.empty_odds:
         return _empty(rng, bank, options)
     window = options.seconds
@@ -214,7 +214,7 @@ def compose(rng: np.random.Generator, bank: WordBank, options: SceneOptions) -> 
 
 
 def log_mel(rng: np.random.Generator, scene: Scene) -> torch.Tensor:
-    """Whisper's features of a scene (80 mels by 100 frames a second).
+    """Whisper's features of a scene (80 mels by 100 frames per second).
 
     What lies after the recording's end is padded either with zero features, as faster-whisper
     does, or with digital silence, as others do. At times the floor is raised, as it is in a window
@@ -240,7 +240,7 @@ def frame_of(seconds: float, frames: int) -> int:
 
 
 def frame_labels(scene: Scene, first_label: int) -> NDArray[np.int64]:
-    """One label a frame: 0 where no word sounds, else ``first_label`` plus the word's number."""
+    """One label per frame: 0 without a word, else ``first_label`` plus the word's number."""
     labels = np.zeros(round(len(scene.audio) / SAMPLE_RATE * FRAMES_PER_SECOND), np.int64)
     for word in scene.words:
         begin = int(word.start * FRAMES_PER_SECOND)

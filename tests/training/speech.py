@@ -1,7 +1,7 @@
-"""Synthetic speech: single words spoken by espeak-ng, trimmed to their exact extent.
+"""Synthesises speech: single words spoken by espeak-ng, trimmed to their exact extent.
 
 A :class:`WordBank` holds every word of one language in many voices. Clips are trimmed where the
-voice begins and ends, so whatever places them on a time line knows the true word boundaries.
+voice begins and ends, so code that places them on a timeline knows the true word boundaries.
 
 Only training and making recordings need espeak-ng; the tests use committed recordings.
 """
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 SAMPLE_RATE = 16_000
-"""Samples per second of every clip here, as Whisper, wav2vec2 and the diarizer want it."""
+"""Sample rate of every clip, as Whisper, wav2vec2 and the diarizer need it."""
 
 WAV_HEADER_BYTES = 44
 
@@ -47,7 +47,7 @@ ACCENTS: dict[str, tuple[str, ...]] = {
     ),
     "de": ("de",),
 }
-"""espeak-ng voices to draw from; one that stands twice is drawn twice as often."""
+"""espeak-ng voices to draw from; one that is listed twice is drawn twice as often."""
 
 HELD_OUT_VARIANTS: tuple[str, ...] = _split("m3 f2 Michael anika linda pablo")
 """Voice variants never used in training: the committed recordings are spoken by these."""
@@ -72,7 +72,7 @@ class Voice:
 
     @property
     def name(self) -> str:
-        """The voice as espeak-ng's ``-v`` option wants it."""
+        """The value of espeak-ng's ``-v`` option."""
         return f"{self.accent}+{self.variant}" if self.variant else self.accent
 
 
@@ -108,7 +108,7 @@ def synthesise(voice: Voice, text: str) -> NDArray[np.float32]:
 
 
 def trim(samples: NDArray[np.float32], threshold_db: float = -36.0) -> NDArray[np.float32]:
-    """Cut what is quieter than the loudest 5 ms by ``threshold_db`` off both ends."""
+    """Trim both ends where they are ``threshold_db`` quieter than the loudest 5 ms."""
     frame = SAMPLE_RATE // 200
     count = len(samples) // frame
     energy = np.sqrt((samples[: count * frame].reshape(count, frame) ** 2).mean(axis=1) + 1e-12)
@@ -141,7 +141,7 @@ class WordBank:
         )
 
     def save(self, path: Path) -> None:
-        """Write the bank as one ``.npz`` file, at once or not at all."""
+        """Write the bank as one ``.npz`` file, atomically."""
         meta = {
             "language": self.language,
             "words": self.words,
@@ -153,7 +153,7 @@ class WordBank:
 
     @classmethod
     def load(cls, path: Path) -> WordBank:
-        """Read what :meth:`save` wrote."""
+        """Read a bank that :meth:`save` wrote."""
         with np.load(path) as stored:
             meta = json.loads(str(stored["meta"]))
             voices = [Voice(**voice) for voice in meta["voices"]]
@@ -161,7 +161,7 @@ class WordBank:
 
     @classmethod
     def synthesise(cls, language: str, voices: Sequence[Voice], jobs: int = 2) -> WordBank:
-        """Let every voice speak every word of ``language``."""
+        """Synthesise every word of ``language`` in every voice."""
         words = WORDS[language]
         tasks = [(voice, word) for voice in voices for word in words]
         with ThreadPoolExecutor(jobs) as pool:
@@ -172,7 +172,7 @@ class WordBank:
 
 
 def word_bank(path: Path, language: str, voices: Sequence[Voice]) -> WordBank:
-    """Load the bank at ``path``, made first if it is not there."""
+    """Load the bank at ``path``, creating it if it does not exist."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         WordBank.synthesise(language, voices).save(path)
@@ -184,7 +184,7 @@ TRAINING_VOICES = {"en": (260, 1), "de": (100, 2)}
 
 
 def training_banks(work: Path) -> dict[str, WordBank]:
-    """The voices of training, by language."""
+    """The training voices, by language."""
     return {
         language: word_bank(
             work / "words" / f"{language}-training.npz",

@@ -1,8 +1,8 @@
-"""A reduced Whisper tokenizer: bytes, one token a word of ours, Whisper's marks and timestamps.
+"""A reduced Whisper tokenizer: bytes, one token per word, Whisper's marks and timestamps.
 
 The order of the tokens is Whisper's: text, the empty token, end of text, start of transcript,
-languages, tasks, the other marks, timestamps. The empty token matters: without it CTranslate2
-takes the model for an English-only one.
+languages, tasks, the other marks, timestamps. The empty token matters: without it, CTranslate2
+treats the model as English-only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MARKS = (
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The token numbers training needs."""
+    """The token numbers that training needs."""
 
     size: int
     space: int
@@ -50,7 +50,7 @@ class Vocabulary:
 
     @property
     def first_timestamp(self) -> int:
-        """The token of 0.00 s; the others follow."""
+        """The token of 0.00 s; the other timestamps follow."""
         return self.no_timestamps + 1
 
 
@@ -67,7 +67,7 @@ def _added(token: str, number: int, special: bool) -> dict[str, object]:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Write ``tokenizer.json`` and what transformers wants beside it."""
+    """Write ``tokenizer.json`` and the other files that transformers needs."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -101,7 +101,7 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
-    """The token numbers of a tokenizer :func:`write_tokenizer` wrote."""
+    """The token numbers of a tokenizer that :func:`write_tokenizer` wrote."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 
     def single(text: str) -> int:

@@ -1,7 +1,7 @@
-"""Trains the small alignment model of the tests, from nothing.
+"""Trains the tests' small alignment model from scratch.
 
 ``python -m tests.training.train_alignment --out tests/models/alignment --work DIR`` needs espeak-ng
-and about twenty minutes of a CPU core. Training goes on from its last checkpoint in DIR.
+and about twenty minutes of a CPU core. Training resumes from its last checkpoint in DIR.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tests.training.speech import training_banks
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="where the model goes")
-    parser.add_argument("--work", type=Path, required=True, help="where results of steps are kept")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model")
+    parser.add_argument("--work", type=Path, required=True, help="folder for results of steps")
     parser.add_argument("--steps", type=int, default=2400)
-    parser.add_argument("--threads", type=int, default=1, help="more than one is slower if shared")
+    parser.add_argument("--threads", type=int, default=1, help="more are slower on shared cores")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)

@@ -1,8 +1,8 @@
-"""Trains the small diarization pipeline of the tests, from nothing.
+"""Trains the tests' small diarization pipeline from scratch.
 
 ``python -m tests.training.train_diarization --out tests/models/diarization --work DIR`` needs
-espeak-ng and about half an hour of a CPU core. Every step leaves its result in DIR and is skipped
-where that is there already.
+espeak-ng and about half an hour of a CPU core. Every step stores its result in DIR, and is skipped
+if it exists.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 from pathlib import Path
 
-os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # before pyannote is imported: it would call home
+os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # before importing pyannote, which would call home
 
 import numpy as np
 import torch
@@ -56,7 +56,7 @@ def write_pipeline(
     threshold: float,
     min_cluster_size: int,
 ) -> None:
-    """Write a directory that `pyannote.audio.Pipeline.from_pretrained` reads."""
+    """Write a directory for `pyannote.audio.Pipeline.from_pretrained`."""
     write_checkpoint(
         out / "segmentation" / "pytorch_model.bin", segmenter, segmentation.SPECIFICATIONS
     )
@@ -75,14 +75,14 @@ def write_pipeline(
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="where the pipeline goes")
-    parser.add_argument("--work", type=Path, required=True, help="where results of steps are kept")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the pipeline")
+    parser.add_argument("--work", type=Path, required=True, help="folder for results of steps")
     parser.add_argument("--whole-steps", type=int, default=300)
     parser.add_argument("--frozen-steps", type=int, default=1500)
     parser.add_argument("--embedding-steps", type=int, default=8000)
     parser.add_argument("--threshold", type=float, default=0.85)
     parser.add_argument("--min-cluster-size", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1, help="more than one is slower if shared")
+    parser.add_argument("--threads", type=int, default=1, help="more are slower on shared cores")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)

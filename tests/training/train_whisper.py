@@ -1,8 +1,8 @@
-"""Trains the small Whisper model of the tests, from nothing.
+"""Trains the tests' small Whisper model from scratch.
 
 ``python -m tests.training.train_whisper --out tests/models/whisper --work DIR`` needs espeak-ng and
-about two hours of a CPU core. Every step leaves its result in DIR and is skipped where that is
-there already; training goes on from its last checkpoint.
+about two hours of a CPU core. Every step stores its result in DIR, and is skipped if it exists;
+training resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tests.training.whisper_encoder import train_encoder
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="where the CTranslate2 model goes")
-    parser.add_argument("--work", type=Path, required=True, help="where results of steps are kept")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the CTranslate2 model")
+    parser.add_argument("--work", type=Path, required=True, help="folder for results of steps")
     parser.add_argument("--encoder-steps", type=int, default=1900)
     parser.add_argument("--decoder-steps", type=int, default=13000)
-    parser.add_argument("--threads", type=int, default=1, help="more than one is slower if shared")
+    parser.add_argument("--threads", type=int, default=1, help="more are slower on shared cores")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)

@@ -1,4 +1,4 @@
-"""What all training phases share: settings, learning rate, running figures, checkpoints."""
+"""Shared by all training phases: settings, learning rate, running means, checkpoints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger("training")
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a phase trains, and how fast."""
+    """Length and learning rate of a phase."""
 
     steps: int
     batch: int
@@ -33,13 +33,13 @@ class Schedule:
 
 
 class Figures:
-    """Running means of what is measured every step."""
+    """Running means of the values of every step."""
 
     def __init__(self) -> None:
         self._means: dict[str, float] = {}
 
     def add(self, **values: float) -> None:
-        """Take in one step's values; those that are not a number do not count."""
+        """Add the values of one step, ignoring NaN."""
         for name, value in values.items():
             if not math.isnan(value):
                 self._means[name] = 0.95 * self._means.get(name, value) + 0.05 * value
@@ -49,12 +49,12 @@ class Figures:
 
 
 def device() -> torch.device:
-    """A GPU if there is one."""
+    """A GPU, if available."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def new_optimizer(parameters: list[torch.nn.Parameter], schedule: Schedule) -> torch.optim.AdamW:
-    """AdamW as all phases use it."""
+    """The AdamW optimizer of all phases."""
     return torch.optim.AdamW(
         parameters, lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
     )
@@ -66,7 +66,7 @@ def update(
     loss: torch.Tensor,
     rate: float,
 ) -> None:
-    """One step of the optimizer with gradients no longer than one."""
+    """Take one optimizer step, with gradients clipped to norm 1."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
@@ -76,12 +76,12 @@ def update(
 
 
 def save(path: Path, **state: Any) -> None:
-    """Write a checkpoint, at once or not at all."""
+    """Write a checkpoint atomically."""
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(path)
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """Read a checkpoint if there is one."""
+    """Read a checkpoint, if it exists."""
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None

@@ -1,9 +1,9 @@
-"""Second phase: the decoder learns to write down what the frozen encoder hears.
+"""Second phase: the decoder learns to write the words that the frozen encoder hears.
 
-The encoder's outputs do not change any more, so they are computed once a scene, in the loader's
-process, and each scene is met several times: with and without timestamps, with and without a text
-before it. Cross-attention is shown where to look: the first layers at the frames of the token just
-read, the last layer at those of the token to write.
+The encoder's outputs no longer change, so they are computed once per scene, in the loader's
+process, and each scene is used several times: with and without timestamps, with and without a text
+before it. Cross-attention is guided: the first layers to the frames of the token just
+read, the last layer to those of the token to write.
 """
 
 from __future__ import annotations
@@ -38,39 +38,39 @@ GERMAN_SHARE = 0.2
 TIMESTAMPS_SHARE = 0.55
 TRANSLATED_SHARE = {"en": 0.03, "de": 0.25}
 DIGITS = 10
-"""How many words both languages have; they come first. Only these are translated."""
+"""Number of words that both languages share; they come first. Only these are translated."""
 
 GUIDED_HEADS = 2
-"""How many heads of each decoder layer are shown where to look."""
+"""Number of guided heads in each decoder layer."""
 
 EARLY_WEIGHT = 0.2
 LATE_WEIGHT = 0.8
-"""How much the guidance of the first layers and of the last one counts. Finding the next word is
-what takes longest to learn, so the last layer's counts for more."""
+"""Weights of the guidance of the first layers and of the last one. Finding the next word is
+the slowest to learn, so the last layer weighs more."""
 
 IGNORED = -100
-"""The target of tokens that are given, not to be predicted."""
+"""The target of given tokens, which need no prediction."""
 
 FIRST_TIMESTAMP_LIMIT = 50
-"""Recognition wants the first timestamp within the first second, though speech begin later."""
+"""Recognition requires the first timestamp within the first second, even if speech starts later."""
 
 LONGEST_PROMPT = 223
-"""Tokens of earlier text that recognition shows the model at the most."""
+"""Maximum tokens of earlier text that recognition prompts with."""
 
 CACHED_SCENES = 1600
 FIRST_SCENES = 192
 NEW_SCENES_EVERY_STEP = 2
 POOLED_BATCHES = 6
 USUAL_LENGTH = 64
-"""Tokens; batches hold no more than their size times this."""
+"""Tokens per lesson; a batch contains at most its size times this."""
 
 Spans = list[tuple[int, int, float]]
-"""Frames to look at: from, to, and the share of the attention that is theirs."""
+"""Frames to attend to: from, to, and their share of the attention."""
 
 
 @dataclass(frozen=True)
 class HeardScene:
-    """A scene as the decoder meets it."""
+    """A scene as the encoder outputs it."""
 
     hidden: torch.Tensor
     language: str
@@ -79,7 +79,7 @@ class HeardScene:
 
 @dataclass
 class Lesson:
-    """One sequence for the decoder: tokens given, tokens wanted, frames to look at."""
+    """One sequence for the decoder: given tokens, wanted tokens, frames to attend to."""
 
     given: list[int]
     wanted: list[int]
@@ -87,7 +87,7 @@ class Lesson:
 
 
 class HeardScenes(IterableDataset[tuple[torch.Tensor, str, list[Phrase]]]):
-    """Endless scenes of 30 s, gone through the encoder."""
+    """Endless scenes of 30 s, encoded."""
 
     def __init__(self, banks: dict[str, WordBank], encoder: WhisperEncoder, seed: int) -> None:
         self.banks = banks
@@ -114,10 +114,10 @@ class HeardScenes(IterableDataset[tuple[torch.Tensor, str, list[Phrase]]]):
 
 
 def spans_of_words(words: list[Word]) -> list[Spans]:
-    """Where to look to write each word.
+    """Where to attend to write each word.
 
     Every silent frame belongs to the word before it, and those before the first word to the first:
-    the search for word times fails over frames nobody looks at.
+    the search for word times fails over frames that no word attends to.
     """
     result: list[Spans] = []
     for place, word in enumerate(words):
@@ -134,7 +134,7 @@ def spans_of_words(words: list[Word]) -> list[Spans]:
 
 
 def spans_of_time(seconds: float) -> Spans:
-    """Where to look to write a timestamp."""
+    """Where to attend to write a timestamp."""
     begin = min(POSITIONS - 1, int(max(0.0, seconds - 0.04) * FRAMES_PER_SECOND))
     return [(begin, max(begin + 1, frame_of(seconds + 0.04, POSITIONS)), 1.0)]
 
@@ -146,7 +146,7 @@ def earlier_text(
     limit: int,
     times: bool,
 ) -> list[int]:
-    """Random text said before the window, as recognition shows it."""
+    """Random text before the window, as recognition prompts with it."""
     tokens: list[int] = []
     time = 0.0
     while len(tokens) < limit:
@@ -166,7 +166,7 @@ def earlier_text(
 def make_lesson(
     rng: np.random.Generator, vocabulary: Vocabulary, scene: HeardScene, prompt: int
 ) -> Lesson:
-    """What the decoder is to write for a scene, after ``prompt`` tokens of earlier text."""
+    """The tokens to write for a scene, after ``prompt`` tokens of earlier text."""
     language = scene.language
     timed = rng.random() < TIMESTAMPS_SHARE
     translated = rng.random() < TRANSLATED_SHARE[language]
@@ -221,7 +221,7 @@ def make_lesson(
 
 
 def prompt_length(rng: np.random.Generator) -> int:
-    """How many tokens of earlier text to show before a lesson: mostly none."""
+    """How many tokens of earlier text to prompt a lesson with: mostly none."""
     kind = rng.random()
     if kind < 0.82:
         return 0
@@ -234,9 +234,9 @@ def batches(
     cache: Sequence[HeardScene],
     size: int,
 ) -> list[list[tuple[HeardScene, Lesson]]]:
-    """Batches of lessons of like length, so that little is spent on padding.
+    """Batches of lessons of similar length, so that they need little padding.
 
-    Lessons long enough to hold more than ``size`` of usual length come fewer at a time.
+    Batches of long lessons are smaller: each holds about the tokens of ``size`` usual lessons.
     """
     drawn = [cache[int(i)] for i in rng.integers(len(cache), size=POOLED_BATCHES * size)]
     pool = [(scene, make_lesson(rng, vocabulary, scene, prompt_length(rng))) for scene in drawn]
@@ -253,7 +253,7 @@ def batches(
 def collate(
     lessons: Sequence[Lesson], padding: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Tokens given, tokens wanted and attention wanted, of one batch."""
+    """Given tokens, wanted tokens and wanted attention of one batch."""
     longest = max(len(lesson.given) for lesson in lessons)
     given = np.full((len(lessons), longest), padding, np.int64)
     wanted = np.full((len(lessons), longest), IGNORED, np.int64)
@@ -272,7 +272,7 @@ def collate(
 
 
 def guidance(attention: torch.Tensor, looks: torch.Tensor) -> torch.Tensor:
-    """How far the guided heads' attention is from where it should be (cross-entropy)."""
+    """How far the guided heads' attention is from the wanted one (cross-entropy)."""
     guided = looks.sum(-1) > 0
     heads = attention[:, :GUIDED_HEADS].float().transpose(0, 1)[:, guided]
     return -(looks[guided] * torch.log(heads + 1e-5)).sum(-1).mean()
@@ -285,7 +285,7 @@ def train_decoder(
     vocabulary: Vocabulary,
     schedule: training.Schedule,
 ) -> None:
-    """Train until the schedule ends, going on from ``path`` if it holds an unfinished training."""
+    """Train until the schedule ends, resuming from ``path`` if it holds an unfinished training."""
     device = training.device()
     torch.manual_seed(schedule.seed)
     model = new_model(vocabulary)

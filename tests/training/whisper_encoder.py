@@ -1,7 +1,7 @@
-"""First phase: the encoder alone learns which word sounds in each frame, and to keep its place.
+"""First phase: the encoder alone learns the word and the position of each frame.
 
-The decoder finds its way by position, so a second head reads each frame's position off the output:
-left to the words alone, the encoder lets go of it, and the decoder learns far more slowly.
+The decoder navigates by position, so a second head predicts each frame's position from the output:
+trained only on words, the encoder loses it, and the decoder learns far more slowly.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from tests.training.whisper_model import FIRST_LABEL, LABELS, POSITIONS, WIDTH, 
 GERMAN_SHARE = 0.2
 SHORT_WINDOW, LONG_WINDOW = 12.0, 30.0
 SHORT_BATCH_FACTOR = 2.2
-"""How many times more short windows than long ones go into a batch."""
+"""Ratio of short to long windows in a batch."""
 
 PLACE_WEIGHT = 1.0
-"""How much the error of the positions read off counts."""
+"""Weight of the position error."""
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Features, the first frame of each window, frame labels."""
@@ -59,7 +59,7 @@ class LabelledWindows(IterableDataset[Batch]):
             )
 
     def window(self, rng: np.random.Generator, seconds: float) -> tuple[torch.Tensor, int, object]:
-        """One window: features, the frame it begins at, labels."""
+        """One window: features, first frame, labels."""
         language = "de" if rng.random() < GERMAN_SHARE else "en"
         scene = compose(rng, self.banks[language], SceneOptions(seconds=seconds))
         labels = frame_labels(scene, FIRST_LABEL[language])
@@ -71,7 +71,7 @@ class LabelledWindows(IterableDataset[Batch]):
 def train_encoder(
     path: Path, banks: dict[str, WordBank], vocabulary: Vocabulary, schedule: training.Schedule
 ) -> None:
-    """Train until the schedule ends, going on from ``path`` if it holds an unfinished training."""
+    """Train until the schedule ends, resuming from ``path`` if it holds an unfinished training."""
     device = training.device()
     torch.manual_seed(schedule.seed)
     model = new_model(vocabulary)
@@ -101,7 +101,7 @@ def train_encoder(
         )
 
     while step < schedule.steps:
-        # Short windows are cheap and come first; long ones take over as training goes on.
+        # Short windows are cheap and come first; long ones take over later.
         stage = 4 * step // schedule.steps
         stage_end = -(-(stage + 1) * schedule.steps // 4)
         windows = LabelledWindows(

@@ -1,4 +1,4 @@
-"""The small Whisper model: its shape, and a start that lets it learn in minutes."""
+"""The small Whisper model: its shape, and an initialisation with which it learns in minutes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POSITIONS = 1500
 """Encoder frames in Whisper's window of 30 s."""
 
 HEAD_OFFSETS: tuple[tuple[int, ...], ...] = ((-8, -3, 3, 8), (-12, 12))
-"""For each encoder layer, how many frames away its first heads look at the start."""
+"""For each encoder layer, the initial offset in frames to which its first heads attend."""
 
 LABELS = 1 + sum(len(words) for words in WORDS.values())
 """Frame labels: silence, then the words of every language."""
@@ -35,7 +35,7 @@ FIRST_LABEL = {
 
 
 def configuration(vocabulary: Vocabulary) -> WhisperConfig:
-    """The model's shape as transformers describes it."""
+    """The model's shape as a configuration of transformers."""
     return WhisperConfig(
         vocab_size=vocabulary.size,
         num_mel_bins=80,
@@ -63,9 +63,9 @@ def configuration(vocabulary: Vocabulary) -> WhisperConfig:
 
 
 def new_model(vocabulary: Vocabulary) -> WhisperForConditionalGeneration:
-    """An untrained model; the caller seeds torch before."""
+    """An untrained model; the caller seeds torch first."""
     config = configuration(vocabulary)
-    config._attn_implementation = "eager"  # the decoder's attention is guided: it must be seen
+    config._attn_implementation = "eager"  # guidance needs the decoder's attention weights
     model = WhisperForConditionalGeneration(config)
     fast = copy.deepcopy(config)
     fast._attn_implementation = "sdpa"
@@ -89,7 +89,7 @@ def new_model(vocabulary: Vocabulary) -> WhisperForConditionalGeneration:
 
 
 def _look_at_offsets(encoder: WhisperEncoder) -> None:
-    """Start heads so that each frame attends to the frame some offset away.
+    """Initialise heads so that each frame attends to the frame at some offset.
 
     Positions are sinusoids, and rotating those by a fixed angle per frequency moves them by a fixed
     number of frames: the keys read them off, the queries read them off rotated.
@@ -113,13 +113,13 @@ def _look_at_offsets(encoder: WhisperEncoder) -> None:
 
 
 def _start_timestamps_as_sinusoids(model: WhisperForConditionalGeneration, first: int) -> None:
-    """Start timestamp tokens as the position of their frame, on the way in and on the way out."""
+    """Initialise timestamp tokens, in input and output, with the position of their frame."""
     positions = model.model.encoder.embed_positions.weight
     tokens = model.model.decoder.embed_tokens.weight
     tokens[first : first + POSITIONS] = positions * 0.05 * math.sqrt(2)
     tokens[first + POSITIONS] = tokens[first + POSITIONS - 1]
     sharpness = torch.full((WIDTH // 2,), 0.12)
-    sharpness[:24] = 0.4  # the fast sinusoids tell neighbours apart
+    sharpness[:24] = 0.4  # the fast sinusoids distinguish neighbours
     out = model.proj_out.weight
     out[first : first + POSITIONS] = positions * torch.cat([sharpness, sharpness])
     out[first + POSITIONS] = out[first + POSITIONS - 1]

@@ -1,1 +1,1 @@
-"""Small servers that answer `ping`, one a peer; each runs as a process of its own."""
+"""Small servers that answer `ping`, one per peer; each runs in its own process."""

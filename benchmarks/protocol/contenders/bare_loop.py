@@ -1,4 +1,4 @@
-"""The floor: orjson loads and dumps over the pipes, many lines a read, nothing checked."""
+"""The floor: orjson loads and dumps over the pipes, many lines per read, without any checks."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""jsonrpcserver as its documentation shows it: `dispatch` a text, print what comes out."""
+"""jsonrpcserver as its documentation shows it: `dispatch` a text, print the reply."""
 
 import sys
 

@@ -1,4 +1,4 @@
-/** Bundles the application into dist, without need of node_modules, and its tests. */
+/** Bundles the application into dist, so that it needs no node_modules, and bundles its tests. */
 import { cpSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 

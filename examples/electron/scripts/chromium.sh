@@ -1,5 +1,5 @@
 #!/bin/sh
-# The browser that the tests drive, where there is none.
+# Installs the browser for the tests, if there is none.
 set -eu
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || {
   apt-get update -qq

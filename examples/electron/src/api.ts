@@ -1,17 +1,17 @@
-/** What the page may ask for: the whole of it. The preload script exposes it as `transcriber`. */
+/** Everything that the page may request. The preload script exposes it as `transcriber`. */
 import type {
   ErrorKind,
   ExportParams,
   ModelRow,
   ProbeResult,
   ProgressReport,
+  Segment,
   TranscribeResult,
-  TranscriptionSegment,
 } from "transcription-worker-client";
 
 export type Format = ExportParams["formats"][number];
 
-/** A file that the user has opened. The page gets to know its name, not where it lies. */
+/** A file that the user has opened. The page learns its name, but not its path. */
 export interface Recording {
   id: string;
   name: string;
@@ -22,21 +22,21 @@ export interface Recording {
 export interface JobOptions {
   /** A known name, a hub id or a directory; so are the other models. */
   model: string;
-  /** Detected where it is null. */
+  /** Null: detect it. */
   language: string | null;
   align: boolean;
-  /** The language's usual one where it is null. */
+  /** Null: the default model of the language. */
   alignmentModel: string | null;
   diarize: boolean;
-  /** pyannote's community-1 where it is null. */
+  /** Null: pyannote's community-1. */
   diarizationModel: string | null;
-  /** Told by the voices where it is null. */
+  /** Null: determine it from the voices. */
   speakers: number | null;
-  /** Fetch models that are not on this machine. */
+  /** Download models that are not on this machine. */
   download: boolean;
 }
 
-/** Why something did not come to be, in words for the user. */
+/** Why a request failed, in words for the user. */
 export interface Failure {
   kind: ErrorKind | "worker_ended" | "refused" | "unexpected";
   message: string;
@@ -48,22 +48,22 @@ export interface Failure {
 /** Errors lose their members on the way through Electron's IPC, so they travel as values. */
 export type Outcome<T> = { ok: true; value: T } | { ok: false; failure: Failure };
 
-/** What happens while the page waits. */
+/** Events while the page waits. */
 export type News =
   | { kind: "progress"; report: ProgressReport }
-  | { kind: "segments"; language: string; segments: TranscriptionSegment[] }
+  | { kind: "segments"; language: string; segments: Segment[] }
   | { kind: "worker"; state: "ended"; message: string; restarts: boolean }
   | { kind: "worker"; state: "running" };
 
 /** Each request, by the name of its channel. */
 export interface Requests {
-  /** Lets the user choose a recording; null when that was broken off. */
+  /** Lets the user choose a recording; null if the user cancels. */
   open: () => Recording | null;
-  /** Takes the recording at this path, which was dropped on the page. */
+  /** Opens the recording at this path, which the user dropped on the page. */
   add: (path: string) => Recording;
   transcribe: (recording: string, options: JobOptions) => TranscribeResult;
   cancel: () => void;
-  /** Writes the last transcript where the user says; answers with the path, or null. */
+  /** Saves the last transcript where the user chooses; returns the path, or null. */
   save: (format: Format) => string | null;
   models: () => ModelRow[];
   probe: () => ProbeResult;
@@ -88,15 +88,15 @@ export interface Api extends Omit<{ [C in Channel]: Ask<C> }, "add"> {
   listen(listener: (news: News) => void): void;
 }
 
-/** How requests and news travel: Electron's IPC, or what stands in for it. */
+/** How requests and news travel: Electron's IPC, or a stand-in for it. */
 export interface Transport {
   ask<C extends Channel>(channel: C, ...args: Parameters<Requests[C]>): Answer<C>;
   listen(listener: (news: News) => void): void;
-  /** Where a dropped file lies. */
+  /** The path of a dropped file. */
   pathOf(file: File): string;
 }
 
-/** The API over a transport: a function for each request, and no way to name another. */
+/** The API over a transport: one function per request, and no way to send another. */
 export function api({ ask, listen, pathOf }: Transport): Api {
   return {
     open: () => ask("open"),

@@ -1,4 +1,4 @@
-/** Checks of what the page sends: it shows text of others, and is not to be trusted with more. */
+/** Validates what the page sends: it shows text from others, so it is not trusted. */
 import type { Format, JobOptions } from "./api.js";
 
 export const FORMATS: readonly Format[] = [
@@ -15,7 +15,7 @@ export const FORMATS: readonly Format[] = [
   "textgrid",
 ];
 
-/** A request that the application itself does not serve. */
+/** A request that the application itself refuses. */
 export class Refusal extends Error {
   constructor(
     message: string,
@@ -27,20 +27,20 @@ export class Refusal extends Error {
 
 export function asText(value: unknown): string {
   if (typeof value === "string" && value !== "") return value;
-  throw new Refusal("The page sent something else than a text.");
+  throw new Refusal("The page sent something that is not a text.");
 }
 
 export function asFormat(value: unknown): Format {
   const format = FORMATS.find((known) => known === value);
   if (format) return format;
-  throw new Refusal("There is no such format.");
+  throw new Refusal("The format does not exist.");
 }
 
 export function asJobOptions(value: unknown): JobOptions {
   const given = (typeof value === "object" && value !== null ? value : {}) as JobOptions;
   const { model, language, alignmentModel, diarizationModel, speakers } = given;
   if (speakers !== null && !Number.isInteger(speakers)) {
-    throw new Refusal("The number of speakers is no whole number.");
+    throw new Refusal("The number of speakers is not a whole number.");
   }
   return {
     model: asText(model),

@@ -17,7 +17,7 @@ const ORIGIN = "app://transcriber";
 const AUDIO = "aac aif aiff flac m4a m4b mp3 oga ogg opus wav wma".split(" ");
 const VIDEO = "avi mkv mov mp4 webm wmv".split(" ");
 
-/** From source, the worker of this repository, unless TRANSCRIPTION_WORKER names a program. */
+/** From source: the worker of this repository, unless TRANSCRIPTION_WORKER names a program. */
 function worker(): { command: string; args?: string[]; cwd?: string } {
   if (app.isPackaged) return { command: bundledWorker() };
   const command = process.env["TRANSCRIPTION_WORKER"];
@@ -54,7 +54,7 @@ const transcriber = new Session({
   },
 });
 
-/** Only the page itself may ask: no frame in it, and no other page. */
+/** Only the page itself may send requests: no frame in it, and no other page. */
 function trusted(frame: WebFrameMain | null): boolean {
   const page = window?.webContents.mainFrame;
   return frame !== null && frame === page && frame.url.startsWith(`${ORIGIN}/`);

@@ -1,4 +1,4 @@
-/** Serves the page and the recordings that are open. It knows nothing of Electron. */
+/** Serves the page and the opened recordings. It does not depend on Electron. */
 import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
@@ -21,14 +21,14 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** The page's own files; no other can be asked for. */
+/** The page's own files; no others are served. */
 const PAGES: Record<string, string> = {
   "/": "index.html",
   "/page.css": "page.css",
   "/page.js": "page.js",
 };
 
-/** Answers from `pages`, the folder of the page, and with recordings under `/audio/ID`. */
+/** Serves the page from the folder `pages`, and recordings under `/audio/ID`. */
 export function serving(
   pages: string,
   pathOf: (recording: string) => string | undefined,
@@ -53,10 +53,10 @@ export function serving(
 }
 
 function absent(): Response {
-  return new Response("There is no such file.", { status: 404 });
+  return new Response("The file does not exist.", { status: 404 });
 }
 
-/** The recording, or the one range of it that was asked for, as a player does that seeks. */
+/** The recording, or the requested range of it: a player requests ranges to seek. */
 async function audio(path: string, range: string | null): Promise<Response> {
   const file = await stat(path).catch(() => undefined);
   if (!file?.isFile()) return absent();

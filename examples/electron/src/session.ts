@@ -1,4 +1,4 @@
-/** The application's side of the worker. It knows nothing of Electron. */
+/** Connects the application with the worker. It does not depend on Electron. */
 import { randomUUID } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename, dirname, extname } from "node:path";
@@ -14,17 +14,17 @@ import {
 import type { Channel, Failure, Format, JobOptions, News, Outcome, Recording } from "./api.js";
 import { asFormat, asJobOptions, asText, Refusal } from "./checks.js";
 
-/** The most that an html page takes of a recording into itself. */
+/** The largest recording that an html page embeds. */
 const EMBEDDED_BYTES = 32 * 2 ** 20;
 
-const RESTART = "Try again: the worker is started anew. The health report says what it lacks.";
+const RESTART = "Try again: the worker restarts. The health report shows what it lacks.";
 
-/** What the session needs of the application around it. */
+/** What the session needs from the application. */
 export interface Surroundings {
   worker: Pick<SpawnOptions, "command" | "args" | "cwd" | "env" | "onStderr">;
   /** Asks the user for a recording: its path, or null. */
   chooseRecording(): Promise<string | null>;
-  /** Asks the user where to write, and before it is overwritten: a path, or null. */
+  /** Asks the user where to save, and before overwriting a file: a path, or null. */
   chooseTarget(name: string): Promise<string | null>;
   tell(news: News): void;
 }
@@ -33,7 +33,7 @@ type Handler = (...args: unknown[]) => Promise<unknown>;
 
 export class Session {
   readonly #surroundings: Surroundings;
-  /** Paths by id: of what the user has opened, and of nothing else. */
+  /** Paths by id, only of recordings that the user has opened. */
   readonly #recordings = new Map<string, string>();
   #worker: Promise<TranscriptionWorker> | undefined;
   #job: AbortController | undefined;
@@ -57,7 +57,7 @@ export class Session {
     probe: async () => (await this.#running()).environment.probe(),
   };
 
-  /** Answers a request of the page; what went wrong is an answer, too. */
+  /** Answers a request of the page; failures are answers, too. */
   async handle(channel: Channel, args: readonly unknown[]): Promise<Outcome<unknown>> {
     try {
       return { ok: true, value: await this.#handlers[channel](...args) };
@@ -67,7 +67,7 @@ export class Session {
     }
   }
 
-  /** Where a recording lies, if the user has opened it. */
+  /** The path of a recording, if the user has opened it. */
   pathOf(recording: string): string | undefined {
     return this.#recordings.get(recording);
   }
@@ -83,14 +83,14 @@ export class Session {
 
   async #add(path: string): Promise<Recording> {
     const { size } = await stat(path).catch(() => {
-      throw new Refusal(`${basename(path)} cannot be read.`, "Open a file that is there.");
+      throw new Refusal(`${basename(path)} cannot be read.`, "Open an existing file.");
     });
     const id = randomUUID();
     this.#recordings.set(id, path);
     return { id, name: basename(path), size };
   }
 
-  /** The worker, started when it is first needed, and after an end that the client gave up on. */
+  /** The worker; started when first needed, and again when the client has given up restarting it. */
   #running(): Promise<TranscriptionWorker> {
     this.#worker ??= TranscriptionWorker.spawn({
       ...this.#surroundings.worker,
@@ -150,14 +150,14 @@ export class Session {
       formats: [format],
       outputDir: dirname(target),
       name: basename(target, suffix),
-      overwrite: target.endsWith(suffix), // the user was asked about this very name
+      overwrite: target.endsWith(suffix), // the dialog has asked the user about exactly this name
       ...(embed && { options: { embedAudio: recording } }),
     });
     return files[0]?.path ?? null;
   }
 }
 
-/** What to ask the worker for. */
+/** The params of the worker's `transcribe`. */
 function params(audio: string, options: JobOptions): Params<"transcribe"> {
   const { model, language, download, align, alignmentModel, diarize, diarizationModel } = options;
   return {
@@ -182,11 +182,11 @@ function describe(error: unknown): Failure {
     return { ...told, kind: "cancelled", message: "The transcription was cancelled." };
   }
   if (error instanceof RpcError && error.kind === "cancelled") {
-    // Not by the user, who aborts: the worker was told to end, as it is when the application quits.
+    // Not the user, who aborts instead: the worker is being ended, as when the application quits.
     return {
       ...told,
       kind: "worker_ended",
-      message: "The worker was told to end.",
+      message: "The worker was ended from outside.",
       remedy: RESTART,
     };
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import type { ProbeResult, TranscriptionSegment } from "transcription-worker-client";
+import type { ProbeResult, Segment } from "transcription-worker-client";
 import {
   application,
   answers,
@@ -244,7 +244,7 @@ describe("the page", () => {
     application.tell({
       kind: "segments",
       language: "en",
-      segments: [segment as unknown as TranscriptionSegment],
+      segments: [segment as unknown as Segment],
     });
     await page.waitForSelector("#segments li");
     assert.equal(await text(page, ".said"), hostile);
@@ -278,7 +278,7 @@ describe("the page", () => {
     await page.waitForSelector("#segments li");
     process.kill((await application.session.workerProcessId)!, "SIGKILL");
     await page.waitForSelector("[data-kind=worker]");
-    assert.match(await text(page, "[data-kind=worker] .message"), /SIGKILL|begun anew/);
+    assert.match(await text(page, "[data-kind=worker] .message"), /SIGKILL|starts over/);
     await done(page, "worker");
     assert.match(await text(page, "[data-kind=worker] strong"), /runs again/);
     const first = await texts(page, "#segments .said");

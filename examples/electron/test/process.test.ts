@@ -68,7 +68,7 @@ test("a worker that cannot be started is told, with a remedy", async () => {
   const outcome = await mine.handle("transcribe", [id, PLAIN]);
   assert.ok(!outcome.ok);
   assert.equal(outcome.failure.kind, "worker_ended");
-  assert.match(outcome.failure.message, /could not be started/);
+  assert.match(outcome.failure.message, /did not start/);
   assert.ok(outcome.failure.remedy);
 });
 
@@ -83,5 +83,5 @@ test("the end of the application is not told as a cancelled job", async () => {
   const outcome = await mine.handle("transcribe", [(opened.value as { id: string }).id, PLAIN]);
   assert.ok(!outcome.ok);
   assert.equal(outcome.failure.kind, "worker_ended");
-  assert.equal(outcome.failure.message, "The worker was told to end.");
+  assert.equal(outcome.failure.message, "The worker was ended from outside.");
 });

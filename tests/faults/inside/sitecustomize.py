@@ -1,9 +1,9 @@
-"""Faults from within: Python imports this into a worker whose PYTHONPATH holds its directory.
+"""Causes faults from within: Python imports this into a worker with this folder in PYTHONPATH.
 
-Every process of the worker listens on a FIFO `NAME-PID` in the directory FAULT_CONTROLS, NAME
-being `front` or the engine's kind, does at once what a line there says, and makes the file
-`PID.done`: before it, if it does not come back from it. SIGUSR1 has it tell on stderr what its
-threads do.
+Every process of the worker reads a FIFO `NAME-PID` in the directory FAULT_CONTROLS, where NAME is
+`front` or the engine's kind, causes the fault that a line names at once, and creates the file
+`PID.done` after it, or before it if it cannot return. On SIGUSR1 it writes the stacks of its
+threads to stderr.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ def segfault() -> None:
 
 
 def abort() -> None:
-    """What native code does for a failed assertion."""
+    """Abort, like native code after a failed assertion."""
     ctypes.CDLL(None).abort()
 
 
 def hang() -> None:
-    """Native code that does not return and keeps Python's lock."""
+    """Hang in native code that keeps Python's lock."""
     ctypes.PyDLL(None).sleep(600)
 
 
 def write(content: str) -> None:
-    """Bytes, as hexadecimal digits, to the process's private pipe."""
+    """Write bytes, given as hexadecimal digits, to the process's private pipe."""
     os.write(_PIPE, bytes.fromhex(content))
 
 
@@ -48,21 +48,21 @@ def say(text: str) -> None:
 
 
 def fork() -> None:
-    """Leave a child that holds whatever this process has open."""
+    """Leave a child that holds every open descriptor of this process."""
     if not os.fork():
         while True:
             time.sleep(600)
 
 
 def clock(seconds: str) -> None:
-    """Set what Python takes for the time of day forward or back."""
+    """Move Python's time of day forward or back."""
     real, real_ns, shift = time.time, time.time_ns, float(seconds)
     time.time = lambda: real() + shift
     time.time_ns = lambda: real_ns() + int(shift * 1e9)
 
 
 def threads(count: str) -> None:
-    """Let no more than so many threads be started, and the next ones fail as the system's do."""
+    """Allow only this many more threads; further starts fail as the system's do."""
     left = int(count)
 
     def start(*arguments: object, **named: object) -> object:

@@ -1,4 +1,4 @@
-/** Elements. Text goes in as text, whatever it holds: nothing here takes markup. */
+/** Creates elements. Text stays text: nothing here interprets markup. */
 type Child = Node | string | null | false | undefined;
 
 export function el<K extends keyof HTMLElementTagNameMap>(

@@ -1,4 +1,4 @@
-/** The health report: what works on this machine, what not, and what to do. */
+/** Shows the health report: what works on this machine, what does not, and what to do. */
 import type { Finding, ProbeResult } from "transcription-worker-client";
 import type { Api } from "../api.js";
 import { byId, bytes, el } from "./dom.js";
@@ -17,7 +17,7 @@ export async function showHealth(api: Api): Promise<void> {
   const report = byId("report");
   report.replaceChildren(
     el("progress", { "aria-label": "Checking" }),
-    el("p", { class: "quiet" }, "Trying each part of the worker. This can take a minute."),
+    el("p", { class: "quiet" }, "Testing each part of the worker. This can take a minute."),
   );
   dialog.showModal();
   const outcome = await api.probe();

@@ -1,36 +1,36 @@
-/** What the user is told beside the work: failures, warnings, the worker's end. */
+/** Shows notices: failures, warnings, the end of the worker. */
 import type { Notice } from "transcription-worker-client";
 import type { Failure } from "../api.js";
 import { byId, el } from "./dom.js";
 
 const TITLES: Partial<Record<Failure["kind"], string>> = {
-  audio_not_found: "The recording is not there",
+  audio_not_found: "The recording does not exist",
   audio_not_readable: "The recording cannot be read",
   audio_empty: "The recording is empty",
-  audio_invalid: "This is no recording that can be decoded",
-  audio_no_stream: "There is no sound in this file",
+  audio_invalid: "The recording cannot be decoded",
+  audio_no_stream: "This file has no sound",
   cancelled: "Cancelled",
   disk_full: "The disk is full",
   engine_crashed: "The engine crashed",
   engine_unavailable: "A part of the worker is missing",
-  export_exists: "The file is there already",
+  export_exists: "The file already exists",
   export_failed: "The transcript could not be saved",
   hub_unreachable: "The model hub cannot be reached",
   language_unsupported: "This language is not supported",
   model_does_not_fit: "The model needs more memory",
   model_download_failed: "The model could not be downloaded",
-  model_gated: "The model’s makers ask you to accept their terms",
+  model_gated: "The model’s authors require that you accept their terms",
   model_invalid: "The model is damaged",
   model_not_cached: "The model is not on this machine",
-  model_not_found: "There is no such model",
-  out_of_memory: "There is not enough memory",
-  refused: "That cannot be done now",
-  token_invalid: "The hub refuses the token",
-  token_missing: "The model hub wants a token",
+  model_not_found: "The model does not exist",
+  out_of_memory: "Memory ran out",
+  refused: "This is not possible now",
+  token_invalid: "The hub rejected the token",
+  token_missing: "The model hub needs a token",
   worker_ended: "The worker ended",
 };
 
-/** What the page itself can do about a failure, in place of the worker's remedy. */
+/** What the page itself can do about a failure, instead of the worker's remedy. */
 export interface Action {
   label: string;
   remedy: string;
@@ -60,20 +60,20 @@ export function showFailure(failure: Failure, action?: Action): void {
   show({ ...failure, tone, title, remedy, action });
 }
 
-/** A warning of a result; a stage that failed brings the remedy of its error. */
+/** A warning of a result; for a failed stage, with the remedy of its error. */
 export function showWarning({ kind, message, error }: Notice): void {
   const { data } = (error ?? {}) as { data?: { remedy?: string } };
   const title = kind === "stage_failed" ? "A part of the job failed" : "Please note";
   show({ tone: "warning", kind, title, message, remedy: data?.remedy ?? null });
 }
 
-/** The browser knows fewer formats than the worker does. */
+/** The browser knows fewer formats than the worker. */
 export function showUnplayable(): void {
-  const message = "Its format cannot be played here. It can be transcribed all the same.";
-  once({ tone: "info", kind: "playing", title: "This recording cannot be heard", message });
+  const message = "The player does not know its format. You can still transcribe it.";
+  once({ tone: "info", kind: "playing", title: "This recording cannot be played", message });
 }
 
-/** Says that the worker ended; and, in the same place, that it runs again. */
+/** Says that the worker ended and, in the same place, that it has restarted. */
 export function showWorker(title: string, message: string, tone: Banner["tone"]): void {
   once({ tone, kind: "worker", title, message });
 }

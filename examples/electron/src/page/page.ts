@@ -1,4 +1,4 @@
-/** The page: what is opened, asked for and shown. */
+/** The page: opens recordings, sends requests, shows results. */
 import type { TranscribeResult } from "transcription-worker-client";
 import type { Api, Failure, Format, JobOptions, News, Outcome, Recording } from "../api.js";
 import { FORMATS } from "../checks.js";
@@ -85,7 +85,7 @@ async function take(opening: Promise<Outcome<Recording | null>>): Promise<void> 
   await measure(recording);
 }
 
-/** What cannot be decoded here is shown without its loudness; the worker knows more formats. */
+/** A recording that the browser cannot decode has no waveform; the worker knows more formats. */
 async function measure({ id, size }: Recording): Promise<void> {
   if (size > MOST_BYTES) return;
   try {
@@ -153,7 +153,7 @@ function downloading({ kind }: Failure, { download }: JobOptions): Action | unde
     field("download").checked = true;
     void transcribe();
   };
-  const remedy = "Download it once: from then on it is here.";
+  const remedy = "Download it once: it then stays on this machine.";
   return { label: "Download and try again", remedy, run };
 }
 
@@ -163,11 +163,11 @@ function hear(news: News): void {
     transcript.take(news.segments);
     timeline.turns = transcript.segments;
   } else if (news.state === "running") {
-    showWorker("The worker runs again", "The transcription was begun anew.", "info");
+    showWorker("The worker has restarted", "The transcription starts over.", "info");
   } else {
     const what = news.restarts
-      ? "It is started again, and the transcription begins anew."
-      : "It is started again when it is needed.";
+      ? "It restarts, and the transcription starts over."
+      : "It restarts when it is needed.";
     showWorker("The worker ended", `${news.message} ${what}`, "warning");
   }
 }

@@ -1,4 +1,4 @@
-/** How far a job is, as a whole and by stage. */
+/** Shows the progress of a job, overall and per stage. */
 import type { ProgressReport } from "transcription-worker-client";
 import type { JobOptions } from "../api.js";
 import { byId, bytes, el } from "./dom.js";
@@ -11,8 +11,8 @@ const NAMES: Record<ProgressReport["stage"], string> = {
   speechDetection: "Finding speech",
   recognition: "Recognising words",
   alignment: "Timing words",
-  diarization: "Telling speakers apart",
-  assignment: "Naming speakers",
+  diarization: "Separating speakers",
+  assignment: "Assigning speakers",
   probe: "Checking",
 };
 
@@ -23,7 +23,7 @@ export class JobProgress {
   readonly #stages = byId("stages");
   #said = "";
 
-  /** `say` is heard by a screen reader: once for each stage, and not for each per cent. */
+  /** A screen reader speaks `say`: once per stage, not for every percent. */
   constructor(private readonly say: (text: string) => void) {}
 
   begin({ align, diarize }: JobOptions): void {

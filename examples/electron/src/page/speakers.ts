@@ -1,4 +1,4 @@
-/** Speakers in the order in which they first come up: that gives each a colour and a name. */
+/** Gives each speaker a colour and a name, in the order of their first appearance. */
 export const SPEAKER_COLOURS = 8;
 
 export class Speakers {
@@ -11,7 +11,7 @@ export class Speakers {
     this.onNew();
   }
 
-  /** The colour's number, as in `--speaker-0` of the style sheet. */
+  /** The number of the colour, as in the style sheet's `--speaker-0`. */
   colour(speaker: string): number {
     if (!this.#known.includes(speaker)) {
       this.#known.push(speaker);

@@ -1,4 +1,4 @@
-/** The recording along a line: its loudness, who speaks, where the player is. */
+/** Draws the recording as a timeline: loudness, speakers, and the player's position. */
 import { clock } from "./dom.js";
 import { SPEAKER_COLOURS, type Speakers } from "./speakers.js";
 
@@ -11,10 +11,10 @@ interface Turn {
 const PEAKS_A_SECOND = 50;
 /** Enough to see loudness; decoding at the recording's own rate would take six times the memory. */
 const SAMPLE_RATE = 8000;
-/** A longer recording is shown without its loudness: the browser decodes it in one piece. */
+/** A larger recording is shown without loudness, because the browser decodes it in one piece. */
 export const MOST_BYTES = 200 * 2 ** 20;
 
-/** The style sheet's colours, which the canvas has to know by value. */
+/** The style sheet's colours, which the canvas needs as values. */
 const COLOURS = ["--text", "--said", "--silence"];
 for (let speaker = 0; speaker < SPEAKER_COLOURS; speaker += 1) COLOURS.push(`--speaker-${speaker}`);
 for (const name of COLOURS) {
@@ -24,7 +24,7 @@ for (const name of COLOURS) {
 const BAR = 3;
 const GAP = 1;
 const LANE = 6;
-/** Of the height, however many speakers there are. */
+/** Maximum share of the height for all speakers. */
 const MOST_LANES = 0.35;
 
 export async function decode(recording: ArrayBuffer): Promise<Float32Array> {
@@ -83,13 +83,13 @@ export class Timeline {
     this.draw();
   }
 
-  /** In the order of their starts. */
+  /** Ordered by start. */
   set turns(turns: readonly Turn[]) {
     this.#turns = turns;
     this.draw();
   }
 
-  /** From which it is seen how loud the recording is along the way. */
+  /** Samples from which the loudness is drawn. */
   set samples(samples: Float32Array) {
     const step = SAMPLE_RATE / PEAKS_A_SECOND;
     const peaks = new Float32Array(Math.ceil(samples.length / step));
@@ -103,7 +103,7 @@ export class Timeline {
     this.draw();
   }
 
-  /** Draws at the next frame, once, however often it is asked. */
+  /** Draws once at the next frame, however often it is called. */
   draw(): void {
     if (this.#drawing) return;
     this.#drawing = true;

@@ -1,16 +1,16 @@
-/** The segments as they come; one that comes again replaces the first. */
-import type { AlignmentWord, TranscriptionSegment } from "transcription-worker-client";
+/** Shows the segments as they arrive; a segment with a known id replaces the earlier one. */
+import type { Segment, Word } from "transcription-worker-client";
 import { byId, clock, el } from "./dom.js";
 import type { Speakers } from "./speakers.js";
 
-/** Below it a word is marked as one to look at. */
+/** A word below this probability is marked as unsure. */
 const UNSURE = 0.4;
 
 export class Transcript {
   readonly #list = byId<HTMLOListElement>("segments");
   readonly #items = new Map<number, HTMLLIElement>();
-  /** In their order. */
-  segments: readonly TranscriptionSegment[] = [];
+  /** In the order of their ids. */
+  segments: readonly Segment[] = [];
   #now: Element | undefined;
 
   constructor(
@@ -31,7 +31,7 @@ export class Transcript {
     this.#now = undefined;
   }
 
-  take(segments: readonly TranscriptionSegment[]): void {
+  take(segments: readonly Segment[]): void {
     const follow = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 80;
     const again = new Set(segments.map(({ id }) => id));
     const others = this.segments.filter(({ id }) => !again.has(id));
@@ -53,7 +53,7 @@ export class Transcript {
     }
   }
 
-  /** Marks the segment and the word that are being said. */
+  /** Marks the segment and the word at this time. */
   mark(seconds: number): void {
     const segment = this.segments.findLast(({ start }) => start <= seconds);
     const item = segment && seconds < segment.end ? this.#items.get(segment.id) : undefined;
@@ -71,13 +71,13 @@ export class Transcript {
     word?.classList.add("now");
   }
 
-  /** What the segment is to be put before; null for the end, where most come. */
+  /** The item to insert the segment before; null for the end, the usual place. */
   #after(id: number): Element | null {
     const next = this.segments.find((other) => other.id > id && this.#items.has(other.id));
     return (next && this.#items.get(next.id)) ?? null;
   }
 
-  #item({ id, start, text, words, speaker }: TranscriptionSegment): HTMLLIElement {
+  #item({ id, start, text, words, speaker }: Segment): HTMLLIElement {
     const name = speaker === undefined ? "" : this.speakers.name(speaker);
     const at = { "data-start": String(start) };
     const time = el("button", { ...at, type: "button", class: "time" }, clock(start));
@@ -95,8 +95,8 @@ export class Transcript {
   }
 }
 
-/** The space before the word, and the word. */
-function asSpan({ word, start, probability, interpolated }: AlignmentWord): (string | Node)[] {
+/** A word, after the space before it. */
+function asSpan({ word, start, probability, interpolated }: Word): (string | Node)[] {
   const bare = word.trimStart();
   const span = el("span", { class: "word", "data-start": String(start) }, bare);
   if (interpolated) {
