@@ -199,7 +199,7 @@ def test_links_of_the_reference_resolve() -> None:
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
     links = set(re.findall(r"\]\(#([^)]*)\)", text))
-    assert {"transcribe", "modelslist", "transcriptionsegment"} <= links <= anchors
+    assert {"transcribe", "modelslist", "segment"} <= links <= anchors
     assert len(headings) == len({each.lower() for each in headings})
 
 
