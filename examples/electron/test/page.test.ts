@@ -280,7 +280,7 @@ describe("the page", () => {
     await page.waitForSelector("[data-kind=worker]");
     assert.match(await text(page, "[data-kind=worker] .message"), /SIGKILL|starts over/);
     await done(page, "worker");
-    assert.match(await text(page, "[data-kind=worker] strong"), /runs again/);
+    assert.match(await text(page, "[data-kind=worker] strong"), /has restarted/);
     const first = await texts(page, "#segments .said");
     await page.click("#start");
     await page.waitForSelector("[data-state=running]");
