@@ -157,14 +157,14 @@ def test_the_one_unused_for_longest_leaves_and_leased_ones_last() -> None:
     assert ask([new._replace(leases=1), old], full, claimed=[b"new"]) == Decision("evict", b"new")
 
 
-def test_where_all_are_at_work_the_one_with_the_fewest_claims_is_claimed_once() -> None:
+def test_the_holder_with_the_fewest_claims_is_claimed() -> None:
     full = AMPLE._replace(budget=250)
     busy = [holder("a", running=True, claims=1), holder("b", running=True, idle_since=5.0)]
     assert ask(busy, full) == Decision("claim", b"b")
     assert ask(busy, full, claimed=[b"b"]) == Decision("wait")
 
 
-def test_without_leave_to_evict_leased_models_the_candidate_gives_up_instead_of_waiting() -> None:
+def test_a_candidate_that_may_not_evict_leased_models_gives_up() -> None:
     full = AMPLE._replace(budget=150)
     for other in (holder("a", leases=1), holder("a", running=True), holder("a", reserved=100)):
         assert ask([other], full, may_evict_leased=False) == Decision("give_up")
@@ -225,14 +225,14 @@ def test_memory_of_a_device_is_granted_once_and_only_its_own_models_free_it() ->
     assert ask([there, here], full, wanted) == Decision("evict", b"here")
 
 
-def test_an_idle_model_stays_as_long_as_its_last_job_wished_and_a_helper_not_long() -> None:
+def test_keep_alive_is_the_last_jobs_and_short_for_helpers() -> None:
     assert keep_alive(None, 300.0, helper=False) == 300.0
     assert keep_alive(0.0, 300.0, helper=False) == 0.0
     assert keep_alive(None, 300.0, helper=True) == 30.0
     assert keep_alive(5.0, 300.0, helper=True) == 5.0
 
 
-def test_the_expired_leave_first_then_while_the_budget_is_exceeded_the_longest_unused() -> None:
+def test_expired_models_leave_first_then_the_longest_unused() -> None:
     old, expired = Idle(b"old", 1.0, 99.0), Idle(b"expired", 2.0, 10.0)
     assert next_to_leave([old, expired], 5.0, over_budget=False) is None
     for over_budget in (True, False):

@@ -65,7 +65,7 @@ def test_whatever_a_method_does_gives_one_error_and_the_lane_goes_on(
     assert spec.call("subtract", [42, 23]) == 19
 
 
-def test_a_job_for_which_there_is_no_thread_is_refused_and_the_next_is_served(
+def test_without_a_thread_one_job_fails_and_the_next_works(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read_end, write_end = os.pipe()
@@ -96,7 +96,7 @@ def no_thread_is_left(thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def test_more_jobs_than_the_limit_are_refused_as_busy_and_cancelled_ones_take_no_place() -> None:
+def test_jobs_beyond_the_limit_are_busy_and_cancelled_ones_do_not_count() -> None:
     read_end, write_end = os.pipe()
     writer = Writer(write_end, lambda: None)
     log = Log("test", "error")

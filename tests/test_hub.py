@@ -206,7 +206,7 @@ def refused(engine: HubEngine, repository: str, task: str = "recognition", **par
 
 
 def cached_copy(home: Path, repository: str, revision: str | None = None) -> dict[str, bytes]:
-    """What whoever loads the model gets to see."""
+    """What a process that loads the model sees."""
     return contents(
         snapshot_download(
             repository, revision=revision, cache_dir=home / "hub", local_files_only=True

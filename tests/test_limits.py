@@ -145,7 +145,7 @@ def test_a_file_that_is_too_large_is_refused_at_once(start: Start, tmp_path: Pat
     assert error.data["size"] == 2_000_001
 
 
-def test_commands_that_start_a_worker_take_the_limits_from_the_environment(
+def test_commands_take_limits_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(DURATION_VARIABLE, "2.5")

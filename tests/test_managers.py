@@ -230,7 +230,7 @@ def test_models_have_processes_of_their_own_side_by_side(rig: Rig) -> None:
     assert [engine.alive for engine in rig.started] == [True, True]
 
 
-def test_a_load_that_fails_fails_all_who_waited_for_it_and_ends_the_process(
+def test_a_failed_load_fails_all_its_waiters_and_ends_the_process(
     rig: Rig, wait_until_queued: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.use("a")
@@ -312,9 +312,7 @@ def test_an_idle_engine_that_does_not_answer_is_started_again(
     wait_until_gone([frozen])
 
 
-def test_whoever_cannot_be_measured_works_all_the_same(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_cannot_be_measured_works(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     pid = rig.use("a")["pid"]
     with monkeypatch.context() as patch:
         patch.setattr(memory, "resident", no_descriptor_is_left)
@@ -327,7 +325,7 @@ def test_whoever_cannot_be_measured_works_all_the_same(
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_a_thread_that_cannot_be_started_costs_one_job_and_leaves_no_process(
+def test_without_a_thread_one_job_fails_and_no_process_stays(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     others = children()  # of tests that were before
@@ -363,7 +361,7 @@ def no_descriptor_is_left(*_: object) -> int:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-def test_an_engine_that_keeps_crashing_is_started_at_longer_and_longer_intervals(rig: Rig) -> None:
+def test_a_crashing_engine_restarts_at_growing_intervals(rig: Rig) -> None:
     for _ in range(4):
         with pytest.raises(RpcError, match="exited with code 3"):
             rig.use("fragile")
@@ -685,7 +683,7 @@ def calling(engine: EngineProcess) -> threading.Event:
     return event
 
 
-def test_whoever_waits_behind_a_cancelled_call_is_served(rig: Rig) -> None:
+def test_a_call_behind_a_cancelled_one_is_served(rig: Rig) -> None:
     job = rig.job()
     rig.use("a")
     called = calling(rig.started[0])

@@ -142,7 +142,7 @@ def test_a_model_that_cannot_fit_is_refused_with_a_remedy(start: Start) -> None:
 # Loading and keeping
 
 
-def test_twenty_requests_at_once_for_one_model_cause_one_load(start: Start) -> None:
+def test_twenty_requests_for_one_model_cause_one_load(start: Start) -> None:
     session = start()
     ids = [session.send_transcribe(SPEECH) for _ in range(20)]
     texts = {session.result(id_)["text"] for id_ in ids}
@@ -239,7 +239,7 @@ def test_more_jobs_than_allowed_are_refused_as_busy(start: Start, long_file: Pat
         session.cancel(id_)
 
 
-def test_an_interactive_request_is_answered_before_a_batch_that_came_first(start: Start) -> None:
+def test_an_interactive_request_overtakes_an_earlier_batch(start: Start) -> None:
     session = start()
     session.send_transcribe(RECORDINGS / "demo.flac")
     batch = [session.send_transcribe(SPEECH, priority="batch") for _ in range(3)]
@@ -251,7 +251,7 @@ def test_an_interactive_request_is_answered_before_a_batch_that_came_first(start
     assert order[1:] == [interactive, *batch]
 
 
-def test_an_interactive_whole_job_does_not_stand_behind_those_of_a_batch(start: Start) -> None:
+def test_an_interactive_whole_job_overtakes_those_of_a_batch(start: Start) -> None:
     session = start()
     batch = [
         session.send_transcribe(RECORDINGS / "demo.flac", priority="batch", formats=["srt"])

@@ -67,7 +67,7 @@ def overtaken(session: Session, long_file: Path) -> tuple[int, int]:
     ],
     ids=str,
 )
-def test_a_batch_stands_back_between_two_windows_and_goes_on_as_if_nothing_had_been(
+def test_a_batch_yields_between_windows_and_resumes_unchanged(
     start: Start, long_file: Path, tmp_path: Path, more: dict[str, Any]
 ) -> None:
     session = start()
@@ -122,7 +122,7 @@ def test_a_stream_of_interactive_work_does_not_stop_a_batch(start: Start) -> Non
     assert len(answered) > 4
 
 
-def test_a_batch_that_stands_back_can_be_cancelled(start: Start, long_file: Path) -> None:
+def test_a_paused_batch_can_be_cancelled(start: Start, long_file: Path) -> None:
     session = start()
     batch, interactive = overtaken(session, long_file)
     session.cancel(batch)
@@ -145,7 +145,7 @@ def test_a_batch_is_not_cancelled_with_what_has_overtaken_it(start: Start, long_
         assert caught.value.kind == kind
 
 
-def test_an_engine_that_dies_meanwhile_is_an_error_for_both_and_the_next_request_works(
+def test_an_engine_that_dies_fails_both_jobs_and_the_next_works(
     start: Start, long_file: Path
 ) -> None:
     session = start()
@@ -186,7 +186,7 @@ def test_a_whole_job_overtakes_that_of_a_batch_in_every_stage(
     assert without_times(session.result(batch, session._keep)) == undisturbed
 
 
-def test_a_request_to_pause_in_vain_pauses_the_next_call_and_loses_nothing() -> None:
+def test_a_late_pause_pauses_the_next_call_and_loses_nothing() -> None:
     with Engine("faster-whisper") as engine:
         engine.ask("load", model=str(MODEL))
         engine.notify("$/pause", {})

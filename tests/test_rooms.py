@@ -168,7 +168,7 @@ def test_defaults_are_those_of_faster_whisper() -> None:
         assert getattr(params, name) == parameter.default, name
 
 
-def test_what_the_package_ignores_in_batched_mode_is_honoured_or_said_to_be_ignored() -> None:
+def test_batched_mode_honours_an_option_or_reports_it_ignored() -> None:
     import re
 
     from faster_whisper import BatchedInferencePipeline

@@ -55,7 +55,7 @@ def test_lines_of_many_threads_come_whole_and_each_threads_own_in_order(pipe: Pi
         thread.join()
 
 
-def test_a_producer_waits_while_the_peer_does_not_read_and_nothing_is_lost(pipe: Pipe) -> None:
+def test_a_producer_waits_for_a_peer_that_does_not_read(pipe: Pipe) -> None:
     line = b"x" * 99_999 + b"\n"
     count = 40
     done = threading.Event()
@@ -73,7 +73,7 @@ def test_a_producer_waits_while_the_peer_does_not_read_and_nothing_is_lost(pipe:
     assert pipe.writer.flush(PATIENCE)
 
 
-def test_progress_is_coalesced_to_the_latest_of_each_token_while_the_peer_is_slow(
+def test_a_slow_peer_gets_only_the_latest_progress_per_token(
     pipe: Pipe,
 ) -> None:
     stopper = b"s" * 200_000 + b"\n"  # more than the pipe holds
