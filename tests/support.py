@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.client import CLOSE_SECONDS, Client
-from worker.session.wire import ERROR, RESULT, FrameReader
+from worker.session.frames import ERROR, RESULT, FrameReader
 from worker.system.stdio import READ_SIZE
 
 HERE = Path(__file__).parent

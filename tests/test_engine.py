@@ -90,7 +90,7 @@ def test_the_engine_ends_when_the_front_is_killed(start: Start, long_file: Path)
 _PRELUDE = """
 import json, os, sys, time
 from protocol.errors import RpcError
-from worker.session.wire import FRAMES, PARTIAL
+from worker.session.frames import FRAMES, PARTIAL
 def write(data):
     while data:
         data = data[os.write(1, data):]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.framing import OVERSIZE, LineFramer, Oversize
-from worker.session.wire import FRAMES, PARTIAL, RESULT, Frame, FrameReader
+from worker.session.frames import FRAMES, PARTIAL, RESULT, Frame, FrameReader
 
 LIMIT = 16
 

@@ -34,7 +34,7 @@ from worker.system.log import Log
 ENGINE = """
 import json, os, sys, time
 from protocol.errors import RpcError
-from worker.session.wire import FRAMES
+from worker.session.frames import FRAMES
 def answer(id, result):
     os.write(1, b"".join(FRAMES.result(b"%d" % id, json.dumps(result).encode())))
 for line in sys.stdin:

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from worker.session.wire import FRAMES, PARTIAL
+from worker.session.frames import FRAMES, PARTIAL
 
 NOTIFICATION = FRAMES.progress(
     PARTIAL, b'{"segments":[{"id":7,"start":12.34,"end":15.6,"text":"one two three"}]}'

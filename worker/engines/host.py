@@ -12,9 +12,9 @@ from typing import NoReturn
 from worker.engines.lane import EngineLane
 from worker.models.families import FAMILIES
 from worker.session.dispatcher import Dispatcher
+from worker.session.frames import FRAMES, MAX_FRAME_BYTES
 from worker.session.lane import Method, typed
 from worker.session.server import Server
-from worker.session.wire import FRAMES, MAX_FRAME_BYTES
 from worker.system.log import Log, adopt_logging
 from worker.system.stdio import claim_stdio
 from worker.system.watch import die_with_parent

@@ -1,6 +1,6 @@
 """An engine process seen from the front: it starts, takes calls, is cancelled, and ends.
 
-The front sends JSON-RPC lines and reads frames (see `worker.session.wire`), whose payloads it
+The front sends JSON-RPC lines and reads frames (see `worker.session.frames`), whose payloads it
 forwards as the bytes they are: a large result costs no parsing. Whatever an engine does, a call
 ends with its answer or with one typed error. An engine that writes anything but frames, or that
 answers what nobody asked, is killed: its next answer could not be found.
@@ -24,8 +24,8 @@ import msgspec
 
 from protocol import envelope
 from protocol.errors import ErrorObject, RpcError
+from worker.session.frames import PARTIAL, REPORT, RESULT, Frame, FrameReader
 from worker.session.job import PAUSED, Caller, Json
-from worker.session.wire import PARTIAL, REPORT, RESULT, Frame, FrameReader
 from worker.system import child
 from worker.system.log import LEVEL_VARIABLE, Log
 from worker.system.program import program

@@ -18,8 +18,6 @@ from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from worker.managers import admission, memory
 from worker.managers.downloads import Downloads
-from worker.managers.lease import Lease
-from worker.managers.manager import Hooks, ModelManager
 from worker.managers.measures import Measures
 from worker.managers.model import HUB, Model
 from worker.system import heap
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from protocol.models import LoadedModel, MemoryInfo
     from protocol.values import KeepAlive, Priority
     from worker.managers.engine_process import EngineProcess
+    from worker.managers.lease import Lease
+    from worker.managers.manager import ModelManager
     from worker.session.job import Caller
 
 DEFAULT_KEEP_ALIVE: Final = 300.0
@@ -74,6 +74,10 @@ class ModelPool:
         keep_alive: KeepAlive | None = None,
     ) -> Lease:
         """Lease a model to a job. That does not load it: the job's work does."""
+        # With the first job, because a worker that only answers `ping` stays smaller.
+        from worker.managers.lease import Lease
+        from worker.managers.manager import Hooks, ModelManager
+
         seconds = math.inf if keep_alive == "forever" else keep_alive
         with self._changed:
             manager = self._managers.get(model.key)
