@@ -118,7 +118,7 @@ class Dispatcher:
                     raise self.refusal
                 control = self._requests.get(call.method)
                 if control:
-                    return b"".join(self._wire.result(id_, control(call.params)))
+                    return self._wire.reply(id_, control(call.params))
             elif control := self._notifications.get(call.method) or self._requests.get(call.method):
                 control(call.params)
                 return b""

@@ -37,6 +37,10 @@ class _Frames:
 
     tokens: tuple[bytes, bytes] | None = (REPORT, PARTIAL)
 
+    def reply(self, id_: bytes, result: bytes) -> bytes:
+        """The frame of a small result."""
+        return _frame(RESULT, id_, result)
+
     def result(self, id_: bytes, *chunks: bytes) -> tuple[bytes, ...]:
         """The frame of a result."""
         return (_header(RESULT, id_, sum(map(len, chunks))), *chunks, b"\n")

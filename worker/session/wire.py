@@ -18,6 +18,9 @@ class Wire(Protocol):
     tokens: tuple[bytes, bytes] | None
     """Progress and partial token of every job; None where the params of each hold its own."""
 
+    def reply(self, id_: bytes, result: bytes) -> bytes:
+        """The reply to `id_` with a small result, which is JSON."""
+
     def result(self, id_: bytes, *chunks: bytes) -> tuple[bytes, ...]:
         """The reply to `id_` with a result, which is JSON in chunks."""
 
@@ -32,6 +35,10 @@ class _Lines:
     """A client's wire: JSON-RPC, one message per line."""
 
     tokens: tuple[bytes, bytes] | None = None
+
+    def reply(self, id_: bytes, result: bytes) -> bytes:
+        """The line of a small result."""
+        return b'{"jsonrpc":"2.0","id":%b,"result":%b}\n' % (id_, result)
 
     def result(self, id_: bytes, *chunks: bytes) -> tuple[bytes, ...]:
         """The line of a result."""
