@@ -60,6 +60,13 @@ class Notice(Result, kw_only=True):
     error: dict[str, Any] | UnsetType = UNSET
 
 
+def option_ignored(option: str, reason: str) -> Notice:
+    """The warning for an option that has no effect."""
+    return Notice(
+        kind="option_ignored", option=option, message=f"{option} has no effect: {reason}."
+    )
+
+
 class StageTime(Result, kw_only=True, omit_defaults=True):
     """When a stage ran, in seconds since the request arrived, and how it spent that time."""
 

@@ -93,13 +93,13 @@ class AudioEngine:
         return DetectSpeechResult(
             speech=[
                 SpeechSpan(
-                    start=round(start + span.start / audio.SAMPLE_RATE, 3),
-                    end=round(start + span.end / audio.SAMPLE_RATE, 3),
+                    start=speech.time_of(span.start, start),
+                    end=speech.time_of(span.end, start),
                     probability=round(span.probability, 4),
                 )
                 for span in found
             ],
-            speech_duration=round(speech.duration(found), 3),
+            speech_duration=speech.total_seconds(found),
             duration=duration,
             timings=clock.timings({"decode": duration, "speechDetection": duration}),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from worker.methods.recordings import work_method
+from worker.methods.recordings import work_methods
 from worker.session.lane import Method, answer_aside, as_json
 
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ class EnvironmentMethods:
 
     def methods(self) -> dict[str, Method]:
         """For a lane that they leave at once."""
-        return {
-            "environment/probe": work_method("environment/probe", self.probe),
-            "environment/devices": work_method("environment/devices", self.devices),
-        }
+        return work_methods({"environment/probe": self.probe, "environment/devices": self.devices})
 
     def probe(self, job: Job, params: ProbeParams) -> Later:
         """Serve `environment/probe`."""

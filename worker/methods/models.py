@@ -9,7 +9,7 @@ import msgspec
 
 from protocol.errors import RpcError
 from worker.managers.pool import ModelPool
-from worker.methods.recordings import work_method
+from worker.methods.recordings import work_methods
 from worker.models.families import TASKS
 from worker.session.job import Job, Json, Later
 from worker.session.lane import Method, answer_aside, as_json
@@ -36,17 +36,16 @@ class ModelMethods:
 
     def methods(self) -> dict[str, Method]:
         """For a lane that they leave at once."""
-        return {
-            name: work_method(name, function)
-            for name, function in (
-                ("models/list", self.list),
-                ("models/download", self.download),
-                ("models/load", self.load),
-                ("models/unload", self.unload),
-                ("models/remove", self.remove),
-                ("hub/whoami", self.who_am_i),
-            )
-        }
+        return work_methods(
+            {
+                "models/list": self.list,
+                "models/download": self.download,
+                "models/load": self.load,
+                "models/unload": self.unload,
+                "models/remove": self.remove,
+                "hub/whoami": self.who_am_i,
+            }
+        )
 
     def list(self, job: Job, params: ListModelsParams) -> Later:
         """Serve `models/list`."""

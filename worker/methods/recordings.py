@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -51,17 +51,19 @@ class RecordingMethods:
 
     def engine_methods(self) -> dict[str, Method]:
         """For a lane that they leave at once, because engines do the work."""
-        return {
-            "transcribe": work_method("transcribe", self.transcribe),
-            "align": work_method("align", self.align),
-            "diarize": work_method("diarize", self.diarize),
-            "detectSpeech": work_method("detectSpeech", self.detect_speech),
-            "detectLanguage": work_method("detectLanguage", self.detect_language),
-        }
+        return work_methods(
+            {
+                "transcribe": self.transcribe,
+                "align": self.align,
+                "diarize": self.diarize,
+                "detectSpeech": self.detect_speech,
+                "detectLanguage": self.detect_language,
+            }
+        )
 
     def export_methods(self) -> dict[str, Method]:
         """For a lane of their own, because they work on it."""
-        return {"export": work_method("export", _export)}
+        return work_methods({"export": _export})
 
     def transcribe(self, job: Job, params: TranscribeParams) -> Later:
         """Serve `transcribe`: with one engine, or with a pipeline of several."""
@@ -127,11 +129,12 @@ class RecordingMethods:
         """Serve `detectLanguage`."""
         from worker.engines.contract import EngineDetectLanguageParams
         from worker.managers.resolve import recognition_model
+        from worker.models.families import RECOGNISERS
 
         request = EngineDetectLanguageParams(
             source=_source(params), model=params.model, windows=params.windows
         )
-        model = recognition_model(params, "faster-whisper", params.download)
+        model = recognition_model(params, RECOGNISERS[0], params.download)
         return self._ask(job, params, model, "Detecting the language of", request)
 
     def _ask(
@@ -157,9 +160,13 @@ class RecordingMethods:
         return pipelines.start(job, params)
 
 
-def work_method(name: str, function: Callable[[Job, Any], Any]) -> Method:
-    """A method of a lane; the protocol has the type of its params under its name."""
-    return typed(function, lambda: methods.REQUESTS[name].params_type)
+def work_methods(functions: Mapping[str, Callable[[Job, Any], Any]]) -> dict[str, Method]:
+    """Methods of a lane, by name; the protocol has the types of their params."""
+
+    def method(name: str, function: Callable[[Job, Any], Any]) -> Method:
+        return typed(function, lambda: methods.REQUESTS[name].params_type)
+
+    return {name: method(name, function) for name, function in functions.items()}
 
 
 def _export(job: Job, params: ExportParams) -> ExportResult:

@@ -29,7 +29,7 @@ from protocol.alignment import AlignmentOptions
 from protocol.diarization import SpeakerOptions
 from protocol.errors import CancelledBy, RpcError, cancelled
 from protocol.progress import Stage
-from protocol.values import Notice
+from protocol.values import Notice, option_ignored
 from worker.pipeline import exports
 from worker.pipeline.alignment import Alignment
 from worker.pipeline.decode import Decode
@@ -70,8 +70,8 @@ class Pipeline:
         self._shared = Shared(job, params, pool, names)
         self._shared.note(exports.ignored_options(params, job.given))
         if params.align and params.task == "translate":
-            message = "align has no effect: the words of a translation are not in the audio."
-            self._shared.note([Notice(kind="option_ignored", option="align", message=message)])
+            reason = "the words of a translation are not in the audio"
+            self._shared.note([option_ignored("align", reason)])
 
     def run(self) -> Json:
         """Run the stages and return the result. Raises `RpcError`."""

@@ -101,12 +101,17 @@ def as_json(result: msgspec.Struct) -> Json:
     return Json([msgspec.json.encode(result)])
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, in Python or in onnxruntime, which raises no MemoryError."""
+    of_onnx = type(error).__module__.startswith("onnxruntime")
+    return isinstance(error, MemoryError) or (of_onnx and "alloc" in str(error).lower())
+
+
 def failure(error: BaseException, method: str, log: Log) -> RpcError:
     """The error that answers the client; an unforeseen one is logged in full."""
     if isinstance(error, RpcError):
         return error
-    of_onnx = type(error).__module__.startswith("onnxruntime")  # it raises no MemoryError
-    if isinstance(error, MemoryError) or (of_onnx and "alloc" in str(error)):
+    if ran_out_of_memory(error):
         return RpcError("out_of_memory")
     if isinstance(error, RuntimeError) and str(error) in _NO_THREAD:
         return RpcError(

@@ -12,13 +12,6 @@ def memory_saved(option: str, what: str) -> Notice:
     return Notice(kind="memory_saved", option=option, message=f"Memory ran out: {what}.")
 
 
-def option_ignored(option: str, reason: str) -> Notice:
-    """The warning for an option that has no effect."""
-    return Notice(
-        kind="option_ignored", option=option, message=f"{option} has no effect: {reason}."
-    )
-
-
 def listed(ids: Sequence[int]) -> str:
     """The first ten ids, for a message."""
     return ", ".join(map(str, ids[:10])) + (" …" if len(ids) > 10 else "")

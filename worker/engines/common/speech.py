@@ -140,9 +140,14 @@ def speech_spans(
     ]
 
 
-def duration(speech: Sequence[Span]) -> float:
+def total_seconds(speech: Sequence[Span]) -> float:
     """Seconds that the spans last together."""
-    return sum(span.end - span.start for span in speech) / SAMPLE_RATE
+    return round(sum(span.end - span.start for span in speech) / SAMPLE_RATE, 3)
+
+
+def time_of(sample: int, start: float) -> float:
+    """When `sample` is, in seconds of a recording whose part begins at `start`."""
+    return round(start + sample / SAMPLE_RATE, 3)
 
 
 def _bare_spans(

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from protocol.errors import RpcError
+from worker.session.lane import ran_out_of_memory
 from worker.system.cpu import available_threads
 
 if TYPE_CHECKING:
@@ -50,11 +51,9 @@ def lacks_memory(error: Exception, device: torch.device) -> bool:
     torch reports only its own failed allocations. cuBLAS and cuDNN allocate memory themselves and
     fail with any of several statuses, so for their errors the device's free memory decides.
     """
+    if not isinstance(error, RuntimeError):  # onnxruntime's exceptions are none
+        return ran_out_of_memory(error)
     text = str(error).lower()
-    if type(error).__module__.startswith("onnxruntime"):  # its exceptions are not RuntimeErrors
-        return "alloc" in text
-    if not isinstance(error, RuntimeError):
-        return isinstance(error, MemoryError)
     if "out of memory" in text:
         return True
     by_library = any(word in text for word in ("cuda", "cublas", "cudnn", "engine"))

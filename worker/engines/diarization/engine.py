@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from protocol.diarization import DiarizeResult, Turn
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
-from protocol.values import Notice
+from protocol.values import Notice, option_ignored
 from worker.audio import SAMPLE_RATE
 from worker.engines.common import torch_device
 from worker.engines.common.batch_threads import BatchThreads
 from worker.engines.common.checkpoint import Checkpoint, fingerprint
-from worker.engines.common.notices import memory_saved, option_ignored
+from worker.engines.common.notices import memory_saved
 from worker.engines.common.recording import open_recording
 from worker.engines.contract import EngineDiarizeParams, LoadDiarizationParams, LoadResult
 from worker.engines.diarization import linking as diarization_linking

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from protocol.transcription import PartialTranscript, Segment, TranscribeResult
-from protocol.values import Notice
+from protocol.values import Notice, option_ignored
 from worker import audio
 from worker.engines.common.checkpoint import Checkpoint, fingerprint
-from worker.engines.common.notices import memory_saved, option_ignored
+from worker.engines.common.notices import memory_saved
 from worker.engines.common.recording import Piece, Recording, open_recording
 from worker.engines.contract import (
     EngineDetectLanguageParams,

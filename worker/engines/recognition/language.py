@@ -17,8 +17,7 @@ from protocol.progress import ProgressReport
 from protocol.transcription import VadParameters
 from worker.audio import SAMPLE_RATE
 from worker.engines.common.recording import Recording, open_recording
-from worker.engines.common.speech import Span, detect_speech
-from worker.engines.common.speech import duration as duration_of
+from worker.engines.common.speech import Span, detect_speech, time_of, total_seconds
 from worker.stage_clock import StageClock
 
 if TYPE_CHECKING:
@@ -56,21 +55,21 @@ def detect_language(
             heard = list(listen(job, model, recording, windows))
         duration = recording.duration
     languages = [LanguageProbability(language=name, probability=p) for name, p in combine(heard)]
-
-    def time(sample: int) -> float:
-        return round(params.source.start + sample / SAMPLE_RATE, 3)
-
+    start = params.source.start
     return DetectLanguageResult(
         language=languages[0].language if languages else None,
         probability=languages[0].probability if languages else 0.0,
         languages=languages[:_LIKELIEST],
         windows=[
             LanguageWindow(
-                start=time(window.start), end=time(window.end), language=name, probability=p
+                start=time_of(window.start, start),
+                end=time_of(window.end, start),
+                language=name,
+                probability=p,
             )
             for window, [(name, p), *_] in heard
         ],
-        speech_duration=round(duration_of(speech), 3),
+        speech_duration=total_seconds(speech),
         duration=duration,
         model=params.model,
         device=model.model.device,

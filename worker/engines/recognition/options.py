@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from protocol.transcription import TranscribeParams, VadParameters
-from protocol.values import Notice
-from worker.engines.common.notices import option_ignored
+from protocol.values import Notice, option_ignored
 from worker.engines.recognition.pieces import clips as clips_of
 
 # Options of the same name in both of faster-whisper's pipelines.

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from protocol.errors import RpcError
 from protocol.transcription import Segment
-from protocol.values import Notice
+from protocol.values import Notice, option_ignored
 from worker import audio
 from worker.engines.common import torch_device
-from worker.engines.common.notices import option_ignored
 from worker.engines.common.recording import Piece, Recording
 from worker.engines.recognition import model as whisper_model
 from worker.engines.recognition.base import Recognition, Recognizer, Transcription
