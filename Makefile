@@ -18,6 +18,8 @@ REAL_BUNDLE_TESTS := samples call options
 REAL_RECORDINGS ?= $(wildcard ../shared/real)
 # Without a network where the system allows that, and with cached bytecode.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m tests.offline $(BIN)/python -m pytest
+# Most tests wait for a process; each of these takes a file at a time.
+TEST_PROCESSES ?= 2
 SOURCES := $(shell find worker protocol -name '*.py')
 
 .PHONY: help setup models run audit jq test test-slow test-real test-cuda test-electron test-typescript faults soak lint types check lock bundle bundle-test bundle-test-real bundle-clean benchmark clean
@@ -40,7 +42,7 @@ run: setup ## transcribe a telephone call through the worker, shown step by step
 	@$(BIN)/python -m examples.quickstart
 
 test: setup jq ## every guarantee once, within ten minutes
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" -n $(TEST_PROCESSES) --dist loadfile
 
 test-slow: setup jq ## the rest: a Ray cluster, faults, kills, long recordings, every combination
 	$(PYTEST) -m slow
