@@ -23,7 +23,7 @@ from protocol.values import (
     Token,
 )
 
-Engine = Literal["faster-whisper", "whisperx"]
+Engine = Literal["whisper", "faster-whisper", "whisperx"]
 Device = Literal["auto", "cpu", "cuda"]
 ComputeType = Literal[
     "default",
@@ -40,7 +40,8 @@ ComputeType = Literal[
 
 
 class VadParameters(Params, kw_only=True):
-    """Options of Silero VAD in faster-whisper, whose defaults apply. Times are seconds."""
+    """Options of Silero VAD. Times are seconds. Null means faster-whisper's default; with the
+    engine `whisper`, threshold 0.5, speech of 0.1, silence of 0.3, padding of 0.1."""
 
     threshold: Probability | None = None
     neg_threshold: Probability | None = None
@@ -74,8 +75,8 @@ class ModelParams(Params, kw_only=True):
 class TranscribeParams(ModelParams, kw_only=True):
     """Params of `transcribe`. Only `audio` is required.
 
-    Decoding options are faster-whisper's, with its defaults; the result's `warnings` list those
-    that the chosen mode ignores.
+    Decoding options are faster-whisper's, with its defaults unless they say otherwise; the
+    result's `warnings` list those that the chosen engine or mode ignores.
     """
 
     audio: NonEmptyStr
@@ -86,11 +87,14 @@ class TranscribeParams(ModelParams, kw_only=True):
     """Seconds into the recording."""
     end: Seconds | None = None
     """Use only the part from `start` to `end`; returned times still refer to the recording."""
-    engine: Engine = "faster-whisper"
-    """`whisperx` returns what the whisperx package does for the same model, audio and options."""
+    engine: Engine = "whisper"
+    """`whisper` is the worker's own recogniser. The others return what the packages of that name
+    do for the same model, audio and options, their faults included: text in silence, lost speech,
+    one language for all."""
     batch_size: Count | None = None
-    """Decode this many windows at a time; without it, one window after another. With
-    `faster-whisper`, a window that misses a threshold is decoded again in both modes."""
+    """Decode this many windows at a time. Null means 8 with `whisper`; 1 decodes one window after
+    another there, each prompted by the one before. With `faster-whisper`, null decodes one window
+    after another, and a window that misses a threshold is decoded again in both modes."""
 
     align: bool | AlignmentOptions = False
     """Time the words exactly, with an alignment model."""
@@ -159,8 +163,9 @@ class TranscribeParams(ModelParams, kw_only=True):
     """Forbid a blank at the start of a window."""
     suppress_tokens: list[int] | None = field(default_factory=lambda: [-1])
     """Token ids that are never decoded; -1 stands for the usual non-speech symbols."""
-    without_timestamps: bool = False
-    """Decode only text tokens."""
+    without_timestamps: bool | None = None
+    """Decode only text tokens. Null means true with `whisper`, which times words by attention, and
+    false with the others."""
     max_initial_timestamp: Seconds = 1.0
     """Latest first timestamp of a window."""
     word_timestamps: bool = False
@@ -169,11 +174,13 @@ class TranscribeParams(ModelParams, kw_only=True):
     """Punctuation that joins the word after it."""
     append_punctuations: str = "\"'.。,，!！?？:：”)]}、"
     """Punctuation that joins the word before it."""
-    multilingual: bool = False
-    """Detect the language of each segment."""
+    multilingual: bool | None = None
+    """Detect the language of each window. Null means true with `whisper`, unless `language` is
+    given, and false with the others; with `whisper`, false means the language that is spoken most.
+    """
     vad_filter: bool | None = None
-    """Skip what Silero VAD classifies as silence. Null means true in batched mode and with
-    `channelSpeakers`, otherwise false."""
+    """Skip what Silero VAD classifies as silence. Null means true with `whisper`, in batched mode
+    and with `channelSpeakers`, otherwise false."""
     vad_parameters: VadParameters | None = None
     """How to detect speech."""
     max_new_tokens: Count | None = None
@@ -212,8 +219,19 @@ class Segment(Result, kw_only=True):
     compression_ratio: float | None
     no_speech_prob: float | None
     temperature: float | None
+    confidence: float | UnsetType = UNSET
+    """With the engine `whisper`: the share of its words that is likely to be right, from 0 to 1."""
+    language: str | UnsetType = UNSET
+    """With the engine `whisper`: the language of its window."""
     speaker: str | UnsetType = UNSET
     words: list[Word] | None = None
+
+
+class LanguageSeconds(Result, kw_only=True):
+    """How long a language is spoken."""
+
+    language: str
+    seconds: float
 
 
 class PartialTranscript(Result, kw_only=True):
@@ -241,6 +259,13 @@ class TranscribeResult(Result, kw_only=True):
     timings: Timings
     real_time_factor: float
     """Seconds of work per second of audio, without waiting and loading."""
+    languages: list[LanguageSeconds] | UnsetType = UNSET
+    """With the engine `whisper`: seconds of speech in each language, the most spoken first, which
+    is `language`."""
+    speech_seconds: float | UnsetType = UNSET
+    """With the engine `whisper`: seconds of speech."""
+    lost_seconds: float | UnsetType = UNSET
+    """With the engine `whisper`: seconds of speech that have no text; `warnings` lists where."""
     turns: list[Turn] | UnsetType = UNSET
     """With `diarize`: who speaks when, including overlaps."""
     speakers: list[str] | UnsetType = UNSET

@@ -48,15 +48,27 @@ class TorchModelParams(Params, kw_only=True):
     """Load pickled weights, which can run code when loaded. Only for authors whom you trust."""
 
 
+class TimeSpan(Result, kw_only=True):
+    """A part of the recording, and the text that it is about, if any."""
+
+    start: float
+    end: float
+    text: str | UnsetType = UNSET
+
+
 class Notice(Result, kw_only=True):
     """Something that the caller should know although the request succeeded.
 
-    With the kind `stage_failed`, `error` is the failed stage's error: code, message and data.
+    With the kind `stage_failed`, `error` is the failed stage's error: code, message and data. The
+    level `info` says that nothing needs to be done.
     """
 
     kind: str
     message: str
     option: str | None = None
+    level: Literal["info"] | UnsetType = UNSET
+    spans: list[TimeSpan] | UnsetType = UNSET
+    """Which parts of the recording it is about, the first 100 of them."""
     error: dict[str, Any] | UnsetType = UNSET
 
 

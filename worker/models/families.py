@@ -42,8 +42,15 @@ _WHISPER: Final = ("faster_whisper", "ctranslate2", "av", "onnxruntime")
 _TORCH: Final = ("torch", "torchaudio")
 
 FAMILIES: Final[Mapping[str, Family]] = {
+    "whisper": Family(
+        engine="worker.engines.recognition.whisper.engine:WhisperEngine",
+        base=220 * _MB,
+        task="recognition",
+        packages=_WHISPER,
+        factors=_CTRANSLATE2,
+    ),
     "faster-whisper": Family(
-        engine="worker.engines.recognition.faster_whisper:WhisperEngine",
+        engine="worker.engines.recognition.faster_whisper:FasterWhisperEngine",
         base=220 * _MB,
         task="recognition",
         packages=_WHISPER,

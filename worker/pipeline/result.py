@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from protocol.transcription import TranscribeResult
+from msgspec import UNSET
+
+from protocol.transcription import LanguageSeconds, TranscribeResult
 from worker.pipeline import speakers
 
 if TYPE_CHECKING:
     from protocol.progress import Stage
     from worker.pipeline.diarization import Diarization
     from worker.pipeline.stage import Shared
+    from worker.pipeline.tracks import Recognised
 
 
 def assemble(shared: Shared, diarization: Diarization | None) -> TranscribeResult:
@@ -53,12 +58,31 @@ def assemble(shared: Shared, diarization: Diarization | None) -> TranscribeResul
         )
         / duration,
     )
+    _add_up(recognised, result)
     if diarized:
         result.turns = diarized.turns
         result.speaker_embeddings = diarized.embeddings
     if diarized or any(track.speaker for track in tracks):
         result.speakers = speakers.order_of_appearance(segments)
     return result
+
+
+def _add_up(tracks: Sequence[Recognised], result: TranscribeResult) -> None:
+    """What recognition tells of the speech in all tracks; the language is the most spoken."""
+    seconds: dict[str, float] = defaultdict(float)
+    for track in tracks:
+        if track.languages is UNSET or track.speech_seconds is UNSET or track.lost_seconds is UNSET:
+            return
+        result.speech_seconds = round((result.speech_seconds or 0.0) + track.speech_seconds, 3)
+        result.lost_seconds = round((result.lost_seconds or 0.0) + track.lost_seconds, 3)
+        for each in track.languages:
+            seconds[each.language] += each.seconds
+    result.languages = [
+        LanguageSeconds(language=language, seconds=round(total, 3))
+        for language, total in sorted(seconds.items(), key=lambda pair: -pair[1])
+    ]
+    if result.languages:
+        result.language = result.languages[0].language
 
 
 def _audio_by_stage(shared: Shared, duration: float) -> dict[Stage, float]:

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from protocol.errors import RpcError, cancelled
+from protocol.transcription import LanguageSeconds
 from protocol.values import Notice, Timings
 from worker.engines.contract import DecodeResult, Source
 
@@ -35,6 +37,9 @@ class Recognised(msgspec.Struct, rename="camel"):
     compute_type: str
     warnings: list[Notice]
     timings: Timings
+    languages: list[LanguageSeconds] | UnsetType = UNSET
+    speech_seconds: float | UnsetType = UNSET
+    lost_seconds: float | UnsetType = UNSET
 
 
 class Track:

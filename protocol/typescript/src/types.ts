@@ -345,7 +345,7 @@ export interface JobInfo {
 /**
  * Params of `transcribe`. Only `audio` is required.
  *
- * Decoding options are faster-whisper's, with its defaults; the result's `warnings` list those that the chosen mode ignores.
+ * Decoding options are faster-whisper's, with its defaults unless they say otherwise; the result's `warnings` list those that the chosen engine or mode ignores.
  */
 export interface TranscribeParams {
   /**
@@ -410,12 +410,12 @@ export interface TranscribeParams {
    */
   end?: number | null;
   /**
-   * `whisperx` returns what the whisperx package does for the same model, audio and options.
-   * @default "faster-whisper"
+   * `whisper` is the worker's own recogniser. The others return what the packages of that name do for the same model, audio and options, their faults included: text in silence, lost speech, one language for all.
+   * @default "whisper"
    */
-  engine?: "faster-whisper" | "whisperx";
+  engine?: "faster-whisper" | "whisper" | "whisperx";
   /**
-   * Decode this many windows at a time; without it, one window after another. With `faster-whisper`, a window that misses a threshold is decoded again in both modes.
+   * Decode this many windows at a time. Null means 8 with `whisper`; 1 decodes one window after another there, each prompted by the one before. With `faster-whisper`, null decodes one window after another, and a window that misses a threshold is decoded again in both modes.
    */
   batchSize?: number | null;
   /**
@@ -567,10 +567,9 @@ export interface TranscribeParams {
    */
   suppressTokens?: number[] | null;
   /**
-   * Decode only text tokens.
-   * @default false
+   * Decode only text tokens. Null means true with `whisper`, which times words by attention, and false with the others.
    */
-  withoutTimestamps?: boolean;
+  withoutTimestamps?: boolean | null;
   /**
    * Latest first timestamp of a window.
    * @default 1
@@ -592,12 +591,11 @@ export interface TranscribeParams {
    */
   appendPunctuations?: string;
   /**
-   * Detect the language of each segment.
-   * @default false
+   * Detect the language of each window. Null means true with `whisper`, unless `language` is given, and false with the others; with `whisper`, false means the language that is spoken most.
    */
-  multilingual?: boolean;
+  multilingual?: boolean | null;
   /**
-   * Skip what Silero VAD classifies as silence. Null means true in batched mode and with `channelSpeakers`, otherwise false.
+   * Skip what Silero VAD classifies as silence. Null means true with `whisper`, in batched mode and with `channelSpeakers`, otherwise false.
    */
   vadFilter?: boolean | null;
   /**
@@ -805,7 +803,7 @@ export interface ExportOptions {
   embedAudio?: string | null;
 }
 /**
- * Options of Silero VAD in faster-whisper, whose defaults apply. Times are seconds.
+ * Options of Silero VAD. Times are seconds. Null means faster-whisper's default; with the engine `whisper`, threshold 0.5, speech of 0.1, silence of 0.3, padding of 0.1.
  */
 export interface VadParameters {
   threshold?: number | null;
@@ -838,6 +836,18 @@ export interface TranscribeResult {
    * Seconds of work per second of audio, without waiting and loading.
    */
   realTimeFactor: number;
+  /**
+   * With the engine `whisper`: seconds of speech in each language, the most spoken first, which is `language`.
+   */
+  languages?: LanguageSeconds[];
+  /**
+   * With the engine `whisper`: seconds of speech.
+   */
+  speechSeconds?: number;
+  /**
+   * With the engine `whisper`: seconds of speech that have no text; `warnings` lists where.
+   */
+  lostSeconds?: number;
   /**
    * With `diarize`: who speaks when, including overlaps.
    */
@@ -874,6 +884,14 @@ export interface Segment {
   compressionRatio: number | null;
   noSpeechProb: number | null;
   temperature: number | null;
+  /**
+   * With the engine `whisper`: the share of its words that is likely to be right, from 0 to 1.
+   */
+  confidence?: number;
+  /**
+   * With the engine `whisper`: the language of its window.
+   */
+  language?: string;
   speaker?: string;
   words: Word[] | null;
 }
@@ -906,15 +924,28 @@ export interface Character {
 /**
  * Something that the caller should know although the request succeeded.
  *
- * With the kind `stage_failed`, `error` is the failed stage's error: code, message and data.
+ * With the kind `stage_failed`, `error` is the failed stage's error: code, message and data. The level `info` says that nothing needs to be done.
  */
 export interface Notice {
   kind: string;
   message: string;
   option: string | null;
+  level?: "info";
+  /**
+   * Which parts of the recording it is about, the first 100 of them.
+   */
+  spans?: TimeSpan[];
   error?: {
     [k: string]: unknown;
   };
+}
+/**
+ * A part of the recording, and the text that it is about, if any.
+ */
+export interface TimeSpan {
+  start: number;
+  end: number;
+  text?: string;
 }
 /**
  * Wall-clock seconds from each stage's begin to its end.
@@ -959,6 +990,13 @@ export interface StageTime {
   waits?: {
     [k: string]: number;
   };
+}
+/**
+ * How long a language is spoken.
+ */
+export interface LanguageSeconds {
+  language: string;
+  seconds: number;
 }
 /**
  * One stretch of speech by one speaker.
@@ -1777,7 +1815,7 @@ export interface LoadModelParams {
   /**
    * For recognition; defaults to faster-whisper.
    */
-  engine?: ("faster-whisper" | "whisperx") | null;
+  engine?: ("faster-whisper" | "whisper" | "whisperx") | null;
   /**
    * For recognition; defaults to `auto`.
    */

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
@@ -30,6 +31,7 @@ from worker.engines.contract import (
 )
 from worker.engines.recognition import model as whisper_model
 from worker.engines.recognition.checkpointed_model import CheckpointedModel
+from worker.engines.recognition.findings import Findings
 from worker.engines.recognition.language import detect_language
 from worker.engines.recognition.pieces import continue_prompt, request_for
 from worker.stage_clock import StageClock
@@ -45,7 +47,8 @@ _FIRST_PIECE: Final = 120
 before any of it is decoded, so a short one brings the first segments sooner."""
 
 
-class Recognition(NamedTuple):
+@dataclass(slots=True)
+class Recognition:
     """What a model finds in a piece; iterating over `segments` decodes them.
 
     The `text` of a segment keeps its leading space; times count from the start of the piece.
@@ -61,7 +64,7 @@ class _Transcript:
     """The segments so far; `texts` holds the text of each as decoded, with its temperature."""
 
     def __init__(self, language: str | None) -> None:
-        self._requested_language = language
+        self.requested_language = language
         self.language = language or "en"
         self.language_probability = 0.0
         self.duration_after_vad = 0.0
@@ -73,7 +76,7 @@ class _Transcript:
     @property
     def language_to_decode(self) -> str | None:
         """The requested or detected language; None while it has to be detected."""
-        return self.language if self.segments else self._requested_language
+        return self.language if self.segments else self.requested_language
 
     def add(self, segment: Segment, text: str) -> None:
         """Append a segment, with times in the recording, and its text as decoded."""
@@ -105,6 +108,7 @@ class Transcription:
         self.model = model
         """The `faster_whisper.WhisperModel` that decodes it."""
         self.warnings: list[Notice] = []
+        self.findings = Findings()
 
     def report(self, piece: Piece, fraction: float) -> None:
         """Report how much of a piece is decoded; other requests may use the model first."""
@@ -136,6 +140,8 @@ class Recognizer(ABC):
 
     default_batch_size = 1
     """How many windows to decode at once if the request does not say."""
+    finds_speech = False
+    """Whether the result says how much is spoken, in which languages, and how much was lost."""
 
     def __init__(self) -> None:
         self._model: Any = None  # faster_whisper.WhisperModel, which has no types
@@ -185,15 +191,16 @@ class Recognizer(ABC):
                 for piece in self._pieces(recording):
                     own = request_for(piece, request, recording)
                     if own and transcript.texts:
-                        continue_prompt(own, transcript.texts)
+                        self._continue_prompt(own, transcript.texts)
                     if own:
                         self._decode_piece(work, own, piece)
                     del piece  # free its samples before reading the next one
             duration = recording.duration
             clock.waited("recognition", "decode", recording.waited, busy=True)
-        return TranscribeResult(
+        findings = work.findings
+        result = TranscribeResult(
             text="".join(text for text, _ in transcript.texts).strip(),
-            language=transcript.language,
+            language=findings.language or transcript.language,
             language_probability=transcript.language_probability,
             duration=duration,
             duration_after_vad=transcript.duration_after_vad,
@@ -202,12 +209,17 @@ class Recognizer(ABC):
             engine=request.engine,
             device=work.model.model.device,
             compute_type=work.model.model.compute_type,
-            warnings=self._warnings + work.warnings,
+            warnings=self._warnings + work.warnings + findings.notices(),
             timings=clock.timings(
                 {"decode": duration, "speechDetection": duration, "recognition": duration}
             ),
             real_time_factor=clock.seconds("decode", "speechDetection", "recognition") / duration,
         )
+        if self.finds_speech:
+            result.languages = findings.by_seconds()
+            result.speech_seconds = round(findings.speech, 3)
+            result.lost_seconds = round(findings.lost, 3)
+        return result
 
     def detect_language(self, job: Job, params: EngineDetectLanguageParams) -> DetectLanguageResult:
         """Tell which language is spoken in a recording."""
@@ -223,6 +235,7 @@ class Recognizer(ABC):
         """Decode a piece; if memory runs out, again with each way of using less of it."""
         savings = self._save_memory(work)
         before = len(work.transcript.segments)
+        known = copy.deepcopy(work.findings)
         while True:
             try:
                 self._decode(work, request, piece)
@@ -231,6 +244,7 @@ class Recognizer(ABC):
                 if error.kind != "out_of_memory" or not next(savings, False):
                     raise
                 work.transcript.truncate(before)
+                work.findings = copy.deepcopy(known)
                 request.batch_size = work.params.request.batch_size
 
     def _decode(self, work: Transcription, request: TranscribeParams, piece: Piece) -> None:
@@ -245,7 +259,8 @@ class Recognizer(ABC):
                 id_ = work.params.first_id + len(transcript.segments)
                 _complete(segment, id_, request.start, work.params.speaker)
                 transcript.add(segment, text)
-                work.job.partial(PartialTranscript(language=found.language, segments=[segment]))
+                language = segment.language or found.language
+                work.job.partial(PartialTranscript(language=language, segments=[segment]))
         except ValueError as error:  # only the library can check, for one, the prompt's length
             message = f"{str(error).rstrip('.')}."
             raise RpcError("invalid_params", message, path="$") from None
@@ -254,6 +269,12 @@ class Recognizer(ABC):
                 error, "internal_error", "Recognition failed"
             ) from None
         transcript.finish_piece(found, before)
+
+    def _continue_prompt(
+        self, request: TranscribeParams, before: Sequence[tuple[str, float | None]]
+    ) -> None:
+        """Set the prompt of a later piece; `before` has text and temperature of the segments."""
+        continue_prompt(request, before)
 
     def _pieces(self, recording: Recording) -> Iterable[Piece]:
         """The pieces in which to recognise the recording."""

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from faster_whisper.transcribe import BatchedInferencePipeline, get_compression_ratio
+from faster_whisper.transcribe import BatchedInferencePipeline
+
+from worker.engines.recognition.attempts import Attempt, attempt_of, best_of, search
 
 
 class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has no types
@@ -34,7 +36,7 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
         """Recognise one recording; keep the two options that the package drops on the way."""
         self._temperatures = temperature if isinstance(temperature, list) else [temperature]
         self._max_initial_timestamp = max_initial_timestamp
-        self._found: list[_Attempt] = []
+        self._found: list[Attempt] = []
         self._segment_temperatures: deque[float] = deque()
         return super().transcribe(audio, temperature=temperature, **options)
 
@@ -89,9 +91,9 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
 
     def _decode(
         self, features: Any, encoded: Any, prompts: list[list[int]], tokenizer: Any, options: Any
-    ) -> list[_Attempt]:
+    ) -> list[Attempt]:
         """The best attempt at each window."""
-        attempts: list[list[_Attempt]] = [[] for _ in prompts]
+        attempts: list[list[Attempt]] = [[] for _ in prompts]
         rows = encoded_rows = list(range(len(prompts)))
         for temperature in self._temperatures:
             if rows != encoded_rows:
@@ -99,11 +101,13 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
                 encoded, encoded_rows = self.model.encode(features[rows]), rows
             results = self._generate(encoded, [prompts[row] for row in rows], temperature, options)
             for row, result in zip(rows, results, strict=True):
-                attempts[row].append(_attempt(result, temperature, tokenizer, options))
+                attempts[row].append(
+                    attempt_of(result, temperature, tokenizer, options.length_penalty)
+                )
             rows = [row for row in rows if attempts[row][-1].misses(options)]
             if not rows:
                 break
-        return [_best(of_window, options) for of_window in attempts]
+        return [best_of(of_window, options) for of_window in attempts]
 
     def _generate(
         self, encoded: Any, prompts: list[list[int]], temperature: float, options: Any
@@ -116,16 +120,6 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
                 f"The prompt of {len(prompts[0])} tokens and maxNewTokens together exceed the "
                 f"model's {self.model.max_length} tokens; shorten one of them"
             )
-        search = (
-            {
-                "beam_size": 1,
-                "num_hypotheses": options.best_of,
-                "sampling_topk": 0,
-                "sampling_temperature": temperature,
-            }
-            if temperature > 0
-            else {"beam_size": options.beam_size, "patience": options.patience}
-        )
         return self.model.model.generate(
             encoded,
             prompts,
@@ -140,54 +134,5 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
             max_initial_timestamp_index=round(
                 self._max_initial_timestamp / self.model.time_precision
             ),
-            **search,
+            **search(temperature, options),
         )
-
-
-class _Attempt(NamedTuple):
-    """What a window was decoded to at one temperature."""
-
-    tokens: list[int]
-    avg_logprob: float
-    no_speech_prob: float
-    compression_ratio: float
-    temperature: float
-
-    def repeats(self, options: Any) -> bool:
-        """Whether the text loops: it compresses too well."""
-        threshold = options.compression_ratio_threshold
-        return threshold is not None and self.compression_ratio > threshold
-
-    def misses(self, options: Any) -> bool:
-        """Whether to decode again: the text loops, or is improbable though not silence."""
-        if options.log_prob_threshold is None or self.avg_logprob >= options.log_prob_threshold:
-            return self.repeats(options)
-        silent = options.no_speech_threshold
-        return silent is None or self.no_speech_prob <= silent
-
-    def is_silence(self, options: Any) -> bool:
-        """Whether nobody speaks: silence is probable, and the decoded text is not."""
-        silent = options.no_speech_threshold
-        if silent is None or self.no_speech_prob <= silent:
-            return False
-        return options.log_prob_threshold is None or self.avg_logprob <= options.log_prob_threshold
-
-
-def _attempt(result: Any, temperature: float, tokenizer: Any, options: Any) -> _Attempt:
-    tokens = result.sequences_ids[0]
-    total = result.scores[0] * len(tokens) ** options.length_penalty
-    return _Attempt(
-        tokens=tokens,
-        avg_logprob=total / (len(tokens) + 1),
-        no_speech_prob=result.no_speech_prob,
-        compression_ratio=get_compression_ratio(tokenizer.decode(tokens).strip()),
-        temperature=temperature,
-    )
-
-
-def _best(attempts: list[_Attempt], options: Any) -> _Attempt:
-    """The last if it passes, else the most probable; those that loop only if all do."""
-    if not attempts[-1].misses(options):
-        return attempts[-1]
-    passable = [attempt for attempt in attempts if not attempt.repeats(options)]
-    return max(passable or attempts, key=lambda attempt: attempt.avg_logprob)

@@ -1,4 +1,4 @@
-"""The whisper engine: faster-whisper, window after window or in batches."""
+"""The faster-whisper engine: that package, window after window or in batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from worker.engines.contract import LoadParams
 
 
-class WhisperEngine(Recognizer):
+class FasterWhisperEngine(Recognizer):
     """The methods of the engine's process."""
 
     def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:

@@ -55,6 +55,8 @@ def arguments(request: TranscribeParams, language: str | None, duration: float) 
     """Keyword arguments of faster-whisper's `transcribe` for `duration` seconds of audio."""
     kwargs: dict[str, Any] = {name: getattr(request, name) for name in _COMMON}
     kwargs["language"] = language
+    for name in ("without_timestamps", "multilingual"):
+        kwargs[name] = bool(kwargs[name])
     batched = request.batch_size is not None
     kwargs["vad_filter"] = batched if request.vad_filter is None else request.vad_filter
     if request.vad_parameters and kwargs["vad_filter"]:
@@ -83,25 +85,15 @@ def ignored(
         reasons |= _BATCHED_IGNORES
         if request.vad_parameters and request.vad_parameters.max_speech_duration is not None:
             reasons["vadParameters.maxSpeechDuration"] = "chunkLength sets it in batched mode"
-    temperatures = request.temperature
-    if not isinstance(temperatures, list):
-        temperatures = [temperatures]
-    if not any(temperatures):
-        reasons["bestOf"] = "it only applies at temperatures above 0"
-        reasons["promptResetOnTemperature"] = "it only applies at temperatures above 0"
-    if request.beam_size == 1:
-        reasons["patience"] = "it only applies to beam search"
+    reasons |= without_effect(request)
     if not request.word_timestamps:
-        for name in ("prependPunctuations", "appendPunctuations", "hallucinationSilenceThreshold"):
-            reasons.setdefault(name, "it only applies with wordTimestamps")
+        reasons.setdefault("hallucinationSilenceThreshold", "it only applies with wordTimestamps")
     if request.clip_timestamps:
         reasons["vadFilter"] = reasons["vadParameters"] = "clipTimestamps takes its place"
     elif not (batched if request.vad_filter is None else request.vad_filter):
         reasons["vadParameters"] = "vadFilter is off"
     if request.prefix is not None and not batched:
         reasons["hotwords"] = "prefix takes its place"
-    if not request.condition_on_previous_text:
-        reasons["promptResetOnTemperature"] = "conditionOnPreviousText is off"
     if language_is_known:
         for name in ("languageDetectionThreshold", "languageDetectionSegments"):
             reasons[name] = "the language is known"
@@ -110,6 +102,23 @@ def ignored(
         written.add("vadParameters.maxSpeechDuration")
     for name in sorted(written.intersection(reasons)):
         yield option_ignored(name, reasons[name])
+
+
+def without_effect(request: TranscribeParams) -> dict[str, str]:
+    """The options that other options make pointless, whatever decodes with them; and why."""
+    reasons: dict[str, str] = {}
+    temperatures = request.temperature
+    if not any(temperatures if isinstance(temperatures, list) else [temperatures]):
+        reasons["bestOf"] = "it only applies at temperatures above 0"
+        reasons["promptResetOnTemperature"] = "it only applies at temperatures above 0"
+    if not request.condition_on_previous_text:
+        reasons["promptResetOnTemperature"] = "conditionOnPreviousText is off"
+    if request.beam_size == 1:
+        reasons["patience"] = "it only applies to beam search"
+    if not request.word_timestamps:
+        for name in ("prependPunctuations", "appendPunctuations"):
+            reasons[name] = "it only applies with wordTimestamps"
+    return reasons
 
 
 def _vad(parameters: VadParameters, batched: bool) -> dict[str, Any]:
