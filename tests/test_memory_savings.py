@@ -15,7 +15,7 @@ from protocol.transcription import TranscribeParams
 from tests.support import MODEL, RECORDINGS
 from worker.engines.contract import EngineTranscribeParams, LoadParams
 from worker.engines.recognition.base import Recognition
-from worker.engines.recognition.faster_whisper import WhisperEngine
+from worker.engines.recognition.faster_whisper import FasterWhisperEngine
 from worker.engines.recognition.model import native_error
 from worker.session.job import Job
 from worker.session.writer import Writer
@@ -23,7 +23,7 @@ from worker.session.writer import Writer
 MESSAGE = "CUDA failed with error out of memory"
 
 
-class Short(WhisperEngine):
+class Short(FasterWhisperEngine):
     """The real engine, on a machine whose memory runs out a few times."""
 
     def __init__(self, decodes: int = 0, loads: int = 0) -> None:

@@ -175,8 +175,8 @@ def test_descriptions_are_the_docstrings_of_the_structs() -> None:
     params = {each["name"]: each for each in METHODS["transcribe"]["params"]}
     assert params["align"]["description"] == ("Time the words exactly, with an alignment model.")
     assert params["vadFilter"]["description"] == (
-        "Skip what Silero VAD classifies as silence. Null means true in batched mode and with "
-        "`channelSpeakers`, otherwise false."
+        "Skip what Silero VAD classifies as silence. Null means true with `whisper`, in batched "
+        "mode and with `channelSpeakers`, otherwise false."
     )
     assert params["name"]["description"].startswith("Name of those files")
     assert params["priority"]["description"] == "Interactive requests overtake batch requests."

@@ -73,7 +73,7 @@ def test_a_batch_yields_between_windows_and_resumes_unchanged(
     session = start()
     # At other temperatures it depends on what was drawn before.
     options = {**more, "temperature": 0, "end": 180, "language": "en"}
-    brief = {"engine": more.get("engine", "faster-whisper"), "temperature": 0, "language": "en"}
+    brief = {"engine": more.get("engine", "whisper"), "temperature": 0, "language": "en"}
     undisturbed = without_times(session.transcribe(long_file, **options))
     alone = without_times(session.transcribe(SPEECH, **brief))
     checkpoint = str(tmp_path / "checkpoint")
@@ -94,7 +94,9 @@ def test_what_a_batch_tells_while_others_overtake_it_is_whole_and_its_own(
 ) -> None:
     session = start()
     session.transcribe(SPEECH)
-    batch = session.send_transcribe(long_file, priority="batch", partialResultToken=7, end=120)
+    batch = session.send_transcribe(
+        long_file, priority="batch", partialResultToken=7, end=120, batchSize=1
+    )
     for number in range(4):
         session.wait_for_partial()
         interactive = session.transcribe(SPEECH, partialResultToken=100 + number)
@@ -187,7 +189,7 @@ def test_a_whole_job_overtakes_that_of_a_batch_in_every_stage(
 
 
 def test_a_late_pause_pauses_the_next_call_and_loses_nothing() -> None:
-    with Engine("faster-whisper") as engine:
+    with Engine("whisper") as engine:
         engine.ask("load", model=str(MODEL))
         engine.notify("$/pause", {})
         asked = {

@@ -46,6 +46,8 @@ TRUTH = load_truth(MIXTURES)
 MIXED = [name for name, said in TRUTH.items() if said["channels"] == 1]
 ALIGN = {"model": str(ALIGNMENT_MODEL)}
 DIARIZE = {"model": str(DIARIZATION_MODEL)}
+# The small test model is a poor clock, which our own engine needs; tests/real shows what that does.
+PACKAGE = {"engine": "faster-whisper"}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,8 @@ def warm() -> Iterator[Session]:
 
 def whole_job(session: Session, name: str, /, **options: Any) -> dict[str, Any]:
     result: dict[str, Any] = session.transcribe(
-        MIXTURES / name, **{"language": "en", "align": ALIGN, "diarize": DIARIZE, **options}
+        MIXTURES / name,
+        **{"language": "en", "align": ALIGN, "diarize": DIARIZE, **PACKAGE, **options},
     )
     return result
 
@@ -74,7 +77,9 @@ def jobs(warm: Session, request: pytest.FixtureRequest) -> dict[str, dict[str, A
     """A whole job per mixture, several at a time."""
     assert len(MIXED) >= 20
     ids = {
-        name: warm.send_transcribe(MIXTURES / name, language="en", align=ALIGN, diarize=DIARIZE)
+        name: warm.send_transcribe(
+            MIXTURES / name, language="en", align=ALIGN, diarize=DIARIZE, **PACKAGE
+        )
         for name in MIXED[:: request.param]
     }
     return {name: warm.result(id_) for name, id_ in ids.items()}
@@ -523,7 +528,7 @@ def stalled(managers: Stalled) -> tuple[Job, Callable[[], Json]]:
 
 
 @pytest.mark.parametrize("kind", ["engine_crashed", "out_of_memory", "internal_error"])
-@pytest.mark.parametrize("failing", ["audio", "faster-whisper", "alignment", "diarization"])
+@pytest.mark.parametrize("failing", ["audio", "whisper", "alignment", "diarization"])
 def test_the_first_error_answers_not_the_cancelled_stages(failing: str, kind: str) -> None:
     _, run = stalled(Stalled(failing, RpcError(kind)))
     with pytest.raises(RpcError) as caught:
@@ -562,7 +567,7 @@ def test_a_killed_engine_is_a_warning_and_the_job_continues(
             os.kill(pid, getattr(signal, name))
     result = session.result(id_, session._keep)
     assert result["segments"]
-    (warning,) = result["warnings"]
+    (warning,) = [each for each in result["warnings"] if each["option"]]
     assert warning["option"] == "diarize"
     assert warning["error"]["data"]["kind"] == "engine_crashed"
     assert warning["error"]["data"]["signal"] == name

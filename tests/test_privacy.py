@@ -132,7 +132,7 @@ def test_the_job_was_done(observed: Observed) -> None:
     assert observed.result["segments"][0]["words"]
     assert observed.result["speakers"]
     assert observed.result["warnings"] == []
-    assert {"faster-whisper", "alignment", "diarization"} <= set(observed.environments)
+    assert {"whisper", "alignment", "diarization"} <= set(observed.environments)
 
 
 def test_the_whole_job_makes_no_network_requests(observed: Observed) -> None:
@@ -191,12 +191,12 @@ def test_nothing_is_left_in_the_home_or_temporary_directory(observed: Observed) 
     ("engine", "script"),
     [
         (
-            "faster-whisper",
+            "whisper",
             "from huggingface_hub import constants as c; assert c.HF_HUB_DISABLE_TELEMETRY",
         ),
-        ("faster-whisper", "from huggingface_hub import constants as c; assert c.HF_HUB_OFFLINE"),
+        ("whisper", "from huggingface_hub import constants as c; assert c.HF_HUB_OFFLINE"),
         (
-            "faster-whisper",
+            "whisper",
             "from faster_whisper.vad import get_vad_model; get_vad_model();"
             "from pathlib import Path; assert not [*Path.home().rglob('*onnx*')]",
         ),

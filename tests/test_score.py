@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.real.score import character_errors, score, total, word_errors
+from benchmarks.real.score import character_errors, right_words, score, total, word_errors
 from benchmarks.real.truth import Truth, Utterance
 
 TRUTH = Truth(
@@ -69,3 +69,12 @@ def test_spelling_case_and_punctuation_are_no_errors() -> None:
     )
     assert word_errors("你好世界。", "你好 世间", "zh") == (1, 4)
     assert character_errors("Ça va !", "ça va", "fr") == (0, 4)
+
+
+def test_the_right_words_of_each_segment_are_told() -> None:
+    segments = [{"text": "We must find a knew"}, {"text": " "}, {"text": "home, again."}]
+    found = right_words("We must find a new home.", segments, "en")
+    assert found == [
+        ([True, True, True, True, False], segments[0]),
+        ([True, False], segments[2]),
+    ]

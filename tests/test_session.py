@@ -263,7 +263,7 @@ def test_log_messages_come_to_who_asked_for_them(start: Start) -> None:
 @pytest.mark.parametrize("level", ["info", "debug"])
 def test_what_libraries_log_is_shown_at_debug_alone(start: Start, level: str) -> None:
     session = start("--log-level", level)
-    session.transcribe(SPEECH)
+    session.transcribe(SPEECH, engine="faster-whisper")
     session.close()
     assert (b"faster_whisper: Processing audio" in session.stderr) == (level == "debug")
 

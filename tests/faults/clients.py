@@ -102,7 +102,7 @@ def a_client_killed_at_any_moment_leaves_nothing(run: Run) -> None:
     client = run.spawn(python(_CLIENT, str(lines), *WORKER))
     run.moment(2.0)
     if run.rng.random() < 0.3:  # add grandchildren that hold every descriptor of an engine
-        run.command(run.engine("faster-whisper"), "fork")
+        run.command(run.engine("whisper"), "fork")
         run.moment(0.2)
     client.kill()
     client.wait()

@@ -101,7 +101,7 @@ def the_front_goes_on_when_every_engine_dies_again_and_again(run: Run) -> None:
     ids = []
     for _ in range(3):
         ids.append(worker.transcribe(formats=["srt"]))
-        kind = run.rng.choice(["faster-whisper", "audio"])
+        kind = run.rng.choice(["whisper", "audio"])
         run.kill(run.engine(kind))
         run.moment(0.2)
     replies = worker.wait(*ids)
@@ -135,7 +135,7 @@ def _strike(
 ) -> Worker:
     """Cause a fault in an engine at a random moment, with work that it may hit."""
     worker = run.worker(**environment)
-    kind = run.rng.choice(["faster-whisper", "faster-whisper", "faster-whisper", "audio"])
+    kind = run.rng.choice(["whisper", "whisper", "whisper", "audio"])
     formats: dict[str, Any] = {"formats": ["srt"]} if kind == "audio" else {}
     ids = [worker.transcribe(**formats) for _ in range(2)]
     engine = run.engine(kind)

@@ -251,7 +251,7 @@ class Run:
         """Sleep for a random time of at most `longest` seconds."""
         time.sleep(self.rng.uniform(0, longest))
 
-    def engine(self, kind: str = "faster-whisper") -> int:
+    def engine(self, kind: str = "whisper") -> int:
         """Wait for an engine to start; return its process id."""
 
         def found() -> list[int]:

@@ -73,7 +73,7 @@ def a_front_that_gets_no_more_threads_refuses_and_recovers(run: Run) -> None:
 
 def an_engine_without_descriptors_answers_and_recovers(run: Run) -> None:
     worker = run.worker()
-    kind = run.rng.choice(["faster-whisper", "audio"])
+    kind = run.rng.choice(["whisper", "audio"])
     formats: dict[str, Any] = {"formats": ["srt"]} if kind == "audio" else {}
     ids = [worker.transcribe(**formats) for _ in range(2)]
     engine = run.engine(kind)

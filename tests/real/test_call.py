@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.real.score import words
+from benchmarks.real.score import word_errors, words
 from tests.real.speech import call_errors, call_lines
 from tests.support import Session
 
@@ -72,7 +72,9 @@ def test_clips_alone_are_heard(models: Path, telephone: Path, worker: Session) -
         telephone, model=str(models / "base"), clipTimestamps=[12.5, 14.2, 20.1, 21.5]
     )
     wanted = "This is Diane in New Jersey. I'm in New Jersey now though."
-    assert words(result["text"], "en") == words(wanted, "en")
+    errors, count = word_errors(wanted, result["text"], "en")
+    assert errors <= 3 < count
+    assert all(12 < segment["start"] < 22 for segment in result["segments"])
 
 
 def test_what_libraries_print_stays_off_the_terminal(models: Path, telephone: Path) -> None:

@@ -46,10 +46,8 @@ def by_worker(worker: Session, models: Path, file: Path, **options: Any) -> list
     result = worker.transcribe(
         file,
         model=str(models / "base"),
-        computeType="int8",
-        device="cpu",
+        **{"engine": "faster-whisper", "computeType": "int8", "device": "cpu", **options},
         threads=THREADS,
-        **options,
     )
     return [(each["start"], each["end"], each["text"]) for each in result["segments"]]
 
