@@ -66,6 +66,7 @@ class Worker:
 
     def __init__(self, models: Models, threads: int) -> None:
         self._recognise: dict[str, Any] = {
+            "engine": "faster-whisper",  # random weights have no attention to time words by
             "model": str(models.whisper),
             "language": "en",
             "computeType": models.compute_type,

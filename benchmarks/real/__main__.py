@@ -25,7 +25,7 @@ from benchmarks.common import ROOT, conditions, say, versions, write_json
 from benchmarks.protocol import peers
 from benchmarks.real.contenders import REFERENCE, Contender, Entry, Run, entries
 from benchmarks.real.material import Material
-from benchmarks.real.tables import Results, precisions, score_table, speed_table
+from benchmarks.real.tables import Results, precisions, reliability_table, score_table, speed_table
 
 _PACKAGES: Final = ("faster-whisper", "ctranslate2", "whisperx", "torch")
 _MODELS: Final = ROOT / "build" / "models"
@@ -53,6 +53,7 @@ def main() -> int:
             print(_head(options, list(results), f"{material.minutes:.0f} min of audio"))
             print(score_table(titles, results, material), flush=True)
             print(f"\n{precisions(results, material)}\n", flush=True)
+            print(f"{reliability_table(results, material)}\n", flush=True)
         if options.only != "score":
             names = list(dict.fromkeys([*chosen, REFERENCE]))
             files = material.speed_files()

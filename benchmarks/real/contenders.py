@@ -89,7 +89,10 @@ class Worker:
         wall = time.perf_counter() - started
         cpu = tree.cpu_seconds - cpu
         tree.stop()
-        segments = [{key: s[key] for key in ("start", "end", "text")} for s in result["segments"]]
+        kept = ("start", "end", "text", "confidence")
+        segments = [
+            {key: segment[key] for key in kept if key in segment} for segment in result["segments"]
+        ]
         shown = first[0] if first else None
         return Run(result["language"], segments, wall, cpu, shown, tree.resident_peak, error)
 
@@ -149,15 +152,18 @@ def entries(model: Path, threads: int) -> dict[str, Entry]:
 
         return Entry(f"whisper.cpp, {kind}{', its VAD' if vad else ''}", start)
 
+    package = {"engine": "faster-whisper"}
     whisperx = (model, "int8", threads, BATCH)
     return {
         "worker": worker("defaults"),
         "worker-float32": worker("float32", computeType="float32"),
-        "worker-vad": worker("vadFilter", vadFilter=True),
-        "worker-vad-words": worker(
-            "vadFilter, wordTimestamps", vadFilter=True, wordTimestamps=True
+        "worker-sequential": worker("batchSize 1", batchSize=1),
+        "worker-package": worker("engine faster-whisper", **package),
+        "worker-package-vad": worker("the same, vadFilter", vadFilter=True, **package),
+        "worker-package-vad-words": worker(
+            "the same, vadFilter, wordTimestamps", vadFilter=True, wordTimestamps=True, **package
         ),
-        "worker-batch": worker(f"batchSize {BATCH}", batchSize=BATCH),
+        "worker-package-batch": worker(f"the same, batchSize {BATCH}", batchSize=BATCH, **package),
         "worker-whisperx": worker("engine whisperx", engine="whisperx", batchSize=BATCH),
         REFERENCE: faster_whisper("faster-whisper"),
         "faster-whisper-vad": faster_whisper("faster-whisper, VAD", vad_filter=True),

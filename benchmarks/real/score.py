@@ -171,6 +171,26 @@ def character_errors(reference: str, hypothesis: str, language: str) -> tuple[in
     return _errors(said, heard), len(said)
 
 
+def right_words(
+    reference: str, segments: Sequence[Mapping[str, Any]], language: str
+) -> list[tuple[list[bool], Mapping[str, Any]]]:
+    """Of each segment with words, whether each of them is right."""
+    heard = [words(segment["text"], language) for segment in segments]
+    said = words(reference, language)
+    flat = [word for each in heard for word in each]
+    right = [False] * len(flat)
+    for a, b in _align(said, flat, None, None):
+        if a is not None and b is not None:
+            right[b] = said[a] == flat[b]
+    found = []
+    place = 0
+    for own, segment in zip(heard, segments, strict=True):
+        if own:
+            found.append((right[place : place + len(own)], segment))
+        place += len(own)
+    return found
+
+
 def words(text: str, language: str) -> list[str]:
     """The words of a text, normalised as by Whisper's authors; English digits one by one.
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from benchmarks.common import median, median_ratio, number, table
 from benchmarks.real.contenders import REFERENCE, Run
 from benchmarks.real.material import Material
-from benchmarks.real.score import GROUPS, Total, score, total, word_errors
+from benchmarks.real.score import GROUPS, Total, right_words, score, total, word_errors
 
 _AT_THE_END: Final = 0.95  # share of the whole time
+_CONFIDENCES: Final = (0.0, 0.6, 0.8, 0.9, 0.95)
 
 Results = Mapping[str, Mapping[str, Run]]
 """Runs by contender, then by recording."""
@@ -106,6 +108,32 @@ def precisions(results: Results, material: Material) -> str:
         f"int8 against float32: {differ(short)} on the short recordings, "
         f"{differ(languages)} on the composed ones with speech."
     )
+
+
+def reliability_table(results: Results, material: Material) -> str:
+    """How many of the words that a confidence is told for are right."""
+    runs = results.get("worker", {})
+    counts: dict[float, list[float]] = defaultdict(lambda: [0, 0, 0.0])
+    for recording in material.short:
+        segments = runs[recording.id].segments if recording.id in runs else []
+        for right, segment in right_words(recording.text, segments, recording.text_language):
+            told = segment["confidence"]
+            floor = max(each for each in _CONFIDENCES if each <= told)
+            total = counts[floor]
+            total[0] += len(right)
+            total[1] += sum(right)
+            total[2] += told * len(right)
+    rows = [
+        (
+            f"≥ {floor:.2f}",
+            str(words),
+            f"{100 * told / words:.0f} %",
+            f"{100 * right / words:.0f} %",
+        )
+        for floor, (words, right, told) in sorted(counts.items())
+        if words
+    ]
+    return table(("confidence of the segment", "words", "told", "right"), rows)
 
 
 def _text(run: Run) -> str:

@@ -83,6 +83,7 @@ class Worker:
 
     def __init__(self, model: str, threads: int, audio: str) -> None:
         self._params = {
+            "engine": "faster-whisper",
             "model": model,
             "device": "cpu",
             "threads": threads,
