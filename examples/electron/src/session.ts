@@ -9,6 +9,7 @@ import {
   WorkerEndedError,
   type Params,
   type SpawnOptions,
+  type TranscribeParams,
   type TranscribeResult,
 } from "transcription-worker-client";
 import type { Channel, Failure, Format, JobOptions, News, Outcome, Recording } from "./api.js";
@@ -27,6 +28,8 @@ export interface Surroundings {
   /** Asks the user where to save, and before overwriting a file: a path, or null. */
   chooseTarget(name: string): Promise<string | null>;
   tell(news: News): void;
+  /** Which recogniser to use; the worker's own by default. */
+  engine?: TranscribeParams["engine"];
 }
 
 type Handler = (...args: unknown[]) => Promise<unknown>;
@@ -117,11 +120,12 @@ export class Session {
     const path = this.#recordings.get(recording);
     if (path === undefined) throw new Refusal("No such recording is open.", "Open it first.");
     if (this.#job) throw new Refusal("A recording is being transcribed.", "Wait, or cancel it.");
+    const { engine } = this.#surroundings;
     const job = (this.#job = new AbortController());
     this.#last = undefined;
     try {
       const worker = await this.#running();
-      const stream = worker.transcribeStream(params(path, options), {
+      const stream = worker.transcribeStream({ ...params(path, options), ...(engine && { engine }) }, {
         signal: job.signal,
         onProgress: (report) => {
           if (report.kind === "report") this.#tell({ kind: "progress", report });

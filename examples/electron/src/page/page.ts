@@ -142,7 +142,7 @@ function finish(result: TranscribeResult): void {
     clock(result.duration),
     `${(1 / result.realTimeFactor).toPrecision(2)} × speed`,
   ].join(" · ");
-  for (const warning of result.warnings) showWarning(warning);
+  for (const warning of result.warnings) if (warning.level !== "info") showWarning(warning);
   enter("done");
   say(`Transcribed: ${result.segments.length} segments.`);
 }
