@@ -18,6 +18,10 @@ only what it is good at:
 The same request gives the same bytes: nothing depends on time, on other requests or on chance.
 Segments are final once they are sent: a window's second decoding comes before its segments go out,
 and so ids and times ascend.
+
+Sources: the thresholds and temperatures are Whisper's (Radford et al. 2022, arXiv 2212.04356, 4.5);
+cutting at what a VAD finds is WhisperX's idea (Bain et al. 2023, arXiv 2303.00747), without its
+removal of silence; what each step gains was measured in benchmarks/real.
 """
 
 from __future__ import annotations
