@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from protocol.errors import RpcError
 from tests.measures import word_errors
 from tests.support import (
     RECORDINGS,
@@ -252,6 +253,20 @@ def test_options_reach_the_model(worker: Session) -> None:
         assert all(segment["temperature"] == pytest.approx(0.4) for segment in hot["segments"])
         strict = worker.transcribe(file, noSpeechThreshold=0.0, logProbThreshold=0.0, **options)
         assert strict["text"] == ""
+
+
+@pytest.mark.parametrize("options", [{}, {"batchSize": 2, **PACKAGE}], ids=str)
+def test_a_prompt_that_leaves_no_room_is_refused(worker: Session, options: dict[str, Any]) -> None:
+    long = "left right " * 300
+    with pytest.raises(RpcError) as caught:
+        worker.transcribe(
+            RECORDINGS / "en-01.flac",
+            hotwords=long,
+            initialPrompt=long,
+            withoutTimestamps=True,
+            **options,
+        )
+    assert caught.value.kind == "invalid_params"
 
 
 def test_the_task_translate_gives_english(worker: Session) -> None:

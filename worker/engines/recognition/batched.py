@@ -15,7 +15,12 @@ from typing import Any
 
 from faster_whisper.transcribe import BatchedInferencePipeline
 
-from worker.engines.recognition.attempts import Attempt, attempt_of, best_of, search
+from worker.engines.recognition.attempts import (
+    Attempt,
+    generate,
+    room_for_tokens,
+    try_temperatures,
+)
 
 
 class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has no types
@@ -93,46 +98,26 @@ class BatchedPipeline(BatchedInferencePipeline):  # type: ignore[misc]  # it has
         self, features: Any, encoded: Any, prompts: list[list[int]], tokenizer: Any, options: Any
     ) -> list[Attempt]:
         """The best attempt at each window."""
-        attempts: list[list[Attempt]] = [[] for _ in prompts]
-        rows = encoded_rows = list(range(len(prompts)))
-        for temperature in self._temperatures:
-            if rows != encoded_rows:
-                # Selecting rows of the encoder's output would mean moving it to the CPU.
-                encoded, encoded_rows = self.model.encode(features[rows]), rows
-            results = self._generate(encoded, [prompts[row] for row in rows], temperature, options)
-            for row, result in zip(rows, results, strict=True):
-                attempts[row].append(
-                    attempt_of(result, temperature, tokenizer, options.length_penalty)
-                )
-            rows = [row for row in rows if attempts[row][-1].misses(options)]
-            if not rows:
-                break
-        return [best_of(of_window, options) for of_window in attempts]
 
-    def _generate(
-        self, encoded: Any, prompts: list[list[int]], temperature: float, options: Any
-    ) -> Any:
-        max_length = self.model.max_length
-        if options.max_new_tokens is not None:
-            max_length = len(prompts[0]) + options.max_new_tokens
-        if max_length > self.model.max_length:
-            raise ValueError(
-                f"The prompt of {len(prompts[0])} tokens and maxNewTokens together exceed the "
-                f"model's {self.model.max_length} tokens; shorten one of them"
+        def generate_rows(encoded: Any, rows: list[int], temperature: float) -> list[Attempt]:
+            own = [prompts[row] for row in rows]
+            return generate(
+                self.model,
+                encoded,
+                own,
+                temperature,
+                tokenizer,
+                options,
+                most_tokens=room_for_tokens(self.model, len(own[0]), options.max_new_tokens),
+                suppress_tokens=options.suppress_tokens,
+                max_initial_timestamp=self._max_initial_timestamp,
             )
-        return self.model.model.generate(
+
+        return try_temperatures(
+            self._temperatures,
             encoded,
-            prompts,
-            length_penalty=options.length_penalty,
-            repetition_penalty=options.repetition_penalty,
-            no_repeat_ngram_size=options.no_repeat_ngram_size,
-            max_length=max_length,
-            return_scores=True,
-            return_no_speech_prob=True,
-            suppress_blank=options.suppress_blank,
-            suppress_tokens=options.suppress_tokens,
-            max_initial_timestamp_index=round(
-                self._max_initial_timestamp / self.model.time_precision
-            ),
-            **search(temperature, options),
+            len(prompts),
+            lambda rows: self.model.encode(features[rows]),
+            generate_rows,
+            options,
         )

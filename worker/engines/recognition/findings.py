@@ -80,7 +80,7 @@ class Findings:
         self.languages: dict[str, float] = defaultdict(float)
         """Seconds of speech in each language."""
         self.silent: list[TimeSpan] = []
-        """Speech without text; `text` says what the decoder proposed, if anything."""
+        """Speech without text."""
         self.unspoken: list[TimeSpan] = []
         """Text that was dropped, because nobody speaks there."""
         self.repeated: list[TimeSpan] = []

@@ -20,7 +20,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from worker.audio import SAMPLE_RATE
-from worker.engines.recognition.attempts import Attempt, attempt_of, best_of, search
+from worker.engines.recognition.attempts import (
+    Attempt,
+    generate,
+    room_for_tokens,
+    try_temperatures,
+)
 from worker.engines.recognition.whisper.languages import EXCERPT
 from worker.engines.recognition.whisper.windows import Stretch, Window
 from worker.engines.recognition.whisper.word_times import TimedWord, time_words
@@ -33,7 +38,6 @@ if TYPE_CHECKING:
     from worker.audio import Samples
     from worker.engines.recognition.whisper.word_times import Silence
 
-_FRAME: Final = SAMPLE_RATE // 100  # samples of one frame of features
 _CONTEXTS: Final = (1500, 2000, 2500, 3000)
 """Frames that the encoder may see."""
 _EXCERPT_CONTEXT: Final = 1000
@@ -164,67 +168,35 @@ class Decoder:
         """The best attempt at each window."""
         request = self._request
         temperatures = request.temperature
-        ladder = temperatures if isinstance(temperatures, list) else [temperatures]
-        limits = [self._most_tokens(window, len(prompt)) for window in windows]
-        attempts: list[list[Attempt]] = [[] for _ in windows]
-        rows = encoded_rows = list(range(len(windows)))
-        for temperature in ladder:
-            if rows != encoded_rows:
-                # Selecting rows of the encoder's output would mean moving it to the CPU.
-                encoded, encoded_rows = self._model.encode(features[rows]), rows
-            most = max(limits[row] for row in rows)
-            results = self._generate(encoded, prompt, len(rows), most, temperature, tokenizer)
-            for row, result in zip(rows, results, strict=True):
-                attempt = attempt_of(result, temperature, tokenizer, request.length_penalty)
-                attempts[row].append(attempt)
-            rows = [
-                row
-                for row in rows
-                if attempts[row][-1].misses(request)
-                and sum(len(each.tokens) for each in attempts[row]) < (_ATTEMPTS - 1) * limits[row]
-            ]
-            if not rows:
-                break
-        return [best_of(of_window, request) for of_window in attempts]
+        room = room_for_tokens(self._model, len(prompt), request.max_new_tokens)
+        limits = [min(room, _speakable(window)) for window in windows]
 
-    def _generate(
-        self,
-        encoded: Any,
-        prompt: list[int],
-        count: int,
-        most_tokens: int,
-        temperature: float,
-        tokenizer: Any,
-    ) -> Any:
-        request = self._request
-        return self._model.model.generate(
-            encoded,
-            [prompt] * count,
-            length_penalty=request.length_penalty,
-            repetition_penalty=request.repetition_penalty,
-            no_repeat_ngram_size=request.no_repeat_ngram_size,
-            max_length=len(prompt) + most_tokens,
-            return_scores=True,
-            return_no_speech_prob=True,
-            suppress_blank=request.suppress_blank,
-            suppress_tokens=self._suppressed(tokenizer),
-            max_initial_timestamp_index=round(
-                request.max_initial_timestamp / self._model.time_precision
-            ),
-            **search(temperature, request),
-        )
-
-    def _most_tokens(self, window: Window, prompt: int) -> int:
-        """How many tokens the window can hold. Raises ValueError if the prompt leaves none."""
-        room: int = self._model.max_length - prompt
-        wanted = self._request.max_new_tokens
-        if (wanted or 1) > room:
-            raise ValueError(
-                f"The prompt of {prompt} tokens and maxNewTokens together exceed the model's "
-                f"{self._model.max_length} tokens; shorten one of them"
+        def generate_rows(encoded: Any, rows: list[int], temperature: float) -> list[Attempt]:
+            return generate(
+                self._model,
+                encoded,
+                [prompt] * len(rows),
+                temperature,
+                tokenizer,
+                request,
+                most_tokens=max(limits[row] for row in rows),
+                suppress_tokens=self._suppressed(tokenizer),
+                max_initial_timestamp=request.max_initial_timestamp,
             )
-        speakable = math.ceil(window.seconds * _TOKENS_PER_SECOND) + _MORE_TOKENS
-        return min(room, wanted or room, speakable)
+
+        def affordable(row: int, attempts: list[Attempt]) -> bool:
+            spent = sum(len(attempt.tokens) for attempt in attempts)
+            return spent < (_ATTEMPTS - 1) * limits[row]
+
+        return try_temperatures(
+            temperatures if isinstance(temperatures, list) else [temperatures],
+            encoded,
+            len(windows),
+            lambda rows: self._model.encode(features[rows]),
+            generate_rows,
+            request,
+            affordable,
+        )
 
     def _suppressed(self, tokenizer: Any) -> list[int]:
         from faster_whisper.transcribe import get_suppressed_tokens
@@ -271,3 +243,8 @@ class Decoder:
 
 def _later(word: TimedWord, seconds: float) -> TimedWord:
     return word._replace(start=word.start + seconds, end=word.end + seconds)
+
+
+def _speakable(window: Window) -> int:
+    """How many tokens the speech of a window can hold."""
+    return math.ceil(window.seconds * _TOKENS_PER_SECOND) + _MORE_TOKENS

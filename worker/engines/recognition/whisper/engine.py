@@ -45,10 +45,9 @@ from worker.engines.recognition.pieces import clips
 from worker.engines.recognition.whisper.confidence import confidence_of
 from worker.engines.recognition.whisper.coverage import are_there, without_text
 from worker.engines.recognition.whisper.decoding import Decoded, Decoder
-from worker.engines.recognition.whisper.languages import Languages, seconds_of
+from worker.engines.recognition.whisper.languages import Languages
 from worker.engines.recognition.whisper.segments import (
     keep_spoken,
-    neighbours,
     sentences,
     text_of,
     without_loops,
@@ -58,7 +57,9 @@ from worker.engines.recognition.whisper.windows import (
     Stretch,
     Window,
     cut_long,
+    groups,
     parts,
+    seconds_of,
     windows_of,
     within,
 )
@@ -367,7 +368,7 @@ class _PieceRecogniser:
         """Words that follow each other, as spans with their text."""
         return [
             self._span(group[0].start, group[-1].end, text_of(group).strip())
-            for group in neighbours(words)
+            for group in groups(words, PAUSE)
         ]
 
     def _span(self, start: float, end: float, text: str | None = None) -> TimeSpan:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from worker.engines.recognition.findings import SURE, Evidence, Probabilities
-from worker.engines.recognition.whisper.windows import PAUSE, Stretch, Window, parts
+from worker.engines.recognition.whisper.windows import PAUSE, Stretch, Window, parts, seconds_of
 
 PART: Final = 12.0
 """Seconds of a window that are asked about at once."""
@@ -70,11 +70,6 @@ class Languages:
                 own[0] = Window(found.pop().speech + own[0].speech, own[0].language)
             found += own
         return found
-
-
-def seconds_of(speech: Iterable[Stretch]) -> float:
-    """Seconds that the stretches last together."""
-    return sum(stretch.seconds for stretch in speech)
 
 
 def _may_join(before: Window, after: Window, longest: float) -> bool:

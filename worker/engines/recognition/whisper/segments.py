@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from worker.engines.recognition.whisper.windows import PAUSE, Stretch
+from worker.engines.recognition.whisper.windows import Stretch
 from worker.engines.recognition.whisper.word_times import TimedWord
 
 _NEAR: Final = 0.5  # seconds from speech within which a word belongs to it
@@ -96,17 +96,6 @@ def sentences(words: Sequence[TimedWord]) -> list[list[TimedWord]]:
         else:
             found.append([word])
     return [part for segment in found for part in _short_enough(segment)]
-
-
-def neighbours(words: Sequence[TimedWord]) -> list[list[TimedWord]]:
-    """Words that follow each other without a pause, together."""
-    found: list[list[TimedWord]] = []
-    for word in words:
-        if found and word.start - found[-1][-1].end <= PAUSE:
-            found[-1].append(word)
-        else:
-            found.append([word])
-    return found
 
 
 def text_of(words: Iterable[TimedWord]) -> str:

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 PAUSE: Final = 2.0
-"""Seconds without speech that end a window, and a segment."""
+"""Seconds without speech that end a window."""
 
-MARGIN: Final = 0.2
+_MARGIN: Final = 0.2
 """Seconds of audio before and after the speech that a window holds."""
 
 _CONTEXT: Final = 15.0
@@ -31,6 +31,16 @@ _LEAST: Final = 0.5
 """Share of the longest window after which speech without a pause may be cut."""
 
 _QUIET: Final = 5  # probabilities over which the mean is taken to find the quietest place
+
+
+class _Timed(Protocol):
+    @property
+    def start(self) -> float: ...
+    @property
+    def end(self) -> float: ...
+
+
+T = TypeVar("T", bound=_Timed)
 
 
 class Stretch(NamedTuple):
@@ -54,17 +64,22 @@ class Window(NamedTuple):
     @property
     def start(self) -> float:
         """Where its audio begins: shortly before its speech."""
-        return max(0.0, self.speech[0].start - MARGIN)
+        return max(0.0, self.speech[0].start - _MARGIN)
 
     @property
     def end(self) -> float:
-        """Where its audio ends: shortly after its speech, but no later than the recording."""
-        return self.speech[-1].end + MARGIN
+        """Where its audio ends: shortly after its speech, if the recording is that long."""
+        return self.speech[-1].end + _MARGIN
 
     @property
     def seconds(self) -> float:
         """Seconds of speech."""
-        return sum(stretch.seconds for stretch in self.speech)
+        return seconds_of(self.speech)
+
+
+def seconds_of(speech: Iterable[Stretch]) -> float:
+    """Seconds that the stretches last together."""
+    return sum(stretch.seconds for stretch in speech)
 
 
 def windows_of(
@@ -85,14 +100,14 @@ def windows_of(
     return found
 
 
-def groups(speech: Iterable[Stretch], pause: float) -> list[tuple[Stretch, ...]]:
-    """Stretches that follow each other within `pause` seconds."""
-    found: list[list[Stretch]] = []
-    for stretch in speech:
-        if found and stretch.start - found[-1][-1].end <= pause:
-            found[-1].append(stretch)
+def groups(timed: Iterable[T], pause: float) -> list[tuple[T, ...]]:
+    """Stretches, or words, that follow each other within `pause` seconds."""
+    found: list[list[T]] = []
+    for each in timed:
+        if found and each.start - found[-1][-1].end <= pause:
+            found[-1].append(each)
         else:
-            found.append([stretch])
+            found.append([each])
     return [tuple(group) for group in found]
 
 
