@@ -13,11 +13,13 @@ from protocol.values import (
     NonEmptyStr,
     NonNegativeInt,
     Notice,
+    OnDamage,
     Priority,
     Seconds,
     Timings,
     Token,
     TorchModelParams,
+    Track,
 )
 
 Aligner = Literal["batched", "whisperx"]
@@ -47,6 +49,8 @@ class SegmentText(Struct, rename="camel", kw_only=True):
     end: float | None = None
     id: int | None = None
     """Returned with the aligned segment; defaults to its position in the list."""
+    language: Annotated[str, Meta(min_length=2)] | None = None
+    """Its language, if not that of the params: its own model aligns it."""
 
 
 class AlignParams(AlignmentOptions, kw_only=True):
@@ -56,16 +60,22 @@ class AlignParams(AlignmentOptions, kw_only=True):
     """Path of an audio or video file."""
     channel: NonNegativeInt | None = None
     """Use only this channel (from 0); without it, all channels are mixed."""
+    track: Track | None = None
+    """Which audio track, if there are several: its index (from 0), or a language tag such as `en`.
+    Null means the one marked as default, or else the one with the most channels."""
     start: Seconds = 0.0
     """Seconds into the recording."""
     end: Seconds | None = None
     """Use only the part from `start` to `end`; returned times still refer to the recording."""
+    on_damage: OnDamage = "warn"
+    """If the recording is damaged: use what is good of it with a warning, or fail the request."""
     segments: list[SegmentText] | None = None
     """A segment without times is searched for between its neighbours, or in the whole audio."""
     text: NonEmptyStr | None = None
     """Instead of segments: one text, spoken somewhere in the audio."""
-    language: Annotated[str, Meta(min_length=2)]
-    """Code such as `en`."""
+    language: Annotated[str, Meta(min_length=2)] | None = None
+    """Code such as `en`. It may be null if each segment has its own. Each language is aligned by
+    its default model, one after another, unless `model` names one for all."""
     priority: Priority = "interactive"
     keep_alive: KeepAlive | None = None
     progress_token: Token | None = None
@@ -106,6 +116,8 @@ class AlignedSegment(Result, kw_only=True):
     start: float
     end: float
     text: str
+    language: str | UnsetType = UNSET
+    """With `align`: its language."""
     words: list[Word]
 
 
@@ -119,8 +131,11 @@ class AlignResult(Result, kw_only=True):
     """Result of `align`: every segment of the request, in the same order."""
 
     language: str
+    """With several languages: that of the most segments; `model` is its model."""
     segments: list[AlignedSegment]
     model: str
+    models: dict[str, str] | UnsetType = UNSET
+    """With several languages: the model of each."""
     aligner: str
     device: str
     duration: float

@@ -13,10 +13,12 @@ from protocol.values import (
     NonEmptyStr,
     NonNegativeInt,
     Notice,
+    OnDamage,
     Priority,
     Seconds,
     Timings,
     Token,
+    Track,
 )
 
 
@@ -27,10 +29,15 @@ class DetectSpeechParams(JobParams, kw_only=True):
     """Path of an audio or video file."""
     channel: NonNegativeInt | None = None
     """Use only this channel (from 0); without it, all channels are mixed."""
+    track: Track | None = None
+    """Which audio track, if there are several: its index (from 0), or a language tag such as `en`.
+    Null means the one marked as default, or else the one with the most channels."""
     start: Seconds = 0.0
     """Seconds into the recording."""
     end: Seconds | None = None
     """Use only the part from `start` to `end`; returned times still refer to the recording."""
+    on_damage: OnDamage = "warn"
+    """If the recording is damaged: use what is good of it with a warning, or fail the request."""
     vad_parameters: VadParameters = field(default_factory=VadParameters)
     """As in `transcribe`."""
     priority: Priority = "interactive"
@@ -55,6 +62,7 @@ class DetectSpeechResult(Result, kw_only=True):
     """Seconds of speech, including padding."""
     duration: float
     """Seconds of examined audio."""
+    warnings: list[Notice] = field(default_factory=list)
     timings: Timings
 
 
@@ -65,10 +73,15 @@ class DetectLanguageParams(ModelParams, kw_only=True):
     """Path of an audio or video file."""
     channel: NonNegativeInt | None = None
     """Use only this channel (from 0); without it, all channels are mixed."""
+    track: Track | None = None
+    """Which audio track, if there are several: its index (from 0), or a language tag such as `en`.
+    Null means the one marked as default, or else the one with the most channels."""
     start: Seconds = 0.0
     """Seconds into the recording."""
     end: Seconds | None = None
     """Use only the part from `start` to `end`; returned times still refer to the recording."""
+    on_damage: OnDamage = "warn"
+    """If the recording is damaged: use what is good of it with a warning, or fail the request."""
     windows: Count = 5
     """Maximum number of 30 s windows to use, spread over the speech in the recording."""
     priority: Priority = "interactive"

@@ -13,10 +13,12 @@ from protocol.values import (
     NonEmptyStr,
     NonNegativeInt,
     Notice,
+    OnDamage,
     Priority,
     Seconds,
     Timings,
     Token,
+    Track,
     TorchModelParams,
 )
 
@@ -65,10 +67,15 @@ class DiarizeParams(DiarizationOptions, kw_only=True):
     """Path of an audio or video file."""
     channel: NonNegativeInt | None = None
     """Use only this channel (from 0); without it, all channels are mixed."""
+    track: Track | None = None
+    """Which audio track, if there are several: its index (from 0), or a language tag such as `en`.
+    Null means the one marked as default, or else the one with the most channels."""
     start: Seconds = 0.0
     """Seconds into the recording."""
     end: Seconds | None = None
     """Use only the part from `start` to `end`; returned times still refer to the recording."""
+    on_damage: OnDamage = "warn"
+    """If the recording is damaged: use what is good of it with a warning, or fail the request."""
     priority: Priority = "interactive"
     keep_alive: KeepAlive | None = None
     progress_token: Token | None = None

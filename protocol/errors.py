@@ -78,7 +78,8 @@ KINDS: Final = _table(
         "engine_crashed",
         -32001,
         "The engine process ended while it was working on the request.",
-        "Send the request again; if the engine crashes again, try another compute type or device.",
+        "Send the request again; if the engine crashes again, try another device, model or "
+        "recording, to see which of them it cannot stand.",
     ),
     ErrorKind(
         "engine_start_failed",
@@ -96,14 +97,15 @@ KINDS: Final = _table(
         "out_of_memory",
         -32004,
         "Memory ran out.",
-        "Use a smaller model, a smaller batchSize, or computeType int8.",
+        "Close other programs, or use a smaller model or batchSize; for recognition, computeType "
+        "int8.",
     ),
     ErrorKind(
         "model_does_not_fit",
         -32005,
         "The model does not fit into the available memory.",
-        "Use a smaller model or computeType int8, close other programs, or start the worker with a "
-        "larger --memory-budget.",
+        "Use a smaller model, for recognition computeType int8, close other programs, or start the "
+        "worker with a larger --memory-budget.",
     ),
     ErrorKind(
         "model_busy",
@@ -124,7 +126,8 @@ KINDS: Final = _table(
         "audio_invalid",
         -32013,
         "The file is damaged, or it is not audio or video that the worker can decode.",
-        "Play it in a media player to check it, or convert it to WAV or FLAC.",
+        "Play it in a media player. If it does not play, get an intact copy; if it does, save it "
+        "anew in a common format.",
     ),
     ErrorKind("audio_no_stream", -32014, "The file has no audio stream."),
     ErrorKind(
@@ -143,13 +146,21 @@ KINDS: Final = _table(
         "audio_too_long",
         -32017,
         "The recording is longer than the limit.",
-        "Set end to use part of it, or start the worker with a larger --max-audio-duration.",
+        "Set end to use part of it, or start the worker with a larger --max-audio-duration (or "
+        "TRANSCRIPTION_WORKER_MAX_AUDIO_DURATION).",
     ),
     ErrorKind(
         "audio_too_large",
         -32018,
         "The file is larger than the limit.",
-        "Extract the audio track, or start the worker with a larger --max-audio-size.",
+        "Compress it, of a video only the audio track, or start the worker with a larger "
+        "--max-audio-size (or TRANSCRIPTION_WORKER_MAX_AUDIO_SIZE).",
+    ),
+    ErrorKind(
+        "audio_no_track",
+        -32019,
+        "The recording does not have that audio track.",
+        "Choose a track that the message names, or omit track.",
     ),
     # Models
     ErrorKind(
@@ -231,8 +242,8 @@ KINDS: Final = _table(
     ErrorKind(
         "transcript_invalid",
         -32030,
-        "The worker cannot align this transcript.",
-        "Every segment needs text, and either no times or times within the audio.",
+        "The transcript has more text than the worker can align at once.",
+        "Split the text into segments with rough times.",
     ),
     ErrorKind(
         "speakers_unsatisfiable",

@@ -53,7 +53,8 @@ _ENGINE: Final = (
 )
 _RECORDING: Final = (
     *(*_ENGINE, "audio_not_found", "audio_not_readable", "audio_empty", "audio_invalid"),
-    *("audio_no_stream", "audio_no_channel", "audio_too_long", "audio_too_large"),
+    *("audio_no_stream", "audio_no_track", "audio_no_channel"),
+    *("audio_too_long", "audio_too_large"),
     *("clip_out_of_range", "storage_failed"),
 )
 _HUB: Final = (

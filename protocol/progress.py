@@ -3,6 +3,7 @@
 With a `progressToken`, the values are `begin`, any number of `report`, and `end`, which comes
 before the reply. With a `partialResultToken`, the values are the new parts of the result. A segment
 replaces an earlier one with the same `id`: its text comes first, then word times, then speakers.
+Where its speaker changes, it ends, and new segments have the rest.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
 from protocol.control import Params, Result
-from protocol.values import Count, JobParams, NonEmptyStr, Notice
+from protocol.values import Count, JobParams, NonEmptyStr, Notice, Seconds, TimeSpan
 
 Format = Literal[
     "srt", "vtt", "ass", "txt", "tsv", "json", "csv", "lrc", "rttm", "textgrid", "html"
@@ -44,6 +44,8 @@ class TranscriptSegment(msgspec.Struct, kw_only=True):
     end: Time | None = None
     words: list[TranscriptWord] | None = None
     speaker: str | None = None
+    language: str | None = None
+    """Code such as `en`, where segments differ in it."""
 
 
 class TranscriptTurn(msgspec.Struct, kw_only=True):
@@ -60,6 +62,8 @@ class Transcript(msgspec.Struct, kw_only=True):
     segments: list[TranscriptSegment]
     language: str | None = None
     turns: list[TranscriptTurn] | None = None
+    silences: list[TimeSpan] | None = None
+    """Where nobody speaks: captions of segments without words do not stand there."""
 
 
 class ExportOptions(Params, kw_only=True):
@@ -71,6 +75,8 @@ class ExportOptions(Params, kw_only=True):
     """Lines per cue; longer text becomes several cues. Needs `maxLineLength`."""
     max_duration: Annotated[float, Meta(ge=0.1)] | None = None
     """Longest time in seconds that a cue is shown."""
+    max_pause: Seconds = 2.0
+    """Longest pause in seconds that a cue, or a turn in rttm, may last through; 0 allows any."""
     speaker_labels: bool = True
     """Write the names of the speakers, if any."""
     highlight_words: bool = False

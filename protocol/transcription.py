@@ -16,11 +16,14 @@ from protocol.values import (
     NonEmptyStr,
     NonNegativeInt,
     Notice,
+    OnDamage,
     Priority,
     Probability,
     Seconds,
+    TimeSpan,
     Timings,
     Token,
+    Track,
 )
 
 Engine = Literal["whisper", "faster-whisper", "whisperx"]
@@ -83,10 +86,15 @@ class TranscribeParams(ModelParams, kw_only=True):
     """Path of an audio or video file."""
     channel: NonNegativeInt | None = None
     """Use only this channel (from 0); without it, all channels are mixed."""
+    track: Track | None = None
+    """Which audio track, if there are several: its index (from 0), or a language tag such as `en`.
+    Null means the one marked as default, or else the one with the most channels."""
     start: Seconds = 0.0
     """Seconds into the recording."""
     end: Seconds | None = None
     """Use only the part from `start` to `end`; returned times still refer to the recording."""
+    on_damage: OnDamage = "warn"
+    """If the recording is damaged: use what is good of it with a warning, or fail the request."""
     engine: Engine = "whisper"
     """`whisper` is the worker's own recogniser. The others return what the packages of that name
     do for the same model, audio and options, their faults included: text in silence, lost speech,
@@ -154,11 +162,14 @@ class TranscribeParams(ModelParams, kw_only=True):
     prompt_reset_on_temperature: float = 0.5
     """Clear that prompt after a window decoded above this temperature."""
     initial_prompt: str | list[NonNegativeInt] | None = None
-    """Text or tokens that prompt the first window."""
+    """Text or tokens that prompt the first window. All prompts together have room for 223 tokens,
+    less where `maxNewTokens` is above 220. This text and `prefix` have to fit."""
     prefix: str | None = None
     """Text that the first window begins with."""
     hotwords: str | None = None
-    """Words that the recording is likely to contain."""
+    """Words that the recording is likely to contain. Those that do not fit beside `initialPrompt`
+    are left out, with the warning `prompt_shortened`. The text before a window gives way to them.
+    """
     suppress_blank: bool = True
     """Forbid a blank at the start of a window."""
     suppress_tokens: list[int] | None = field(default_factory=lambda: [-1])
@@ -184,7 +195,7 @@ class TranscribeParams(ModelParams, kw_only=True):
     vad_parameters: VadParameters | None = None
     """How to detect speech."""
     max_new_tokens: Count | None = None
-    """Maximum number of tokens per window."""
+    """Maximum number of tokens per window. It shares the decoder's 448 with the prompts."""
     chunk_length: Annotated[int, Meta(ge=1, le=30)] | None = None
     """Length of a window in seconds."""
     clip_timestamps: list[Seconds] | None = None
@@ -266,6 +277,8 @@ class TranscribeResult(Result, kw_only=True):
     """With the engine `whisper`: seconds of speech."""
     lost_seconds: float | UnsetType = UNSET
     """With the engine `whisper`: seconds of speech that have no text; `warnings` lists where."""
+    silences: list[TimeSpan] | UnsetType = UNSET
+    """With the engine `whisper`: where nobody speaks for a second or longer."""
     turns: list[Turn] | UnsetType = UNSET
     """With `diarize`: who speaks when, including overlaps."""
     speakers: list[str] | UnsetType = UNSET

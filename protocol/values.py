@@ -19,6 +19,10 @@ KeepAlive = Seconds | Literal["forever"]
 Priority = Literal["interactive", "batch"]
 """Interactive requests overtake batch requests."""
 
+Track = NonNegativeInt | NonEmptyStr
+"""An audio track: its index, from 0, or a language tag such as `en`."""
+OnDamage = Literal["warn", "fail"]
+
 TorchDevice = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -48,6 +52,15 @@ class TorchModelParams(Params, kw_only=True):
     """Load pickled weights, which can run code when loaded. Only for authors whom you trust."""
 
 
+class AudioTrack(Result, kw_only=True):
+    """An audio track of a recording; `index` counts from 0, `language` is the container's tag."""
+
+    index: int
+    language: str | None
+    title: str | None
+    channels: int
+
+
 class TimeSpan(Result, kw_only=True):
     """A part of the recording, and the text that it is about, if any."""
 
@@ -69,6 +82,8 @@ class Notice(Result, kw_only=True):
     level: Literal["info"] | UnsetType = UNSET
     spans: list[TimeSpan] | UnsetType = UNSET
     """Which parts of the recording it is about, the first 100 of them."""
+    tracks: list[AudioTrack] | UnsetType = UNSET
+    """With the kind `several_tracks`: the recording's audio tracks."""
     error: dict[str, Any] | UnsetType = UNSET
 
 

@@ -31,8 +31,9 @@ class Reports(Job):
             self.percentages.append(report.percentage)
 
 
-def decode(directory: Path, path: Path, **options: Any) -> DecodeResult:
-    params = DecodeParams(audio=str(path), directory=str(directory), **options)
+def decode(directory: Path, path: Path, *, split: bool = False, **options: Any) -> DecodeResult:
+    source = Source(path=str(path), **options)
+    params = DecodeParams(source=source, directory=str(directory), split=split)
     return AudioEngine().decode(Reports(), params)
 
 
@@ -49,7 +50,7 @@ def read(path: str) -> Any:
 @pytest.mark.parametrize("clip", [{}, {"start": 1.25}, {"start": 0.5, "end": 2.0}])
 def test_samples_are_those_of_the_file(tmp_path: Path, clip: dict[str, float]) -> None:
     path = RECORDINGS / "en-05.flac"
-    result = decode(tmp_path, path, **clip)
+    result = decode(tmp_path, path, **clip)  # type: ignore[arg-type]
     (raw,) = result.paths
     expected = audio.decode(str(path), **clip)  # type: ignore[arg-type]
     assert np.array_equal(read(raw), expected)
@@ -92,7 +93,8 @@ def test_crosstalk_does_not_make_channels_identical(tmp_path: Path) -> None:
 
 def test_progress_reaches_100_percent(tmp_path: Path, long_file: Path) -> None:
     job = Reports()
-    AudioEngine().decode(job, DecodeParams(audio=str(long_file), directory=str(tmp_path)))
+    source = Source(path=str(long_file))
+    AudioEngine().decode(job, DecodeParams(source=source, directory=str(tmp_path)))
     assert job.percentages == sorted(job.percentages)
     assert len(job.percentages) > 5
     assert job.percentages[-1] == 100
@@ -102,7 +104,7 @@ def test_progress_reaches_100_percent(tmp_path: Path, long_file: Path) -> None:
 def test_the_expected_duration_is_known_while_decoding(
     tmp_path: Path, long_file: Path, clip: dict[str, float]
 ) -> None:
-    told = []
+    told: list[Any] = []
 
     class Reader(Reports):
         def report(self, report: Any) -> None:
@@ -113,7 +115,8 @@ def test_the_expected_duration_is_known_while_decoding(
                     assert not growing.complete
                     told.append(growing.expected_duration)
 
-    params = DecodeParams(audio=str(long_file), directory=str(tmp_path), **clip)  # type: ignore[arg-type]
+    source = Source(path=str(long_file), **clip)  # type: ignore[arg-type]
+    params = DecodeParams(source=source, directory=str(tmp_path))
     result = AudioEngine().decode(Reader(), params)
     assert told == [pytest.approx(result.duration, abs=0.1)]
 

@@ -106,12 +106,12 @@ def test_requests_that_hold_too_many_bytes_are_refused_as_busy(
     start: Start, long_file: Path
 ) -> None:
     session = start("serve", "--max-queue", "10kB")
-    running = session.send_transcribe(long_file, initialPrompt="x" * 9000)
-    error = refused(lambda: session.transcribe(SPEECH, initialPrompt="y" * 2000))
+    running = session.send_transcribe(long_file, hotwords="x" * 9000)
+    error = refused(lambda: session.transcribe(SPEECH, hotwords="y" * 2000))
     assert (error.kind, error.data["limitBytes"]) == ("busy", 10_000)
     session.cancel(running)
     session.wait_for(lambda message: message.get("id") == running)
-    assert session.transcribe(SPEECH, initialPrompt="y" * 2000)["segments"]
+    assert session.transcribe(SPEECH, hotwords="y" * 2000)["segments"]
 
 
 def test_a_single_request_may_have_more(start: Start) -> None:
@@ -162,7 +162,7 @@ def test_a_length_that_is_stated_is_refused_before_anything_is_decoded(
 ) -> None:
     monkeypatch.setenv(DURATION_VARIABLE, "1")
     file = write_wav(tmp_path / "long.wav", np.zeros(40 * 16_000, np.int16))
-    blocks = audio.stream(str(file))
+    blocks = iter(audio.Reading(str(file)))
     error = refused(lambda: next(blocks))
     assert (error.kind, error.data["duration"]) == ("audio_too_long", 40.0)
 
@@ -180,7 +180,7 @@ def test_a_few_bytes_that_decode_to_hours_stay_within_bounds(
 
     def decode() -> None:
         nonlocal largest
-        for block in audio.stream(str(file)):
+        for block in audio.Reading(str(file)):
             largest = max(largest, block.nbytes)
 
     assert refused(decode).kind == "audio_too_long"

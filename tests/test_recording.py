@@ -45,7 +45,7 @@ def speech_and_silence(*silences: float) -> Any:
     return np.concatenate(parts)
 
 
-def opened(stack: ExitStack, path: Path, **clip: float) -> Recording:
+def opened(stack: ExitStack, path: Path, **clip: Any) -> Recording:
     return open_recording(stack, Source(path=str(path), **clip), lambda: None)
 
 
@@ -167,11 +167,14 @@ def test_waiting_for_samples_ends_when_their_directory_vanishes(
 
 
 @pytest.mark.usefixtures("short_pieces")
-def test_damage_at_the_end_of_a_file_is_an_error(stack: ExitStack, tmp_path: Path) -> None:
+def test_damage_at_the_end_of_a_file_is_told_or_an_error(stack: ExitStack, tmp_path: Path) -> None:
     path = write_wav(tmp_path / "cut.wav", speech_and_silence(1.0, 1.0))
     path.write_bytes(path.read_bytes()[:-100_000])
-    with pytest.raises(RpcError, match="is truncated"):
-        for _ in opened(stack, path).pieces():
+    recording = opened(stack, path)
+    assert sum(1 for _ in recording.pieces())
+    assert [notice.kind for notice in recording.notices] == ["damaged"]
+    with pytest.raises(RpcError, match="is damaged"):
+        for _ in opened(stack, path, on_damage="fail").pieces():
             pass
 
 

@@ -6,6 +6,7 @@ An engine's methods name their params by these types; `worker.engines.host` serv
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from msgspec import field
 
@@ -14,7 +15,7 @@ from protocol.control import Params, Result
 from protocol.diarization import DiarizationOptions
 from protocol.models import Task
 from protocol.transcription import ModelParams, TranscribeParams, VadParameters
-from protocol.values import NonNegativeInt, Notice
+from protocol.values import NonNegativeInt, Notice, OnDamage
 
 
 class EngineParams(Params, kw_only=True):
@@ -35,8 +36,22 @@ class Source(Params, kw_only=True):
     path: str
     raw: bool = False
     channel: int | None = None
+    track: int | str | None = None
     start: float = 0.0
     end: float | None = None
+    on_damage: OnDamage = "warn"
+
+    @classmethod
+    def of(cls, params: Any) -> Source:
+        """The recording that a client's params name."""
+        return cls(
+            path=params.audio,
+            channel=params.channel,
+            track=params.track,
+            start=params.start,
+            end=params.end,
+            on_damage=params.on_damage,
+        )
 
 
 class LoadParams(ModelParams, kw_only=True):
@@ -74,6 +89,7 @@ class EngineAlignParams(EngineParams, kw_only=True):
 
     source: Source
     segments: list[SegmentText]
+    """The whole transcript: those of other languages say where those of this one cannot be."""
     language: str
     options: AlignmentOptions
     checkpoint: str | None = None
@@ -112,10 +128,7 @@ class EngineDetectLanguageParams(EngineParams, kw_only=True):
 class DecodeParams(EngineParams, kw_only=True):
     """Params of the audio engine's `decode`: it writes files for `Source.raw` to `directory`."""
 
-    audio: str
-    channel: NonNegativeInt | None = None
-    start: float = 0.0
-    end: float | None = None
+    source: Source
     split: bool = False
     """Write one file per channel, instead of one with a mix."""
     directory: str
@@ -131,6 +144,7 @@ class DecodeResult(Result, kw_only=True):
     """Whether the split channels differ only in loudness."""
     loudest: int
     """The channel with the most energy."""
+    warnings: list[Notice] = field(default_factory=list)
 
 
 class FetchParams(EngineParams, kw_only=True):

@@ -11,7 +11,12 @@ from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from worker import audio
 from worker.engines.common import speech
-from worker.engines.common.recording import END_SUFFIX, open_recording, write_expected_duration
+from worker.engines.common.recording import (
+    END_SUFFIX,
+    open_recording,
+    reading_of,
+    write_expected_duration,
+)
 from worker.engines.contract import DecodeParams, DecodeResult, EngineDetectSpeechParams, raw_path
 from worker.stage_clock import StageClock
 
@@ -34,12 +39,12 @@ class AudioEngine:
 
         Memory is bounded by one block. An empty file beside each marks it as complete.
         """
-        if params.split and params.channel is not None:
+        source = params.source
+        if params.split and source.channel is not None:
             raise RpcError("invalid_params", "Give either channel or split.", path="$")
-        channel: audio.Channels = "mix" if params.channel is None else params.channel
-        audio.check_file(params.audio)
-        whole = audio.estimated_duration(params.audio) or params.end
-        total = min(whole, params.end or whole) - params.start if whole else None
+        audio.check_file(source.path)
+        whole = audio.estimated_duration(source.path) or source.end
+        total = min(whole, source.end or whole) - source.start if whole else None
         count = 0
         likeness = _Likeness()
         paths: list[Path] = []
@@ -47,12 +52,8 @@ class AudioEngine:
         try:
             with ExitStack() as stack:
                 files: list[IO[bytes]] = []
-                for block in audio.stream(
-                    params.audio,
-                    channel="all" if params.split else channel,
-                    start=params.start,
-                    end=params.end,
-                ):
+                reading = reading_of(source, split=params.split)
+                for block in reading:
                     job.yield_to_others()
                     if not files:
                         paths = [raw_path(params.directory, i) for i in range(len(block))]
@@ -78,6 +79,7 @@ class AudioEngine:
             duration=count / audio.SAMPLE_RATE,
             alike=likeness.alike,
             loudest=likeness.loudest,
+            warnings=reading.notices,
         )
 
     def detect_speech(self, job: Job, params: EngineDetectSpeechParams) -> DetectSpeechResult:
@@ -90,6 +92,7 @@ class AudioEngine:
             with clock.stage("speechDetection"):
                 found = speech.detect_speech(job, recording, params.parameters)
             duration = recording.duration
+            warnings = recording.notices
         return DetectSpeechResult(
             speech=[
                 SpeechSpan(
@@ -101,6 +104,7 @@ class AudioEngine:
             ],
             speech_duration=speech.total_seconds(found),
             duration=duration,
+            warnings=warnings,
             timings=clock.timings({"decode": duration, "speechDetection": duration}),
         )
 

@@ -73,8 +73,12 @@ class RecordingMethods:
 
         check_file(params.audio)
         if job.given & _PIPELINE_PARAMS:
+            from worker.pipeline.orchestrator import Pipeline
+
             _refuse_contradictions(params)
-            return self._start_pipeline(job, params)
+            return self._start(
+                job, params, lambda: Pipeline(job, params, self._pool, self._log).run()
+            )
 
         model = recognition_model(params, params.engine, params.download)
         # The client's own bytes: the engine decodes them, so that nothing is encoded again.
@@ -85,24 +89,27 @@ class RecordingMethods:
 
     def align(self, job: Job, params: AlignParams) -> Later:
         """Serve `align`."""
-        from protocol.alignment import AlignmentOptions, SegmentText
+        from protocol.alignment import AlignmentOptions
         from worker.engines.contract import EngineAlignParams
         from worker.managers.resolve import alignment_model
+        from worker.pipeline.align import align_in_turn, languages_of, segments_of
 
         source = _source(params)
-        if (params.segments is None) == (params.text is None):
-            raise RpcError("invalid_params", "Give either segments or text.", path="$.segments")
         options = _narrowed(params, AlignmentOptions)
-        language = params.language.lower()
-        segments = params.segments
-        if segments is None:
-            segments = [SegmentText(text=params.text or "")]
-
-        model = alignment_model(options, language, download=False)
-        request = EngineAlignParams(
-            source=source, segments=segments, language=language, options=options
-        )
-        return self._ask(job, params, model, "Aligning", request)
+        segments = segments_of(params)
+        requests = [
+            (
+                alignment_model(options, language, download=False),
+                EngineAlignParams(
+                    source=source, segments=segments, language=language, options=options
+                ),
+            )
+            for language in languages_of(params, segments)
+        ]
+        if len(requests) == 1:
+            [(model, request)] = requests
+            return self._ask(job, params, model, "Aligning", request)
+        return self._start(job, params, lambda: align_in_turn(job, params, requests, self._pool))
 
     def diarize(self, job: Job, params: DiarizeParams) -> Later:
         """Serve `diarize`."""
@@ -151,13 +158,16 @@ class RecordingMethods:
 
         return lease.answer(job, work)
 
-    def _start_pipeline(self, job: Job, params: TranscribeParams) -> Later:
+    def _start(
+        self, job: Job, params: TranscribeParams | AlignParams, run: Callable[[], Json]
+    ) -> Later:
+        """Let several engines answer the job, from a thread of its own."""
         from worker.pipeline.queue import Pipelines
 
         device = self._pool.cuda_device(params.device, params.device_index)
         with self._lock:
-            pipelines = self._pipelines.setdefault(device, Pipelines(self._pool, self._log))
-        return pipelines.start(job, params)
+            pipelines = self._pipelines.setdefault(device, Pipelines(self._log))
+        return pipelines.start(job, params.priority, run)
 
 
 def work_methods(functions: Mapping[str, Callable[[Job, Any], Any]]) -> dict[str, Method]:
@@ -208,4 +218,4 @@ def _source(params: _Audio) -> Source:
     from worker.engines.contract import Source
 
     check_file(params.audio)
-    return Source(path=params.audio, channel=params.channel, start=params.start, end=params.end)
+    return Source.of(params)

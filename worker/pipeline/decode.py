@@ -31,10 +31,7 @@ class Decode(EngineStage):
         """Decode."""
         params, tracks = self.shared.params, self.shared.tracks
         request = DecodeParams(
-            audio=params.audio,
-            channel=params.channel,
-            start=params.start,
-            end=params.end,
+            source=Source.of(params),
             split=bool(params.channel_speakers),
             directory=self._directory,
         )
@@ -50,6 +47,7 @@ class Decode(EngineStage):
             reply = lease.run(self.caller, decode)
         decoded = msgspec.json.decode(b"".join(reply), type=DecodeResult)
         tracks.duration = decoded.duration
+        self.shared.note(decoded.warnings)
         if wanted := params.channel_speakers:
             sources = [self._source(path) for path in decoded.paths]
             names = wanted if isinstance(wanted, list) else None

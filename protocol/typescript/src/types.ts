@@ -29,6 +29,7 @@ export type ErrorKind =
   | "clip_out_of_range"
   | "audio_too_long"
   | "audio_too_large"
+  | "audio_no_track"
   | "model_not_found"
   | "model_not_cached"
   | "model_download_failed"
@@ -401,6 +402,10 @@ export interface TranscribeParams {
    */
   channel?: number | null;
   /**
+   * Which audio track, if there are several: its index (from 0), or a language tag such as `en`. Null means the one marked as default, or else the one with the most channels.
+   */
+  track?: number | string | null;
+  /**
    * Seconds into the recording.
    * @default 0
    */
@@ -409,6 +414,11 @@ export interface TranscribeParams {
    * Use only the part from `start` to `end`; returned times still refer to the recording.
    */
   end?: number | null;
+  /**
+   * If the recording is damaged: use what is good of it with a warning, or fail the request.
+   * @default "warn"
+   */
+  onDamage?: "fail" | "warn";
   /**
    * `whisper` is the worker's own recogniser. The others return what the packages of that name do for the same model, audio and options, their faults included: text in silence, lost speech, one language for all.
    * @default "whisper"
@@ -546,7 +556,7 @@ export interface TranscribeParams {
    */
   promptResetOnTemperature?: number;
   /**
-   * Text or tokens that prompt the first window.
+   * Text or tokens that prompt the first window. All prompts together have room for 223 tokens, less where `maxNewTokens` is above 220. This text and `prefix` have to fit.
    */
   initialPrompt?: string | number[] | null;
   /**
@@ -554,7 +564,7 @@ export interface TranscribeParams {
    */
   prefix?: string | null;
   /**
-   * Words that the recording is likely to contain.
+   * Words that the recording is likely to contain. Those that do not fit beside `initialPrompt` are left out, with the warning `prompt_shortened`. The text before a window gives way to them.
    */
   hotwords?: string | null;
   /**
@@ -603,7 +613,7 @@ export interface TranscribeParams {
    */
   vadParameters?: VadParameters | null;
   /**
-   * Maximum number of tokens per window.
+   * Maximum number of tokens per window. It shares the decoder's 448 with the prompts.
    */
   maxNewTokens?: number | null;
   /**
@@ -784,6 +794,11 @@ export interface ExportOptions {
    */
   maxDuration?: number | null;
   /**
+   * Longest pause in seconds that a cue, or a turn in rttm, may last through; 0 allows any.
+   * @default 2
+   */
+  maxPause?: number;
+  /**
    * Write the names of the speakers, if any.
    * @default true
    */
@@ -848,6 +863,10 @@ export interface TranscribeResult {
    * With the engine `whisper`: seconds of speech that have no text; `warnings` lists where.
    */
   lostSeconds?: number;
+  /**
+   * With the engine `whisper`: where nobody speaks for a second or longer.
+   */
+  silences?: TimeSpan[];
   /**
    * With `diarize`: who speaks when, including overlaps.
    */
@@ -935,6 +954,10 @@ export interface Notice {
    * Which parts of the recording it is about, the first 100 of them.
    */
   spans?: TimeSpan[];
+  /**
+   * With the kind `several_tracks`: the recording's audio tracks.
+   */
+  tracks?: AudioTrack[];
   error?: {
     [k: string]: unknown;
   };
@@ -946,6 +969,15 @@ export interface TimeSpan {
   start: number;
   end: number;
   text?: string;
+}
+/**
+ * An audio track of a recording; `index` counts from 0, `language` is the container's tag.
+ */
+export interface AudioTrack {
+  index: number;
+  language: string | null;
+  title: string | null;
+  channels: number;
 }
 /**
  * Wall-clock seconds from each stage's begin to its end.
@@ -1079,6 +1111,10 @@ export interface AlignParams {
    */
   channel?: number | null;
   /**
+   * Which audio track, if there are several: its index (from 0), or a language tag such as `en`. Null means the one marked as default, or else the one with the most channels.
+   */
+  track?: number | string | null;
+  /**
    * Seconds into the recording.
    * @default 0
    */
@@ -1088,6 +1124,11 @@ export interface AlignParams {
    */
   end?: number | null;
   /**
+   * If the recording is damaged: use what is good of it with a warning, or fail the request.
+   * @default "warn"
+   */
+  onDamage?: "fail" | "warn";
+  /**
    * A segment without times is searched for between its neighbours, or in the whole audio.
    */
   segments?: SegmentText[] | null;
@@ -1096,9 +1137,9 @@ export interface AlignParams {
    */
   text?: string | null;
   /**
-   * Code such as `en`.
+   * Code such as `en`. It may be null if each segment has its own. Each language is aligned by its default model, one after another, unless `model` names one for all.
    */
-  language: string;
+  language?: string | null;
   /**
    * Interactive requests overtake batch requests.
    * @default "interactive"
@@ -1128,14 +1169,27 @@ export interface SegmentText {
    * Returned with the aligned segment; defaults to its position in the list.
    */
   id?: number | null;
+  /**
+   * Its language, if not that of the params: its own model aligns it.
+   */
+  language?: string | null;
 }
 /**
  * Result of `align`: every segment of the request, in the same order.
  */
 export interface AlignResult {
+  /**
+   * With several languages: that of the most segments; `model` is its model.
+   */
   language: string;
   segments: AlignedSegment[];
   model: string;
+  /**
+   * With several languages: the model of each.
+   */
+  models?: {
+    [k: string]: string;
+  };
   aligner: string;
   device: string;
   /**
@@ -1153,6 +1207,10 @@ export interface AlignedSegment {
   start: number;
   end: number;
   text: string;
+  /**
+   * With `align`: its language.
+   */
+  language?: string;
   words: Word[];
 }
 /**
@@ -1222,6 +1280,10 @@ export interface DiarizeParams {
    */
   channel?: number | null;
   /**
+   * Which audio track, if there are several: its index (from 0), or a language tag such as `en`. Null means the one marked as default, or else the one with the most channels.
+   */
+  track?: number | string | null;
+  /**
    * Seconds into the recording.
    * @default 0
    */
@@ -1230,6 +1292,11 @@ export interface DiarizeParams {
    * Use only the part from `start` to `end`; returned times still refer to the recording.
    */
   end?: number | null;
+  /**
+   * If the recording is damaged: use what is good of it with a warning, or fail the request.
+   * @default "warn"
+   */
+  onDamage?: "fail" | "warn";
   /**
    * Interactive requests overtake batch requests.
    * @default "interactive"
@@ -1297,6 +1364,10 @@ export interface DetectSpeechParams {
    */
   channel?: number | null;
   /**
+   * Which audio track, if there are several: its index (from 0), or a language tag such as `en`. Null means the one marked as default, or else the one with the most channels.
+   */
+  track?: number | string | null;
+  /**
    * Seconds into the recording.
    * @default 0
    */
@@ -1305,6 +1376,11 @@ export interface DetectSpeechParams {
    * Use only the part from `start` to `end`; returned times still refer to the recording.
    */
   end?: number | null;
+  /**
+   * If the recording is damaged: use what is good of it with a warning, or fail the request.
+   * @default "warn"
+   */
+  onDamage?: "fail" | "warn";
   /**
    * As in `transcribe`.
    */
@@ -1332,6 +1408,7 @@ export interface DetectSpeechResult {
    * Seconds of examined audio.
    */
   duration: number;
+  warnings: Notice[];
   timings: Timings;
 }
 /**
@@ -1402,6 +1479,10 @@ export interface DetectLanguageParams {
    */
   channel?: number | null;
   /**
+   * Which audio track, if there are several: its index (from 0), or a language tag such as `en`. Null means the one marked as default, or else the one with the most channels.
+   */
+  track?: number | string | null;
+  /**
    * Seconds into the recording.
    * @default 0
    */
@@ -1410,6 +1491,11 @@ export interface DetectLanguageParams {
    * Use only the part from `start` to `end`; returned times still refer to the recording.
    */
   end?: number | null;
+  /**
+   * If the recording is damaged: use what is good of it with a warning, or fail the request.
+   * @default "warn"
+   */
+  onDamage?: "fail" | "warn";
   /**
    * Maximum number of 30 s windows to use, spread over the speech in the recording.
    * @default 5
@@ -1530,6 +1616,10 @@ export interface Transcript {
   segments: TranscriptSegment[];
   language?: string | null;
   turns?: TranscriptTurn[] | null;
+  /**
+   * Where nobody speaks: captions of segments without words do not stand there.
+   */
+  silences?: TimeSpan[] | null;
 }
 /**
  * A segment of the text, in the order of the recording.
@@ -1546,6 +1636,10 @@ export interface TranscriptSegment {
   end?: number | null;
   words?: TranscriptWord[] | null;
   speaker?: string | null;
+  /**
+   * Code such as `en`, where segments differ in it.
+   */
+  language?: string | null;
 }
 /**
  * A word; without times if alignment found none. `score` is whisperX's `probability`.

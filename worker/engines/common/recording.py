@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from worker.audio import Samples
+    from protocol.values import Notice
+    from worker.audio import Reading, Samples
     from worker.engines.contract import Source
 
 LONGEST_PIECE: Final = 600
@@ -79,6 +80,7 @@ class Recording(ABC):
     waited = 0.0
     """Seconds that reading has waited for the decoder."""
     _expected: float | None = None
+    _reading: Reading | None = None
 
     @abstractmethod
     def wait(self, count: int | None) -> int:
@@ -91,6 +93,15 @@ class Recording(ABC):
     @abstractmethod
     def whole(self) -> Samples:
         """Wait for all samples and return them, memory-mapped if many; do not write to them."""
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What the caller should know of the recording; waits until all of it is decoded.
+
+        Empty for raw samples: the engine that decodes them tells it.
+        """
+        self.wait(None)
+        return self._reading.notices if self._reading else []
 
     @property
     @abstractmethod
@@ -141,8 +152,9 @@ class InMemory(Recording):
 
     complete = True
 
-    def __init__(self, samples: Samples) -> None:
+    def __init__(self, samples: Samples, reading: Reading | None = None) -> None:
         self._samples = samples
+        self._reading = reading
 
     def wait(self, count: int | None) -> int:
         return len(self._samples) if count is None else min(count, len(self._samples))
@@ -164,8 +176,10 @@ class _OnDisk(Recording):
         complete: Callable[[], bool],
         check: Callable[[], None],
         expected: float | None = None,
+        reading: Reading | None = None,
     ) -> None:
         self._expected = expected
+        self._reading = reading
         self._file = file
         self._lock = lock
         self._complete = complete
@@ -251,26 +265,30 @@ def open_recording(stack: ExitStack, source: Source, check: Callable[[], None]) 
         complete = Path(source.path + END_SUFFIX).exists
         expected = _read_expected_duration(source.path)
         return _OnDisk(file, threading.Lock(), complete, check_directory, expected)
-    blocks = audio.stream(
+    return _decode(stack, source, check)
+
+
+def reading_of(source: Source, *, split: bool = False) -> Reading:
+    """The source's file, to be decoded; with `split`, its channels apart."""
+    channel: audio.Channels = "mix" if source.channel is None else source.channel
+    return audio.Reading(
         source.path,
-        channel="mix" if source.channel is None else source.channel,
+        channel="all" if split else channel,
+        track=source.track,
         start=source.start,
         end=source.end,
+        on_damage=source.on_damage,
     )
-    return _decode(stack, source, blocks, check)
 
 
-def _decode(
-    stack: ExitStack,
-    source: Source,
-    blocks: Iterator[npt.NDArray[np.int16]],
-    check: Callable[[], None],
-) -> Recording:
-    """Decode `blocks` to memory, or in the background to disk if the recording is long."""
+def _decode(stack: ExitStack, source: Source, check: Callable[[], None]) -> Recording:
+    """Decode to memory, or in the background to disk if the recording is long."""
     import tempfile
 
     import numpy as np
 
+    reading = reading_of(source)
+    blocks = iter(reading)
     kept: list[npt.NDArray[np.int16]] = []
     count = 0
     for block in blocks:
@@ -280,7 +298,7 @@ def _decode(
         if count > LONGEST_PIECE * SAMPLE_RATE:
             break
     else:
-        return InMemory(audio.to_float(np.concatenate(kept)))
+        return InMemory(audio.to_float(np.concatenate(kept)), reading)
     try:
         # A file without a name vanishes with the process, however that ends.
         file = stack.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
@@ -291,7 +309,7 @@ def _decode(
     expected = audio.estimated_duration(source.path)
     if expected:
         expected = min(expected, source.end or expected) - source.start
-    return _OnDisk(file, decoder.lock, decoder.complete, check, expected)
+    return _OnDisk(file, decoder.lock, decoder.complete, check, expected, reading)
 
 
 class _Decoder:

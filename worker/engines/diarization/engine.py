@@ -90,7 +90,7 @@ class DiarizationEngine:
                 progress = _ProgressReporter(job, recording, clock)
                 work = _Diarization(options, params.source.start, progress, checkpoint, notices)
                 found = [self._diarize_piece(piece, work) for piece in pieces]
-            notices += checkpoint.notices()
+            notices += checkpoint.notices() + recording.notices
             duration = recording.duration
             clock.waited("diarization", "decode", recording.waited, busy=True)
         return self._result(found, options, duration, notices, clock)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from protocol.transcription import PartialTranscript, Segment, TranscribeResult
-from protocol.values import Notice, option_ignored
+from protocol.values import Notice, TimeSpan, option_ignored
 from worker import audio
 from worker.engines.common.checkpoint import Checkpoint, fingerprint
 from worker.engines.common.notices import memory_saved
@@ -34,9 +34,11 @@ from worker.engines.recognition.checkpointed_model import CheckpointedModel
 from worker.engines.recognition.findings import Findings
 from worker.engines.recognition.language import detect_language
 from worker.engines.recognition.pieces import continue_prompt, request_for
+from worker.engines.recognition.prompts import PromptBudget
 from worker.stage_clock import StageClock
 
 if TYPE_CHECKING:
+    from protocol.alignment import Word
     from protocol.detection import DetectLanguageResult
     from protocol.transcription import TranscribeParams
     from worker.session.job import Job
@@ -100,6 +102,7 @@ class Transcription:
 
     recording: Recording
     transcript: _Transcript
+    budget: PromptBudget
 
     def __init__(self, job: Job, params: EngineTranscribeParams, model: Any) -> None:
         self.job = job
@@ -177,14 +180,15 @@ class Recognizer(ABC):
         work = Transcription(job, params, self._model)
         clock = work.clock
         job.report(ProgressReport(stage="decode"))
-        source = params.source or Source(
-            path=request.audio, channel=request.channel, start=request.start, end=request.end
-        )
+        source = params.source or Source.of(request)
         with ExitStack() as stack:
             with clock.stage("decode"):
                 recording = work.recording = open_recording(stack, source, job.raise_if_cancelled)
             language, notices = self._requested_language(request)
-            work.warnings += [*notices, *self._ignored_options(request, params.given, language)]
+            ignored = list(self._ignored_options(request, params.given, language))
+            budget = PromptBudget(work.model, request, {each.option for each in ignored})
+            work.budget, work.model = budget, budget.bound(work.model)
+            work.warnings += notices + ignored + budget.notices
             transcript = work.transcript = _Transcript(language)
             stack.enter_context(self._checkpoint(work))
             with clock.stage("recognition"):
@@ -196,6 +200,7 @@ class Recognizer(ABC):
                         self._decode_piece(work, own, piece)
                     del piece  # free its samples before reading the next one
             duration = recording.duration
+            work.warnings += recording.notices
             clock.waited("recognition", "decode", recording.waited, busy=True)
         findings = work.findings
         result = TranscribeResult(
@@ -219,6 +224,7 @@ class Recognizer(ABC):
             result.languages = findings.by_seconds()
             result.speech_seconds = round(findings.speech, 3)
             result.lost_seconds = round(findings.lost, 3)
+            result.silences = findings.silences
         return result
 
     def detect_language(self, job: Job, params: EngineDetectLanguageParams) -> DetectLanguageResult:
@@ -255,13 +261,17 @@ class Recognizer(ABC):
             found = self._recognise(work, request, piece)
             for segment in found.segments:
                 work.yield_to_others()
+                dropped = _cut(segment, piece.duration, request.start)
+                work.findings.outside += dropped
+                if dropped and not segment.text.strip():
+                    continue
                 text = segment.text
                 id_ = work.params.first_id + len(transcript.segments)
                 _complete(segment, id_, request.start, work.params.speaker)
                 transcript.add(segment, text)
                 language = segment.language or found.language
                 work.job.partial(PartialTranscript(language=language, segments=[segment]))
-        except ValueError as error:  # only the library can check, for one, the prompt's length
+        except ValueError as error:  # only the library knows some limits of its options
             message = f"{str(error).rstrip('.')}."
             raise RpcError("invalid_params", message, path="$") from None
         except (RuntimeError, MemoryError) as error:
@@ -316,7 +326,7 @@ class Recognizer(ABC):
             work.model = None
             if self._model is None or not self._model.model.compute_type.startswith("int8"):
                 self._load_as_int8()
-            work.model = self._model
+            work.model = work.budget.bound(self._model)
             yield True
 
     def _load_as_int8(self) -> None:
@@ -368,6 +378,30 @@ class Recognizer(ABC):
         token_of = self._model.hf_tokenizer.token_to_id
         codes = self._model.supported_languages
         return sorted(code for code in codes if token_of(f"<|{code}|>") is not None)
+
+
+def _cut(segment: Segment, duration: float, offset: float) -> list[TimeSpan]:
+    """Cut a segment to the first `duration` seconds; return what was dropped: text after that."""
+
+    def dropped(timed: Sequence[Segment | Word], text: str) -> list[TimeSpan]:
+        start, end = timed[0].start, timed[-1].end
+        return [TimeSpan(start=offset + start, end=offset + max(start, end), text=text.strip())]
+
+    words = segment.words or []
+    kept = [word for word in words if word.start < duration]
+    if segment.start >= duration or (words and not kept):
+        lost = dropped([segment], segment.text)
+        segment.words, segment.text = [], ""
+        return lost
+    lost = []
+    if len(kept) < len(words):
+        rest = [word for word in words if word.start >= duration]
+        lost = dropped(rest, "".join(word.word for word in rest))
+        segment.words, segment.text = kept, "".join(word.word for word in kept)
+    segment.end = min(segment.end, duration)
+    for word in kept:
+        word.end = min(word.end, duration)
+    return lost
 
 
 def _complete(segment: Segment, id_: int, offset: float, speaker: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from protocol.transcription import LanguageSeconds
@@ -20,6 +20,10 @@ _SHORTEST: Final = 1.0  # it has more than these seconds of speech
 
 _UNSURE: Final = 0.5  # probability below which
 _SHORT: Final = 4.0  # less than these seconds go with the part before
+
+_SILENCE: Final = 1.0
+"""Seconds without speech that are a silence."""
+_TOUCH: Final = 0.001  # seconds within which the silences of two pieces are one
 
 _LEAST: Final = 1e-4  # probabilities are no lower, so that one part cannot rule a language out
 _MOST_SECONDS: Final = 10.0  # a part counts by its seconds, up to these
@@ -85,6 +89,9 @@ class Findings:
         """Text that was dropped, because nobody speaks there."""
         self.repeated: list[TimeSpan] = []
         """Text that was dropped, because it repeats what is before it."""
+        self.outside: list[TimeSpan] = []
+        """Text that was dropped, because its times lie after the end."""
+        self._quiet: list[tuple[float, float]] = []
 
     @property
     def speech(self) -> float:
@@ -95,6 +102,26 @@ class Findings:
     def lost(self) -> float:
         """Seconds of speech without text."""
         return sum(span.end - span.start for span in self.silent)
+
+    @property
+    def silences(self) -> list[TimeSpan]:
+        """Where nobody speaks for a second or longer."""
+        return [
+            TimeSpan(start=round(start, 3), end=round(end, 3))
+            for start, end in self._quiet
+            if end - start >= _SILENCE
+        ]
+
+    def hear(self, start: float, end: float, speech: Iterable[tuple[float, float]]) -> None:
+        """Take in where somebody speaks in a piece from `start` to `end`."""
+        now = start
+        for begin, until in (*speech, (end, end)):
+            if begin > now:
+                before = self._quiet[-1] if self._quiet else None
+                if before and now - before[1] < _TOUCH:
+                    now = self._quiet.pop()[0]
+                self._quiet.append((now, begin))
+            now = max(now, until)
 
     @property
     def language(self) -> str | None:
@@ -121,6 +148,9 @@ class Findings:
         if self.repeated:
             message = f"Repetitions were dropped in {_times(self.repeated)}: the decoder looped."
             found.append(_notice("repetition_removed", message, self.repeated, info=True))
+        if self.outside:
+            message = f"Text was dropped in {_times(self.outside)} after the end of the audio."
+            found.append(_notice("text_outside_audio", message, self.outside))
         return found
 
 

@@ -54,6 +54,7 @@ def detect_language(
         with clock.stage("recognition"):
             heard = list(listen(job, model, recording, windows))
         duration = recording.duration
+        warnings = warnings + recording.notices
     languages = [LanguageProbability(language=name, probability=p) for name, p in combine(heard)]
     start = params.source.start
     return DetectLanguageResult(

@@ -1,0 +1,250 @@
+"""Every container is read on a player's clock; damage costs only itself, and is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protocol.errors import RpcError
+from protocol.values import Notice
+from tests.containers import KINDS, RATE, Track, beeps, by_ffmpeg, cut, heard, rot, write
+from worker.audio import Reading
+
+TIMES = [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]
+NOISE = np.random.default_rng(0).normal(0, 200, 8 * RATE).astype(np.int16)
+TALK = beeps(TIMES, 8.0) + NOISE
+# Their time stamps count samples, or there are none: a late start cannot be stored.
+WITHOUT_LATE_START = {"ogg", "flac", "mp3", "wav", "m4a", "aac", "avi"}
+WITHOUT_GAPS = {"flac", "mp3", "wav", "aac", "avi"}
+INDEX_FIRST = {"mp4": {"movflags": "faststart"}, "mov": {"movflags": "faststart"}}
+INDEX_FIRST["m4a"] = INDEX_FIRST["mp4"]
+
+
+def read(path: Path, **options: Any) -> tuple[list[float], float, list[Notice]]:
+    """When the tones begin, how long it is (seconds), and what is told."""
+    reading = Reading(str(path), **options)
+    samples = np.concatenate([block[0] for block in reading])
+    return heard(samples), len(samples) / 16_000, reading.notices
+
+
+def kinds_of(notices: list[Notice]) -> list[str]:
+    return [notice.kind for notice in notices]
+
+
+def close(times: list[float], tolerance: float = 0.05) -> Any:
+    return pytest.approx(times, abs=tolerance)
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_a_whole_file_needs_no_warning(tmp_path: Path, suffix: str) -> None:
+    times, duration, notices = read(write(tmp_path / f"a.{suffix}", Track(TALK), video=8))
+    assert times == close(TIMES)
+    assert duration == pytest.approx(8, abs=0.1)
+    assert notices == []
+
+
+@pytest.mark.parametrize("suffix", sorted(set(KINDS) - WITHOUT_LATE_START))
+def test_a_late_track_begins_late(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a.{suffix}", Track(TALK, late=3.0), video=11)
+    times, _, notices = read(path)
+    assert times == close([time + 3 for time in TIMES])
+    assert kinds_of(notices) == ["time_gaps"]
+    assert notices[0].level == "info"
+
+
+@pytest.mark.parametrize("suffix", sorted(set(KINDS) - WITHOUT_GAPS))
+def test_a_gap_in_the_time_stamps_is_silence(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a.{suffix}", Track(TALK, gap=(4.0, 6.0)), video=14)
+    times, duration, notices = read(path)
+    assert times == close([*TIMES[:4], *(time + 6 for time in TIMES[4:])])
+    assert duration == pytest.approx(14, abs=0.1)
+    [notice] = notices
+    assert notice.spans
+    assert [notice.spans[0].start, notice.spans[0].end] == close([4.0, 10.0])
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+@pytest.mark.parametrize("track", [Track(TALK), Track(TALK, late=3.0), Track(TALK, gap=(4.0, 2.0))])
+def test_times_are_those_of_ffmpeg(tmp_path: Path, suffix: str, track: Track) -> None:
+    path = write(tmp_path / f"a.{suffix}", track, video=12)
+    times, duration, _ = read(path)
+    expected = by_ffmpeg(path)
+    assert times == close(heard(expected), 0.02)
+    assert duration == pytest.approx(len(expected) / 16_000, abs=0.1)
+
+
+@pytest.mark.parametrize("suffix", sorted(set(KINDS) - {"nut"}))
+def test_a_cut_file_gives_what_it_has(tmp_path: Path, suffix: str) -> None:
+    options = INDEX_FIRST.get(suffix, {})
+    path = cut(write(tmp_path / f"a.{suffix}", Track(TALK), options=options))
+    times, duration, notices = read(path)
+    assert len(times) >= 4
+    assert times == close(TIMES[: len(times)])
+    assert kinds_of(notices) == ["damaged"]
+    assert notices[0].spans
+    assert notices[0].spans[-1].end >= duration - 0.1
+
+
+def test_a_cut_fragmented_mp4_gives_what_it_has(tmp_path: Path) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    whole = write(tmp_path / "a.mp4", Track(TALK), options=options | {"frag_duration": "1000000"})
+    times, _, notices = read(cut(whole))
+    assert times == close(TIMES[:5])
+    assert kinds_of(notices) == ["damaged"]
+
+
+@pytest.mark.parametrize("suffix", sorted(set(KINDS) - {"nut", "avi", "aac"}))
+@pytest.mark.parametrize("share", [0.0005, 0.06])
+def test_rotten_bytes_move_nothing(tmp_path: Path, suffix: str, share: float) -> None:
+    options = INDEX_FIRST.get(suffix, {})
+    whole = write(tmp_path / f"a.{suffix}", Track(TALK), options=options)
+    path = rot(whole, 0.45, max(40, round(share * whole.stat().st_size)))
+    times, duration, notices = read(path)
+    assert duration == pytest.approx(8, abs=0.1)
+    for time in (*TIMES[:3], *TIMES[5:]):  # apart from what is rotten
+        assert any(abs(time - each) < 0.06 for each in times), times
+    for notice in notices:
+        for span in notice.spans or []:
+            assert 2.5 < span.start <= span.end < 5.6
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ogg", "flac", "mp3", "webm", "flv", "ts"])
+def test_lost_audio_is_told(tmp_path: Path, suffix: str) -> None:
+    options = INDEX_FIRST.get(suffix, {})
+    whole = write(tmp_path / f"a.{suffix}", Track(TALK), options=options)
+    _, _, notices = read(rot(whole, 0.45, whole.stat().st_size // 15))
+    assert kinds_of(notices) == ["damaged"]
+
+
+def test_damage_can_be_refused(tmp_path: Path) -> None:
+    for path in (
+        rot(write(tmp_path / "a.flac", Track(TALK)), 0.5, 9000),
+        cut(write(tmp_path / "b.wav", Track(TALK))),
+    ):
+        with pytest.raises(RpcError) as caught:
+            read(path, on_damage="fail")
+        assert caught.value.kind == "audio_invalid"
+        assert "WAV" not in caught.value.data["remedy"]
+
+
+def test_damage_outside_of_the_clip_is_not_told(tmp_path: Path) -> None:
+    path = rot(write(tmp_path / "a.ogg", Track(TALK)), 0.5, 4000)
+    assert read(path, start=0.0, end=2.0)[2] == []
+    assert read(path, start=6.5, end=7.9)[2] == []
+
+
+def test_a_clip_may_reach_into_the_missing_end(tmp_path: Path) -> None:
+    path = cut(write(tmp_path / "a.flac", Track(TALK)))
+    times, duration, notices = read(path, start=1.0, end=7.0)
+    assert duration < 5
+    assert times == close([time - 1 for time in TIMES[1:5]][: len(times)])
+    assert kinds_of(notices) == ["damaged"]
+    with pytest.raises(RpcError, match="beyond the end"):
+        read(path, start=1.0, end=9.0)
+
+
+def test_an_mp4_without_its_index_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RpcError, match="index"):
+        read(cut(write(tmp_path / "a.mp4", Track(TALK))))
+
+
+def test_tags_and_zeros_after_an_mp3_are_no_damage(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp3", Track(TALK))
+    content = path.read_bytes()
+    for tail in (b"TAG" + bytes(125), bytes(5000)):
+        path.write_bytes(content + tail)
+        assert read(path)[2] == []
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "ts"])
+def test_joined_recordings_follow_each_other(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a.{suffix}", Track(TALK))
+    path.write_bytes(2 * path.read_bytes())
+    times, _, notices = read(path)
+    assert times == close([*TIMES, *(time + 8 for time in TIMES)], 0.1)
+    assert notices == []
+
+
+def test_a_broken_time_stamp_makes_no_day_of_silence(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", Track(TALK, gap=(4.0, 86_400.0)))
+    times, _, notices = read(path)
+    assert times == close(TIMES)
+    assert kinds_of(notices) == ["time_stamps_broken"]
+
+
+def test_long_holes_come_in_blocks(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", Track(TALK, gap=(4.0, 900.0)))
+    blocks = [block.shape[1] for block in Reading(str(path))]
+    assert sum(blocks) / 16_000 == pytest.approx(908, abs=0.1)
+    assert max(blocks) <= 120 * 16_000
+
+
+SILENCE = np.zeros((2, 2 * RATE), np.int16)
+ENGLISH = Track(beeps([0.5], 2.0), language="eng", title="Comments")
+GERMAN = Track(beeps([1.0], 2.0), language="ger")
+
+
+@pytest.mark.parametrize(
+    ("tracks", "chosen"),
+    [
+        ([Track(SILENCE), ENGLISH._replace(default=True)], 1),
+        ([ENGLISH, Track(SILENCE)], 1),  # more channels
+        ([ENGLISH, GERMAN], 0),
+    ],
+)
+def test_the_track_is_ffmpegs_choice(tmp_path: Path, tracks: list[Track], chosen: int) -> None:
+    path = write(tmp_path / "a.mkv", *tracks)
+    [notice] = read(path)[2]
+    assert notice.kind == "several_tracks"
+    assert f"This is track {chosen}" in notice.message
+    assert notice.tracks
+    assert [(track.index, track.channels) for track in notice.tracks] == [
+        (i, 1 if track.samples.ndim == 1 else 2) for i, track in enumerate(tracks)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "time"), [(0, 0.5), (1, 1.0), ("en", 0.5), ("de", 1.0), ("deu", 1.0), ("en-GB", 0.5)]
+)
+def test_a_track_can_be_chosen(tmp_path: Path, wanted: int | str, time: float) -> None:
+    times, _, notices = read(write(tmp_path / "a.mkv", ENGLISH, GERMAN), track=wanted)
+    assert times == close([time])
+    assert notices == []
+
+
+@pytest.mark.parametrize("wanted", [2, "fr"])
+def test_a_track_that_does_not_exist(tmp_path: Path, wanted: int | str) -> None:
+    with pytest.raises(RpcError, match=r"0 \(eng, Comments, 1 channel\)") as caught:
+        read(write(tmp_path / "a.mkv", ENGLISH, GERMAN), track=wanted)
+    assert caught.value.kind == "audio_no_track"
+    assert len(caught.value.data["tracks"]) == 2
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "webm"])
+def test_channels_that_cancel_are_heard(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a.{suffix}", Track(np.stack([TALK, -TALK])))
+    times, _, notices = read(path)
+    assert times == close(TIMES)
+    assert kinds_of(notices) == ["channels_cancelled"]
+    assert read(path, channel=1)[2] == []
+
+
+def test_a_part_in_which_channels_cancel_is_heard(tmp_path: Path) -> None:
+    long = np.tile(TALK, 6)
+    other = np.concatenate([long[: 24 * RATE], -long[24 * RATE :]])
+    path = write(tmp_path / "a.wav", Track(np.stack([long, other])))
+    times, _, notices = read(path)
+    assert len(times) == len(TIMES) * 6
+    assert kinds_of(notices) == ["channels_cancelled"]
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [(TALK, TALK), (TALK, 0 * TALK), (TALK, NOISE), (TALK, -(TALK // 2)), (NOISE, -NOISE // 3)],
+)
+def test_other_channels_are_mixed(tmp_path: Path, channels: tuple[Any, Any]) -> None:
+    path = write(tmp_path / "a.wav", Track(np.stack(channels)))
+    assert read(path)[2] == []

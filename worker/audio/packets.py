@@ -1,0 +1,87 @@
+"""Decodes a track packet by packet, so that a damaged packet costs only itself.
+
+FFmpeg's demuxers and decoders refuse what they cannot read with an error, and go on with the next
+packet if they are asked again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+_GIVE_UP: Final = 20
+"""The demuxer's errors in a row after which nothing more will come."""
+_LONGEST_FRAME: Final = {"mp3": 1441, "aac": 800}
+"""Bytes, for AAC by channel, in formats without time stamps: the demuxer counts frames, and so does
+not notice lost ones. A packet is a frame and the bytes around it that are none; a longer packet
+hides lost frames, unless those bytes are a tag."""
+_TAGS: Final = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
+_PASSES_OVER: Final = frozenset({"matroska", "flv", "mpegts"})
+"""Formats whose demuxer looks for the next packet that it can read, and does not tell."""
+_HEADERS: Final = 1000
+"""Bytes that such a file may have between two packets of its only track."""
+
+
+class Decoder:
+    """Iterate once over the track's frames (of PyAV); the attributes are about the last of them."""
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self.damaged = False
+        """Whether something before the frame could not be decoded; in the end, after it."""
+        self.lost = 0.0
+        """Seconds of audio that was lost there, and that later time stamps do not count."""
+        self.skipped = False
+        """Whether the demuxer may have passed over packets there: if so, they leave a hole."""
+        self.format: str = container.format.name.partition(",")[0]
+        self._container = container
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[Any]:
+        import av.error
+
+        longest = _LONGEST_FRAME.get(self.format, math.inf)
+        if self.format == "aac":
+            longest *= self._stream.codec_context.channels or 1
+        passes_over = self.format in _PASSES_OVER and len(self._container.streams) == 1
+        end = math.inf
+        total = count = 0  # bytes of packets that are no longer than that, and their number
+        packets = self._container.demux(self._stream)
+        failures = 0
+        while failures < _GIVE_UP:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError):  # OSError: a seek before the start
+                packets = self._container.demux(self._stream)
+                failures += 1
+                self.damaged = True
+                continue
+            if packet is None:
+                return
+            failures = 0
+            size = packet.size
+            is_tag = False
+            if size > longest:
+                content = bytes(packet)
+                is_tag = any(tag in content for tag in _TAGS)
+                if count and packet.duration and not is_tag:
+                    frames = size * count / total - 1
+                    self.lost += float(frames * packet.duration * packet.time_base)
+                    self.damaged = True
+            else:
+                total += size
+                count += 1
+            if passes_over and size:
+                self.skipped = packet.pos > end + _HEADERS
+                end = packet.pos + size
+            try:
+                decoded = packet.decode()
+            except (av.error.FFmpegError, OSError):
+                self.damaged = self.damaged or (size > 0 and not is_tag)
+                continue
+            for frame in decoded:
+                yield frame
+                self.damaged, self.lost = False, 0.0
+            # The rest of the file is missing; that of a WAV may be of any length.
+            if packet.is_corrupt and self.format != "wav":
+                self.damaged = True
