@@ -340,13 +340,13 @@ def test_readers_find_any_text_and_any_times(format_: Format, given_: list[dict[
     assert all(0 <= start < end for start, end, _ in found)
     assert [each[0] for each in found] == sorted(each[0] for each in found)
     said = squeezed("".join(text for _, _, text in found))
+    whole = format_ in ("csv", "tsv", "json")
+    wanted = [each for each in what.utterances if each.text or whole]
     if format_ == "json":  # it keeps the given text, though words alone make an utterance too
         what = timeline(*({**each, "words": None} for each in given_))
-        assert sorted(said) == sorted(said_in(what, format_))
-    else:
-        assert said == said_in(what, format_)
-    wanted = [each for each in what.utterances if each.text or format_ in ("csv", "tsv", "json")]
-    assert len(found) == len(wanted)
+    # Cues begin with their first words, so those of overlapping utterances may change places.
+    assert sorted(said) == sorted(said_in(what, format_))
+    assert len(found) == len(wanted) if whole else len(found) >= len(wanted)
 
 
 @pytest.mark.parametrize("format_", ["srt", "vtt", "ass", "lrc"])
@@ -416,8 +416,8 @@ def lines_of(text: str, limit: int, **options: Any) -> list[str]:
     ("text", "limit", "expected"),
     [
         ("the quick brown fox", 10, ["the quick", "brown fox"]),
-        ("今日はいい天気です。", 8, ["今日はい", "い天気で", "す。"]),
-        ("これは「本」です", 8, ["これは", "「本」で", "す"]),  # opening brackets stay with theirs
+        ("今日はいい天気です。", 8, ["今日は", "いい天", "気です。"]),
+        ("これは「本」です", 8, ["これは", "「本」", "です"]),  # brackets stay with theirs
         ("ああああ。いい", 8, ["あああ", "あ。いい"]),  # no line begins with a full stop
         ("ちょっとまって", 8, ["ちょっと", "まって"]),  # nor with a small kana
         ("使用 GPU 加速", 8, ["使用 GPU", "加速"]),
@@ -487,13 +487,13 @@ def test_highlighted_words_are_underlined_while_spoken(format_: Format, read: An
     assert re.findall("<u>(.*?)</u>", text) == ["one", "two", "three", "four"]
     found = read(text)
     assert [each[:2] for each in found] == [
-        (0, 1000), (1000, 2000), (2000, 6000), (6000, 7000), (7000, 8000),
+        (0, 1000), (1000, 2000), (6000, 7000), (7000, 8000),
     ]  # fmt: skip
-    assert {re.sub("</?u>", "", each[2]) for each in found} == {"one two three four"}
+    assert {re.sub("</?u>", "", each[2]) for each in found} == {"one two", "three four"}
 
 
 def test_karaoke_adds_up_to_the_cue() -> None:
-    text = write("ass", timeline(COUNTED), highlight_words=True)
+    text = write("ass", timeline(COUNTED), highlight_words=True, max_pause=0)
     line = text.rstrip("\n").split("\n")[-1]
     assert line.endswith(r"{\k100}one {\k100}two {\k400}{\k100}three {\k100}four")
     assert sum(map(int, re.findall(r"\\k(\d+)", line))) == 800
@@ -502,7 +502,7 @@ def test_karaoke_adds_up_to_the_cue() -> None:
 
 def test_lrc_has_word_times() -> None:
     text = write("lrc", timeline(COUNTED), highlight_words=True)
-    assert text.startswith("[00:00.00]<00:00.00>one <00:01.00>two <00:06.00>three")
+    assert text.startswith("[00:00.00]<00:00.00>one <00:01.00>two\n[00:02.00]\n[00:06.00]")
 
 
 def test_speaker_names_break_no_format() -> None:

@@ -19,6 +19,7 @@ from protocol.envelope import Call
 from protocol.errors import CancelledBy, RpcError
 from protocol.params import decode_params
 from protocol.transcription import TranscribeParams
+from protocol.values import TimeSpan
 from tests.measures import diarization_error, word_errors
 from tests.support import (
     ALIGNMENT_MODEL,
@@ -34,9 +35,12 @@ from tests.support import (
     wait_until,
     wait_until_gone,
 )
+from worker.formats.speaker_changes import Said
+from worker.formats.speaker_changes import parts as parts_by_speaker
 from worker.managers.callers import CallbackCaller
 from worker.managers.model import Model
 from worker.pipeline.orchestrator import Pipeline
+from worker.pipeline.result import in_both
 from worker.session.job import Job, Json
 from worker.session.writer import Writer
 from worker.system.log import Log
@@ -89,7 +93,10 @@ def test_word_error_rate_is_below_a_tenth(jobs: dict[str, dict[str, Any]]) -> No
     wrong = total = 0
     for name, result in jobs.items():
         said = [word["word"] for word in TRUTH[name]["words"]]
-        wrong += word_errors(said, result["text"].split())
+        # The small model gives some segments times after the end, and so they are left out.
+        told = [each for each in result["warnings"] if each["kind"] == "text_outside_audio"]
+        left_out = [span["text"] for each in told for span in each["spans"]]
+        wrong += word_errors(said, " ".join([result["text"], *left_out]).split())
         total += len(said)
     assert wrong / total < 0.1
 
@@ -142,6 +149,17 @@ def test_words_join_to_their_segment_and_share_its_bounds(jobs: dict[str, dict[s
             assert segment["speaker"] in {word["speaker"] for word in segment["words"]}
 
 
+def test_no_segment_is_of_two_speakers(jobs: dict[str, dict[str, Any]]) -> None:
+    for result in jobs.values():
+        for segment in result["segments"]:
+            said = [Said(w["word"], w["speaker"], w["start"], w["end"]) for w in segment["words"]]
+            [part] = parts_by_speaker(said)
+            assert part.speaker in (None, segment["speaker"])
+        starts = [segment["start"] for segment in result["segments"]]
+        assert starts == sorted(starts)
+        assert " ".join(segment["text"] for segment in result["segments"]) == result["text"]
+
+
 def test_a_job_alone_gives_the_same_result(warm: Session, jobs: dict[str, dict[str, Any]]) -> None:
     alone = whole_job(warm, "mixture-09.flac")
     beside = jobs["mixture-09.flac"]
@@ -187,9 +205,13 @@ def test_partial_results_keep_their_ids_and_progress_never_goes_back(
     assert sorted(seen) == list(range(len(result["segments"])))
     for segment in result["segments"]:
         versions = seen[segment["id"]]
-        assert versions[0]["words"] is None
         assert versions[-1] == segment
-        assert len({version["text"] for version in versions}) == 1
+        if len(versions) == 1:  # what another speaker says in a segment that was already sent
+            assert segment["words"] and segment["speaker"]
+            continue
+        assert versions[0]["words"] is None
+        assert len({version["text"] for version in versions[:-1]}) == 1
+        assert versions[0]["text"].startswith(segment["text"])
         words = [version for version in versions if version["words"]]
         assert "speaker" not in words[0] or len(words) == 1
         assert "speaker" in words[-1]
@@ -331,6 +353,16 @@ def test_each_channel_of_a_call_is_a_speaker(warm: Session, name: str) -> None:
     assert result["speakers"][0] == names[first["speaker"]]
 
 
+def test_silences_of_a_call_are_those_of_both_channels() -> None:
+    one, other = (
+        [TimeSpan(start=start, end=end) for start, end in spans]
+        for spans in ([(0, 5), (6, 9), (12, 20)], [(2, 3.5), (4, 8), (8.5, 15), (18, 19.5)])
+    )
+    both = [(2, 3.5), (4, 5), (6, 8), (12, 15), (18, 19.5)]
+    assert [(span.start, span.end) for span in in_both(one, other)] == both
+    assert in_both(one, []) == []
+
+
 def test_channels_without_names_are_numbered(warm: Session) -> None:
     result = warm.transcribe(MIXTURES / "call-1.flac", channelSpeakers=True)
     assert set(result["speakers"]) == {"CHANNEL_00", "CHANNEL_01"}
@@ -406,7 +438,7 @@ def test_a_failed_stage_leaves_the_transcript_with_a_warning(
     (warning,) = result["warnings"]
     assert (warning["kind"], warning["option"]) == ("stage_failed", option)
     assert warning["error"]["data"]["kind"] == kind
-    assert warning["message"] == warning["error"]["message"]
+    assert warning["error"]["message"] in warning["message"]
 
 
 @pytest.mark.parametrize(("options", "option", "kind"), FAILURES[1:3])

@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from msgspec import UNSET
 
 from protocol.alignment import Word
 from protocol.diarization import Turn
-from protocol.transcription import Segment
-from worker.pipeline.speakers import assign
+from protocol.transcription import PartialTranscript, Segment
+from worker.pipeline.draft import Draft
+from worker.pipeline.speakers import assign, order_of_appearance, parts
 
 
 def segment(start: float, end: float, *words: tuple[float, float]) -> Segment:
@@ -114,6 +116,81 @@ def test_every_word_gets_a_speaker_if_there_are_turns(
     assign([said], all_turns, all_turns, "nearest")
     assert set(speakers_of(said)) <= {turn.speaker for turn in all_turns}
     assert said.speaker in speakers_of(said)
+
+
+# Parts
+
+
+def said_by(*words: tuple[str, str | None], spaced: bool = True) -> Segment:
+    """A segment of words with their speakers, of 0.4 s each."""
+    made = []
+    for i, (text, speaker) in enumerate(words):
+        word = f" {text}" if spaced or i else text
+        start, end = round(0.4 * i, 3), round(0.4 * i + 0.4, 3)
+        made.append(Word(start=start, end=end, word=word, probability=0.5))
+        if speaker:
+            made[-1].speaker = speaker
+    whole = segment(0, round(0.4 * len(words), 3))
+    whole.words, whole.speaker = made, "A"
+    whole.text = "".join(word.word for word in made).strip()
+    whole.confidence, whole.language, whole.avg_logprob = 0.75, "en", -0.25
+    return whole
+
+
+CHANGES = (("Is", "A"), ("that", "A"), ("so?", "A"), ("Yes,", "B"), ("it", "B"), ("is.", "B"))
+
+
+@pytest.mark.parametrize("spaced", [True, False])
+def test_a_segment_is_cut_where_its_speaker_changes(spaced: bool) -> None:
+    whole = said_by(*CHANGES, spaced=spaced)
+    first, second = parts(whole)
+    assert (first.text, first.speaker, first.start, first.end) == ("Is that so?", "A", 0, 1.2)
+    assert (second.text, second.speaker, second.start) == ("Yes, it is.", "B", pytest.approx(1.2))
+    assert second.end == whole.end
+    for part in (first, second):
+        assert (part.confidence, part.language, part.avg_logprob) == (0.75, "en", -0.25)
+        joined = "".join(word.word for word in part.words or ())
+        assert joined == (f" {part.text}" if spaced else part.text)
+    assert whole.text == "Is that so? Yes, it is."
+
+
+def test_slips_and_segments_without_words_are_not_cut() -> None:
+    slip = said_by(("so", "A"), ("we", "B"), ("go", "A"), ("on", "A"))
+    assert parts(slip) == [slip]
+    assert [word.speaker for word in slip.words or ()] == ["A", "B", "A", "A"]
+    bare = segment(0, 9)
+    assert parts(bare) == [bare]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["A", "B", None])), max_size=20))
+def test_parts_have_all_words_and_a_speaker_each(words: list[tuple[str, str | None]]) -> None:
+    whole = said_by(*words)
+    found = parts(whole)
+    assert [word for part in found for word in part.words or ()] == whole.words
+    assert " ".join(part.text for part in found) == whole.text
+    assert (found[0].start, found[-1].end) == (whole.start, whole.end)
+    assert all(part.start < part.end for part in found if part.words)
+    assert all(a.speaker != b.speaker for a, b in pairwise(found))
+
+
+def test_the_first_part_keeps_the_id_and_all_are_sent() -> None:
+    sent: list[PartialTranscript] = []
+    draft = Draft(sent.append)
+    ones = [said_by(*CHANGES), said_by(("Well,", "A"), ("then.", "A"))]
+    for i, each in enumerate(ones):
+        each.id, each.start = i, 10.0 * i
+    draft.add("en", ones[:1])
+    draft.add("de", ones[1:])
+    sent.clear()
+    draft.divide(parts)
+    draft.send_all()
+    assert [(part.id, part.text) for part in draft.segments()] == [
+        (0, "Is that so?"), (2, "Yes, it is."), (1, "Well, then."),
+    ]  # fmt: skip
+    assert [(each.language, [s.id for s in each.segments]) for each in sent] == [
+        ("en", [0, 2]), ("de", [1]),
+    ]  # fmt: skip
+    assert order_of_appearance(draft.segments()) == ["A", "B"]
 
 
 WHISPERX = """

@@ -118,6 +118,39 @@ def test_speech_without_probable_text_is_told(worker: Session) -> None:
     assert lost > 0.8 * result["speechSeconds"]
 
 
+def test_silences_and_speech_make_up_the_recording(
+    worker: Session, demo: dict[str, Any], tmp_path: Path
+) -> None:
+    for silence in demo["silences"]:
+        assert silence["end"] - silence["start"] >= 1
+        assert not any(
+            segment["start"] < silence["end"] - 0.2 and silence["start"] + 0.2 < segment["end"]
+            for segment in demo["segments"]
+        )
+    speech = samples_of("en-01.flac")
+    pause = np.zeros(5 * SAMPLE_RATE, np.int16)
+    file = write_wav(tmp_path / "pause.wav", np.concatenate([pause, speech, pause, speech]))
+    first, second, *_ = worker.transcribe(file)["silences"]
+    length = len(speech) / SAMPLE_RATE
+    assert first["start"] == 0 and 5 <= first["end"] < 6.5
+    assert second["start"] < 5.2 + length and 10 + length <= second["end"] < 11.5 + length
+    part = worker.transcribe(file, start=2, end=5 + length)["silences"]
+    assert part[0] == {"start": 2, "end": pytest.approx(first["end"], abs=0.2)}
+
+
+def test_silences_of_pieces_become_one() -> None:
+    findings = Findings()
+    findings.hear(2.0, 10.0, [(4.0, 5.0), (5.5, 9.4)])
+    findings.hear(10.0, 20.0, [(11.0, 20.0)])
+    findings.hear(20.0, 20.9, [])
+    findings.hear(30.0, 32.0, [])
+    assert [(span.start, span.end) for span in findings.silences] == [
+        (2.0, 4.0),
+        (9.4, 11.0),
+        (30.0, 32.0),
+    ]
+
+
 def test_silence_and_noise_cost_nothing(worker: Session, tmp_path: Path) -> None:
     noise = np.random.default_rng(3).normal(0, 300, 60 * SAMPLE_RATE).astype(np.int16)
     for name, samples in (("silence", 0 * noise), ("noise", noise)):

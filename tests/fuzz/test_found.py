@@ -59,7 +59,7 @@ def test_a_time_far_before_the_recording_is_repaired(seconds: float) -> None:
     }
     timeline = build_timeline(msgspec.convert(given, Transcript))
     srt = WRITERS["srt"].write(timeline, ExportOptions(), "talk")
-    assert "00:00:00,000 --> 00:00:01,000\none\n" in srt
+    assert "00:00:00,000 --> 00:00:00,800\none\n" in srt
 
 
 def test_a_chunk_of_negative_size_is_audio_invalid(

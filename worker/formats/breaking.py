@@ -1,8 +1,14 @@
-"""Finds where a line of text may break, and how wide it is.
+"""Finds where a line of text may break, how good a break that is, and how wide the text is.
 
 Lines break as in Unicode's UAX 14, by fewer rules: at spaces and between ideographs and kana, but
 never before closing punctuation or after opening punctuation. Only a piece that is wider than the
 line by itself is cut elsewhere, between two grapheme clusters (UAX 29, by the package regex).
+
+Thai, Lao, Khmer and Burmese write no spaces between words. Their lines break at spaces, and a
+phrase that is wider than the line between syllables, as far as letters show them: never so that a
+vowel, a tone mark or a silent or final consonant loses its letter. A word may be broken where
+`phrases` does not know it.
+
 Text stays in logical order: the player lays out right-to-left text.
 """
 
@@ -11,9 +17,10 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from functools import cache, lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 _EMOJI_STYLE: Final = "\ufe0f"
 _SPACES: Final = " \u3000\u200b"
@@ -26,6 +33,34 @@ _CLOSING: Final = frozenset(
     "！％），．：；？］｝～｠｡｣､･ｰ،؛؟۔"
 )
 _OPENING: Final = frozenset("([{«‹‘“〈《「『【〔〖〘〚〝（［｛｟｢¿¡$£¥€")
+
+_SENTENCE_ENDS: Final = frozenset(".?!…。？！．।؟۔။។")
+_CLAUSE_ENDS: Final = frozenset(",;:–—、，；：،؛၊")
+_CLOSING_QUOTES: Final = "\"'”’»)]}」』）"
+_TITLES: Final = frozenset(
+    ("mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "no.", "nr.", "mme.", "sr.", "sra.", "ca.")
+)
+"""Before a name or a number: their full stop ends no sentence."""
+_SHORT_WORD: Final = 3
+"""Letters. Articles, prepositions and conjunctions are short, and belong to what comes after, as
+numbers do."""
+
+_UNSPACED_SCRIPTS: Final = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17FF),  # Khmer
+    (0xA9E0, 0xA9FF),  # Burmese, extended
+    (0xAA60, 0xAA7F),
+)
+_LEADING_VOWELS: Final = frozenset("เแโใไເແໂໃໄ")
+_DEPENDENT: Final = frozenset("ะาำๅๆฯะາຳຽໆຯៗ")
+"""What belongs to the letter before it, besides combining marks."""
+_STACKING: Final = frozenset("\u1039\u17d2")
+"""Virama and coeng: they join the letters before and after them."""
+_SILENCING: Final = frozenset("\u0e4c\u0ecc\u103a\u17cd")
+"""Marks of a consonant that ends a syllable or is not spoken: it belongs to what is before it."""
+_CLOSED: Final = frozenset("\u0e31\u0e37\u0e47\u0eb1\u0eb7")
+"""Vowels of syllables that a consonant ends: they belong to what is after them."""
 
 _WIDE_SCRIPTS: Final = (
     (0x2E80, 0x2FFF),  # radicals
@@ -81,12 +116,100 @@ def units(text: str, limit: int | None = None) -> list[tuple[int, int]]:
     """
     found: list[tuple[int, int]] = []
     columns = widths(text) if limit else []
-    for a, b in _whole_units(text):
-        if limit and columns[b] - columns[a] > limit:
-            found += _cut(text, a, b, limit)
-        else:
-            found.append((a, b))
+    for whole in _whole_units(text):
+        if not limit or columns[whole[1]] - columns[whole[0]] <= limit:
+            found.append(whole)
+            continue
+        for a, b in _syllables(text, *whole):
+            if columns[b] - columns[a] > limit:
+                found += _cut(text, a, b, limit)
+            else:
+                found.append((a, b))
     return found
+
+
+def break_cost(text: str, end: int, at: int, phrases: Collection[int] = ()) -> float:
+    """How much a break hurts between `text[:end]` and `text[at:]`.
+
+    0 after a sentence, less than 1 after a clause, about 1 between words, more within what may be
+    a word. `phrases` are the places where words begin, if they are known.
+    """
+    before = text[max(0, end - 8) : end].rstrip(_CLOSING_QUOTES)[-1:]
+    if before in _SENTENCE_ENDS:
+        return 1.2 if before == "." and _goes_on(text, end, at) else 0.0
+    if before in _CLAUSE_ENDS or text[at] in "–—-":
+        return 0.3
+    if end == at and phrases:
+        return 0.9 if at in phrases else 2.5
+    if end == at:
+        return _cost_without_space(text[end - 1], text[at])
+    if all(is_wide_script(char) or _is_unspaced(char) for char in (text[end - 1], text[at])):
+        return 0.3  # a space where words have none
+    if text[at] in _OPENING:
+        return 0.7
+    last = text[max(0, end - _SHORT_WORD - 1) : end].rpartition(" ")[2]
+    short = len(last) <= _SHORT_WORD and last.isalpha() and not last.isupper()
+    return 1.4 if short or last[-1:].isdecimal() else 1.0
+
+
+def _goes_on(text: str, end: int, at: int) -> bool:
+    """Whether a full stop does not end a sentence."""
+    word = text[max(0, end - 8) : end].rpartition(" ")[2].casefold()
+    return text[at].islower() or word in _TITLES or (len(word) == 2 and word[0].isalpha())
+
+
+def _cost_without_space(before: str, after: str) -> float:
+    if _is_unspaced(after):
+        return 1.2 if after in _LEADING_VOWELS or before in _DEPENDENT else 1.6
+    if before in "っッ":
+        return 1.6
+    if "\u3041" <= before <= "\u309f" and not "\u3041" <= after <= "\u309f":
+        return 0.8  # in Japanese, endings are in hiragana
+    if "\u30a0" <= before <= "\u30ff" and "\u30a0" <= after <= "\u30ff":
+        return 1.6  # a word in katakana
+    return 1.1
+
+
+def direction(text: str) -> Literal["ltr", "rtl"] | None:
+    """Which way most of the letters go; None without letters."""
+    counts = Counter(map(unicodedata.bidirectional, text))
+    left, right = counts["L"], counts["R"] + counts["AL"]
+    if not left and not right:
+        return None
+    return "rtl" if right > left else "ltr"
+
+
+def _is_unspaced(char: str) -> bool:
+    code = ord(char)
+    return any(low <= code <= high for low, high in _UNSPACED_SCRIPTS)
+
+
+def _syllables(text: str, begin: int, end: int) -> list[tuple[int, int]]:
+    """The parts of a word that may be apart in scripts without spaces; else the word."""
+    if not any(map(_is_unspaced, text[begin:end])):
+        return [(begin, end)]
+    spans = [(begin + a, begin + b) for a, b in clusters(text[begin:end])]
+    breaks = [a for a, b in spans[1:] if _may_part(text[max(begin, a - 2) : a], text[a:b])]
+    return list(itertools.pairwise((begin, *breaks, end)))
+
+
+def _may_part(before: str, cluster: str) -> bool:
+    """Whether a line may end between two characters and a cluster, in a script without spaces."""
+    last, first = before[-1], cluster[0]
+    if not _is_unspaced(last) and not _is_unspaced(first):
+        return False
+    return not (
+        first in _DEPENDENT
+        or first in _CLOSING
+        or last in _OPENING
+        or last in _LEADING_VOWELS
+        or not _CLOSED.isdisjoint(before)
+        or last in _STACKING
+        or first in _STACKING
+        or unicodedata.category(first).startswith("M")
+        or not _SILENCING.isdisjoint(cluster)
+        or (last.isdecimal() and first.isdecimal())
+    )
 
 
 def _whole_units(text: str) -> list[tuple[int, int]]:

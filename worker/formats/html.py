@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from protocol.errors import RpcError
 from protocol.transcript import ExportOptions
+from worker.formats.breaking import direction
 from worker.formats.html_page import SCRIPT, STYLE
 from worker.formats.timeline import SpeakerTurn, SpokenWord, Timeline, Utterance, clean
 from worker.system.paths import from_wire, open_regular
@@ -76,7 +77,7 @@ def write_html(timeline: Timeline, options: ExportOptions, name: str) -> str:
             "</div>\n",
             _LEGEND if scored else "",
             f'<ol aria-label="Transcript"{language}>\n',
-            *_segments(said, colours),
+            *_segments(said, colours, timeline.language),
             f"</ol>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
         )
     )
@@ -169,7 +170,7 @@ def _lanes(
     )
 
 
-def _segments(said: list[Utterance], colours: dict[str, str]) -> list[str]:
+def _segments(said: list[Utterance], colours: dict[str, str], language: str | None) -> list[str]:
     lines: list[str] = []
     before: str | None = None
     for i, each in enumerate(said):
@@ -180,9 +181,17 @@ def _segments(said: list[Utterance], colours: dict[str, str]) -> list[str]:
         lines.append(
             f'<li id="s{i}" class="{colour}{" new" if new else ""}" data-s="{each.start}" '
             f'data-e="{each.end}">{who}<a href="#s{i}">{_clock(each.start)}</a>'
-            f'<p dir="auto">{_words(each)}</p></li>\n'
+            f"<p{_language(each, language)}>{_words(each)}</p></li>\n"
         )
     return lines
+
+
+def _language(utterance: Utterance, language: str | None) -> str:
+    """Attributes for the direction of most letters, and for a language that is not the page's."""
+    found = f' dir="{direction(utterance.text) or "auto"}"'
+    if utterance.language and utterance.language != language:
+        found += f' lang="{escape(utterance.language)}"'
+    return found
 
 
 def _words(utterance: Utterance) -> str:

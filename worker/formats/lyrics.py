@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from protocol.transcript import ExportOptions
-from worker.formats.cues import Cue, cues
+from worker.formats.cue import Cue
+from worker.formats.cues import cues
 from worker.formats.timeline import Timeline
 
 _PAUSE: Final = 1000

@@ -19,7 +19,7 @@ from worker.formats.textgrid import write_textgrid
 from worker.formats.timeline import Timeline
 from worker.formats.whisperx_json import write_json
 
-_LINES = frozenset({"max_line_length", "max_lines", "max_duration"})
+_LINES = frozenset({"max_line_length", "max_lines", "max_duration", "max_pause"})
 _WORDS = frozenset({"highlight_words"})
 _LABELS = frozenset({"speaker_labels"})
 
@@ -42,7 +42,7 @@ WRITERS: Final[dict[Format, FormatWriter]] = {
     "json": FormatWriter(write_json, ".json", frozenset()),
     "csv": FormatWriter(write_csv, ".csv", _LABELS),
     "lrc": FormatWriter(write_lrc, ".lrc", (_LINES - {"max_lines"}) | _WORDS | _LABELS),
-    "rttm": FormatWriter(write_rttm, ".rttm", frozenset()),
+    "rttm": FormatWriter(write_rttm, ".rttm", frozenset({"max_pause"})),
     "textgrid": FormatWriter(write_textgrid, ".TextGrid", _LABELS),
     "html": FormatWriter(write_html, ".html", _LABELS | {"audio", "embed_audio"}),
 }

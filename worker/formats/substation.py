@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 from protocol.transcript import ExportOptions
-from worker.formats.cues import Cue, cues
+from worker.formats.cue import Cue
+from worker.formats.cues import cues
 from worker.formats.timeline import Timeline
 
 _WIDTH: Final = 1920

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import TypeGuard
+
 from protocol.transcript import ExportOptions
-from worker.formats.cues import Cue, Span, Text, clock_text, cues, highlighted
+from worker.formats.cue import Cue, Span, Text, clock_text
+from worker.formats.cues import cues
 from worker.formats.timeline import Timeline
 
 
@@ -19,12 +23,15 @@ def write_srt(timeline: Timeline, options: ExportOptions, name: str) -> str:
 
 
 def write_vtt(timeline: Timeline, options: ExportOptions, name: str) -> str:
-    """WebVTT, with a voice tag per speaker."""
+    """WebVTT, with a voice tag per speaker, and a tag for a language that is not the transcript's.
+
+    Tags last to the end of their cue, so that none needs to be closed.
+    """
     blocks = ["WEBVTT\n"]
     for cue in cues(timeline, options, labels=False):
-        voice = ""
+        voice = f"<lang {cue.language}>" if _is_tag(cue.language) else ""
         if cue.speaker and options.speaker_labels:
-            voice = f"<v {_escape_vtt(cue.speaker)}>"
+            voice = f"<v {_escape_vtt(cue.speaker)}>{voice}"
         for start, end, marked in _parts(cue, options):
             times = f"{clock_text(start, '.')} --> {clock_text(end, '.')}"
             lines = cue.render(_escape_vtt, marked, _underline)
@@ -33,7 +40,12 @@ def write_vtt(timeline: Timeline, options: ExportOptions, name: str) -> str:
 
 
 def _parts(cue: Cue, options: ExportOptions) -> list[tuple[int, int, Span | None]]:
-    return highlighted(cue) if options.highlight_words else [(cue.start, cue.end, None)]
+    return cue.parts() if options.highlight_words else [(cue.start, cue.end, None)]
+
+
+def _is_tag(language: str | None) -> TypeGuard[str]:
+    """Whether it looks like a language tag of BCP 47."""
+    return re.fullmatch("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", language or "") is not None
 
 
 _underline: Text = "<u>{}</u>".format

@@ -1,7 +1,8 @@
 """Prepares a transcript for the formats: clean text, and times that every format can hold.
 
 Times become whole milliseconds. Nothing is dropped: missing times are estimated, impossible ones
-corrected, and `Timeline.warnings` says so.
+corrected, and `Timeline.warnings` says so. A segment in which the speaker changes becomes several
+utterances, so that every format has the change.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import msgspec
 from msgspec import UnsetType
 
 from protocol.transcript import TranscriptWord
-from protocol.values import Notice
+from protocol.values import Notice, TimeSpan
 from worker.formats.breaking import is_wide_script, width
+from worker.formats.speaker_changes import Said, locate, parts
 
 if TYPE_CHECKING:
     from protocol import alignment, diarization, transcription
@@ -34,7 +36,7 @@ READING_PACE: Final = 60
 TOLERANCE: Final = 20
 """Milliseconds, one step of Whisper's clock: smaller corrections are not worth a warning."""
 
-_FAR_OFF: Final = -1e9
+_FAR_OFF: Final = 1e9
 """Seconds."""
 
 _BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
@@ -62,6 +64,8 @@ class Utterance(msgspec.Struct, kw_only=True):
     """On one line, without control characters."""
     raw_text: str
     speaker: str | None
+    language: str | None
+    """Where the segment says it."""
     words: list[SpokenWord] | None
 
     @property
@@ -83,6 +87,8 @@ class Timeline(msgspec.Struct, kw_only=True):
 
     utterances: list[Utterance]
     turns: list[SpeakerTurn]
+    silences: list[tuple[int, int]]
+    """Where nobody speaks, as far as that is known: in order, without overlap."""
     language: str | None
     warnings: list[Notice]
 
@@ -104,12 +110,15 @@ def build_timeline(transcript: Transcript | transcription.TranscribeResult) -> T
     times = _segment_times(segments, notes)
     order = sorted(range(len(segments)), key=lambda i: times[i][0])
     notes.reordered = sum(1 for place, i in enumerate(order) if place != i)
-    utterances = [_utterance(segments[i], i, *times[i], notes) for i in order]
+    whole = [_utterance(segments[i], i, *times[i], notes) for i in order]
+    utterances = [part for each in whole for part in _by_speaker(each)]
+    utterances.sort(key=lambda each: each.start)
     notes.overlapping = _count_overlaps(utterances)
     turns = _turns(transcript.turns or (), notes)
     return Timeline(
         utterances=utterances,
         turns=turns,
+        silences=_silences(transcript.silences or ()),
         language=transcript.language,
         warnings=notes.warnings(),
     )
@@ -171,7 +180,7 @@ def _first(which: Sequence[int]) -> str:
 
 def _milliseconds(seconds: float) -> int:
     # Negative times become 0 later on, but infinity could not be rounded.
-    return round(max(seconds, _FAR_OFF) * 1000)
+    return round(min(max(seconds, -_FAR_OFF), _FAR_OFF) * 1000)
 
 
 def _given(seconds: float | None) -> int | None:
@@ -281,8 +290,60 @@ def _utterance(segment: AnySegment, index: int, start: int, end: int, notes: _No
         text=text,
         raw_text=segment.text,
         speaker=speaker,
+        language=segment.language or None,
         words=words,
     )
+
+
+def _by_speaker(utterance: Utterance) -> list[Utterance]:
+    """The utterance, cut where its speaker changes and its text says so."""
+    words, text = utterance.words or [], utterance.text
+    said = [Said(word.text, word.speaker, word.start / 1000, word.end / 1000) for word in words]
+    begun: list[tuple[int, int, str | None]] = []  # first word, place in the text, speaker
+    for part in parts(said):
+        spans = (word.span for word in words[part.first : part.last])
+        place = next((span[0] for span in spans if span), None)
+        if not begun:
+            begun.append((0, 0, part.speaker))
+        elif place is not None and text[begun[-1][1] : place].strip(" "):
+            begun.append((part.first, place, part.speaker))
+        elif place is not None:  # the text lacks what was said before
+            begun[-1] = (*begun[-1][:2], part.speaker)
+    if len(begun) < 2:
+        return [utterance]
+    ends = [*begun[1:], (len(words), len(text), None)]
+    made: list[Utterance] = []
+    for (first, a, speaker), (last, b, _) in zip(begun, ends, strict=True):
+        own = words[first:last]
+        start = utterance.start if not made else max(made[-1].start, own[0].start)
+        end = utterance.end if last == len(words) else own[-1].end
+        a, b = _trimmed(text, a, b)
+        made.append(
+            Utterance(
+                start=start,
+                end=max(end, start + MIN_SEGMENT),
+                text=text[a:b],
+                raw_text=text[a:b],
+                speaker=speaker,
+                language=utterance.language,
+                words=[_moved(word, a, b) for word in own],
+            )
+        )
+    return made
+
+
+def _trimmed(text: str, a: int, b: int) -> tuple[int, int]:
+    """The span without spaces around it."""
+    part = text[a:b]
+    return a + len(part) - len(part.lstrip(" ")), max(a, b - len(part) + len(part.rstrip(" ")))
+
+
+def _moved(word: SpokenWord, a: int, b: int) -> SpokenWord:
+    """A word of the text that is from `a` to `b` of what it was in."""
+    if word.span is None:
+        return word
+    first, last = (min(max(place, a), b) - a for place in word.span)
+    return msgspec.structs.replace(word, span=(first, last) if first < last else None)
 
 
 def _speaker(name: str | UnsetType | None) -> str | None:
@@ -298,7 +359,7 @@ def _joined(words: Sequence[AnyWord]) -> str:
 
 
 def _words(words: Sequence[AnyWord], text: str, start: int, end: int) -> list[SpokenWord]:
-    spans = _locate([clean(word.word) for word in words], text)
+    spans = locate([clean(word.word) for word in words], text)
     times = _word_times(words, start, end)
     return [
         SpokenWord(
@@ -320,52 +381,54 @@ def _score(word: AnyWord) -> float | None:
 
 
 def _word_times(words: Sequence[AnyWord], start: int, end: int) -> list[tuple[int, int]]:
-    """Times in order: each word begins after the previous one has ended."""
+    """Times in order: each word begins after the previous one has ended.
+
+    Words without times share the time between their neighbours in proportion to their length; the
+    first ones begin with the segment, the last ones end with it.
+    """
+    # Beginnings and ends in turn, each with its place, as the width of the text before it.
+    points: list[tuple[int, int | None]] = []
+    place = 0
+    for word in words:
+        known = _given(word.start), _given(word.end)
+        if known[0] is not None and known[1] is not None:
+            known = _correct(known[0], known[1], MIN_WORD)
+        points.append((place, known[0]))
+        place += max(1, width(clean(word.word)))
+        points.append((place, known[1]))
+    first = min((time for _, time in points if time is not None), default=start)
+    moments = _interpolated(points, min(start, first), end)
     times: list[tuple[int, int]] = []
-    at = max(0, min((_milliseconds(w.start) for w in words if w.start is not None), default=start))
-    for i, word in enumerate(words):
-        known_start, known_end = _given(word.start), _given(word.end)
-        if known_start is not None and known_end is not None:
-            known_start, known_end = _correct(known_start, known_end, MIN_WORD)
-        if known_start is None:
-            known_start = at if known_end is None else min(at, known_end)
-        if known_end is None:
-            later = _next_start(words[i + 1 :])
-            bound, share = later if later else (end, len(words) - i)
-            known_end = known_start + max(bound - known_start, 0) // share
-        begin = max(known_start, at)
-        at = max(known_end, begin + MIN_WORD)
+    at = 0
+    for begin, until in zip(moments[::2], moments[1::2], strict=True):
+        begin = max(begin, at)
+        at = max(until, begin + MIN_WORD)
         times.append((begin, at))
     return times
 
 
-def _next_start(words: Sequence[AnyWord]) -> tuple[int, int] | None:
-    """The next known time in milliseconds, and how many words share the time until then."""
-    for count, word in enumerate(words, 1):
-        if word.start is not None:
-            return _milliseconds(word.start), count
-        if word.end is not None:
-            return _milliseconds(word.end), count + 1
-    return None
+def _interpolated(points: Sequence[tuple[int, int | None]], start: int, end: int) -> list[int]:
+    """The time of each point; unknown ones lie between known ones, as their places do."""
+    total = points[-1][0] if points else 0
+    known = [(place, time) for place, time in points if time is not None]
+    following = iter([*known, (total, max(end, known[-1][1] if known else start))])
+    before, after = (0, start), next(following)
+    found: list[int] = []
+    for place, time in points:
+        if time is not None:
+            before, after = (place, time), next(following)
+            found.append(time)
+            continue
+        distance = after[0] - before[0]
+        share = max(0, after[1] - before[1])
+        found.append(before[1] + (share * (place - before[0]) // distance if distance else 0))
+    return found
 
 
 def _were_moved(given: Sequence[AnyWord], made: Sequence[SpokenWord]) -> bool:
     pairs = [(a.start, b.start) for a, b in zip(given, made, strict=True)]
     pairs += [(a.end, b.end) for a, b in zip(given, made, strict=True)]
     return any(a is not None and abs(_milliseconds(a) - b) > TOLERANCE for a, b in pairs)
-
-
-def _locate(words: Sequence[str], text: str) -> list[tuple[int, int] | None]:
-    """The place of each word in `text`; None for words that it lacks."""
-    spans: list[tuple[int, int] | None] = []
-    at = 0
-    for word in words:
-        # Not far ahead: a missing word must not take the place of a later one.
-        found = text.find(word, at, at + len(word) + 32) if word else -1
-        spans.append((found, found + len(word)) if found >= 0 else None)
-        if found >= 0:
-            at = found + len(word)
-    return spans
 
 
 def _count_overlaps(utterances: Sequence[Utterance]) -> int:
@@ -385,3 +448,16 @@ def _turns(turns: Iterable[AnyTurn], notes: _Notes) -> list[SpeakerTurn]:
         notes.turns_corrected += given[0] < 0 or given[0] > given[1]
         made.append(SpeakerTurn(start=start, end=end, speaker=clean(turn.speaker)))
     return sorted(made, key=lambda turn: turn.start)
+
+
+def _silences(spans: Iterable[TimeSpan]) -> list[tuple[int, int]]:
+    """In milliseconds, in order, those that touch as one."""
+    made: list[tuple[int, int]] = []
+    for start, end in sorted(
+        (_milliseconds(span.start), _milliseconds(span.end)) for span in spans
+    ):
+        if made and start <= made[-1][1]:
+            made[-1] = made[-1][0], max(made[-1][1], end)
+        elif start < end:
+            made.append((start, end))
+    return made

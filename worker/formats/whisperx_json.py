@@ -13,7 +13,8 @@ from worker.formats.timeline import SpokenWord, Timeline, Utterance
 def write_json(timeline: Timeline, options: ExportOptions, name: str) -> str:
     """`segments`, `word_segments`, `language` and, if known, `turns`. Times are seconds.
 
-    Segments keep their text unchanged. Words have `score`, and no times if they had none.
+    Segments keep their text unchanged, unless their speaker changes. Words have `score`, and no
+    times if they had none.
     """
     segments = [_segment(each) for each in timeline.utterances]
     document: dict[str, Any] = {
@@ -39,6 +40,8 @@ def _segment(utterance: Utterance) -> dict[str, Any]:
         segment["words"] = [_word(word) for word in utterance.words]
     if utterance.speaker:
         segment["speaker"] = utterance.speaker
+    if utterance.language:
+        segment["language"] = utterance.language
     return segment
 
 

@@ -1,9 +1,12 @@
-"""The transcript while it is made: segments first, then their words, then speakers."""
+"""The transcript while it is made: segments first, then their words, then speakers.
+
+Last, a segment in which the speaker changes becomes several.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from protocol.alignment import AlignedSegment
@@ -45,6 +48,19 @@ class Draft:
                     word.speaker = segment.speaker
                 changed.append(segment)
             self._send_changed(changed)
+
+    def divide(self, parts: Callable[[Segment], Sequence[Segment]]) -> None:
+        """Replace each segment by its parts: the first keeps the id, the others get new ones."""
+        with self._lock:
+            following = max(self._segments, default=-1) + 1
+            for segment in self.segments():
+                first, *others = parts(segment)
+                self._segments[segment.id] = first
+                for part in others:
+                    part.id = following
+                    self._segments[following] = part
+                    self._languages[following] = self._languages[segment.id]
+                    following += 1
 
     def send_all(self) -> None:
         """Send every segment again, now with its speakers."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
 
 from protocol.transcription import LanguageSeconds, TranscribeResult
+from protocol.values import TimeSpan
 from worker.pipeline import speakers
 
 if TYPE_CHECKING:
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from worker.pipeline.diarization import Diarization
     from worker.pipeline.stage import Shared
     from worker.pipeline.tracks import Recognised
+
+
+_SILENCE: Final = 1.0
+"""Seconds in which no track has speech, that are a silence."""
 
 
 def assemble(shared: Shared, diarization: Diarization | None) -> TranscribeResult:
@@ -26,6 +32,7 @@ def assemble(shared: Shared, diarization: Diarization | None) -> TranscribeResul
     diarized = diarization.result if diarization else None
     with clock.stage("assignment"):
         segments = draft.segments()
+        whole_text = " ".join(segment.text for segment in segments)
         if diarization and diarized:
             speakers.assign(
                 segments,
@@ -33,7 +40,9 @@ def assemble(shared: Shared, diarization: Diarization | None) -> TranscribeResul
                 diarized.exclusive_turns,
                 diarization.options.assignment,
             )
+            draft.divide(speakers.parts)
             draft.send_all()
+            segments = draft.segments()
     if diarized:
         shared.progress.finish("assignment")
     recognised = [track.recognised for track in tracks]
@@ -41,7 +50,7 @@ def assemble(shared: Shared, diarization: Diarization | None) -> TranscribeResul
     for each in recognised:
         shared.note(each.warnings)
     result = TranscribeResult(
-        text=main.text if len(tracks) == 1 else " ".join(segment.text for segment in segments),
+        text=main.text if len(tracks) == 1 else whole_text,
         language=main.language,
         language_probability=main.language_probability,
         duration=duration,
@@ -59,6 +68,9 @@ def assemble(shared: Shared, diarization: Diarization | None) -> TranscribeResul
         / duration,
     )
     _add_up(recognised, result)
+    silences = [each.silences for each in recognised if each.silences is not UNSET]
+    if len(silences) == len(recognised):
+        result.silences = reduce(in_both, silences)
     if diarized:
         result.turns = diarized.turns
         result.speaker_embeddings = diarized.embeddings
@@ -83,6 +95,22 @@ def _add_up(tracks: Sequence[Recognised], result: TranscribeResult) -> None:
     ]
     if result.languages:
         result.language = result.languages[0].language
+
+
+def in_both(ones: Sequence[TimeSpan], others: Sequence[TimeSpan]) -> list[TimeSpan]:
+    """Where two tracks are silent at the same time, for a second or longer; all in order."""
+    found: list[TimeSpan] = []
+    i = k = 0
+    while i < len(ones) and k < len(others):
+        one, other = ones[i], others[k]
+        start, end = max(one.start, other.start), min(one.end, other.end)
+        if end - start >= _SILENCE:
+            found.append(TimeSpan(start=start, end=end))
+        if one.end < other.end:
+            i += 1
+        else:
+            k += 1
+    return found
 
 
 def _audio_by_stage(shared: Shared, duration: float) -> dict[Stage, float]:

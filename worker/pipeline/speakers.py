@@ -5,6 +5,8 @@ gets the speaker whose turns overlap it the longest, or none where no turn does.
 turns without overlap, so that an interjection does not take words from the speaker who goes on; a
 word in no turn goes to the nearest turn (somebody said it), and a segment to the speaker who says
 most of it.
+
+A segment in which the speaker changes is then cut into parts (`worker.formats.speaker_changes`).
 """
 
 from __future__ import annotations
@@ -13,6 +15,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
+
+import msgspec
+
+from worker.formats import speaker_changes
 
 if TYPE_CHECKING:
     from protocol.diarization import Assignment, Turn
@@ -42,6 +48,40 @@ def order_of_appearance(segments: Iterable[Segment]) -> list[str]:
             if isinstance(speaker, str):
                 found[speaker] = None
     return list(found)
+
+
+def parts(segment: Segment) -> list[Segment]:
+    """The segment, cut where its speaker changes; the parts have its id, measures and language.
+
+    The words of each part, joined, are its text, as those of the segment are.
+    """
+    words = segment.words or []
+    said = [
+        speaker_changes.Said(each.word, each.speaker or None, each.start, each.end)
+        for each in words
+    ]
+    found = speaker_changes.parts(said)
+    if len(found) < 2:
+        return [segment]
+    spaced = words[0].word[:1].isspace()
+    made: list[Segment] = []
+    for part in found:
+        own = words[part.first : part.last]
+        text = "".join(word.word for word in own)
+        if not spaced:
+            own[0] = msgspec.structs.replace(own[0], word=own[0].word.lstrip())
+        made.append(
+            msgspec.structs.replace(
+                segment,
+                start=own[0].start,
+                end=own[-1].end,
+                text=text.strip(),
+                words=own,
+                speaker=part.speaker or segment.speaker,
+            )
+        )
+    made[0].start, made[-1].end = segment.start, segment.end
+    return made
 
 
 class _Turns:

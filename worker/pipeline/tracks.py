@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from protocol.errors import RpcError, cancelled
 from protocol.transcription import LanguageSeconds
-from protocol.values import Notice, Timings
+from protocol.values import Notice, TimeSpan, Timings
 from worker.engines.contract import DecodeResult, Source
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Recognised(msgspec.Struct, rename="camel"):
     languages: list[LanguageSeconds] | UnsetType = UNSET
     speech_seconds: float | UnsetType = UNSET
     lost_seconds: float | UnsetType = UNSET
+    silences: list[TimeSpan] | UnsetType = UNSET
 
 
 class Track:

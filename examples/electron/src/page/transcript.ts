@@ -35,13 +35,13 @@ export class Transcript {
     const follow = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 80;
     const again = new Set(segments.map(({ id }) => id));
     const others = this.segments.filter(({ id }) => !again.has(id));
-    this.segments = [...others, ...segments].sort((a, b) => a.id - b.id);
+    this.segments = [...others, ...segments].sort(inOrder);
     for (const segment of segments) {
       const item = this.#item(segment);
       const there = this.#items.get(segment.id);
       this.#items.set(segment.id, item);
       if (there) there.replaceWith(item);
-      else this.#list.insertBefore(item, this.#after(segment.id));
+      else this.#list.insertBefore(item, this.#after(segment));
       for (const changed of [item, item.nextElementSibling]) {
         const speaker = changed?.getAttribute("data-name");
         const before = changed?.previousElementSibling?.getAttribute("data-name");
@@ -72,8 +72,8 @@ export class Transcript {
   }
 
   /** The item to insert the segment before; null for the end, the usual place. */
-  #after(id: number): Element | null {
-    const next = this.segments.find((other) => other.id > id && this.#items.has(other.id));
+  #after(segment: Segment): Element | null {
+    const next = this.segments.find((other) => inOrder(other, segment) > 0 && this.#items.has(other.id));
     return (next && this.#items.get(next.id)) ?? null;
   }
 
@@ -107,4 +107,9 @@ function asSpan({ word, start, probability, interpolated }: Word): (string | Nod
     span.title = `Heard with ${Math.round(probability * 100)} % certainty.`;
   }
   return [word.slice(0, word.length - bare.length), span];
+}
+
+/** By time: a later part of a segment in which the speaker changes has a higher id. */
+function inOrder(one: Segment, other: Segment): number {
+  return one.start - other.start || one.id - other.id;
 }

@@ -195,10 +195,13 @@ class _PieceRecogniser:
                 self._probabilities, len(samples), _completed(self._request.vad_parameters)
             )
         speech = [Stretch(span.start / SAMPLE_RATE, span.end / SAMPLE_RATE) for span in spans]
+        start = self._request.start
+        self._findings.hear(
+            start, start + duration, [(start + each.start, start + each.end) for each in speech]
+        )
         if self._request.vad_filter is False:
             speech = _everything(speech, duration)
         if self._request.clip_timestamps:
-            start = self._request.start
             speech = within(
                 speech, [(a - start, b - start) for a, b in clips(self._request, duration)]
             )
