@@ -100,25 +100,47 @@ def test_a_text_file(refuse: Refuse, tmp_path: Path) -> None:
     assert refuse(file).kind == "audio_invalid"
 
 
-@pytest.mark.parametrize(
-    ("suffix", "codec"), [("wav", "pcm_s16le"), ("flac", "flac"), ("m4a", "aac")]
-)
-def test_a_truncated_file(refuse: Refuse, tmp_path: Path, suffix: str, codec: str) -> None:
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "mp4"])
+def test_the_remedy_for_a_damaged_file_suits_any_format(
+    refuse: Refuse, tmp_path: Path, suffix: str
+) -> None:
+    file = tmp_path / f"x.{suffix}"
+    file.write_bytes(b"RIFF\0\0\0\0WAVEfmt " if suffix == "wav" else b"no recording " * 99)
+    error = refuse(file)
+    assert error.kind == "audio_invalid"
+    assert "intact copy" in error.data["remedy"]
+    assert not {"WAV", "FLAC"} & set(error.data["remedy"].replace(".", " ").split())
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("wav", "pcm_s16le"), ("flac", "flac")])
+def test_a_truncated_file_gives_what_it_has(
+    worker: Session, tmp_path: Path, suffix: str, codec: str
+) -> None:
     whole = encode(tmp_path / f"whole.{suffix}", samples_of("en-05.flac"), codec)
     cut = tmp_path / f"cut.{suffix}"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    result = worker.transcribe(cut)
+    [notice] = [each for each in result["warnings"] if each["kind"] == "damaged"]
+    assert result["duration"] == pytest.approx(notice["spans"][0]["start"], abs=0.01)
+    assert notice["spans"][0]["end"] == pytest.approx(
+        len(samples_of("en-05.flac")) / SAMPLE_RATE, abs=0.01
+    )
+
+
+def test_a_truncated_file_can_be_refused(refuse: Refuse, tmp_path: Path) -> None:
+    whole = encode(tmp_path / "whole.flac", samples_of("en-05.flac"), "flac")
+    cut = tmp_path / "cut.flac"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert refuse(cut, onDamage="fail").kind == "audio_invalid"
+
+
+def test_a_recording_without_its_index(refuse: Refuse, tmp_path: Path) -> None:
+    whole = encode(tmp_path / "whole.m4a", samples_of("en-05.flac"), "aac")
+    cut = tmp_path / "cut.m4a"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     error = refuse(cut)
     assert error.kind == "audio_invalid"
-    assert "remedy" in error.data
-
-
-def test_what_is_left_of_a_truncated_file_can_be_had_with_end(
-    worker: Session, tmp_path: Path
-) -> None:
-    whole = encode(tmp_path / "whole.wav", samples_of("en-05.flac"), "pcm_s16le")
-    cut = tmp_path / "cut.wav"
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert worker.transcribe(cut, end=4.0)["duration"] == 4.0
+    assert "index" in error.message
 
 
 def test_a_video_without_sound(refuse: Refuse, tmp_path: Path) -> None:
@@ -230,7 +252,7 @@ def test_a_compute_type_that_the_device_lacks(refuse: Refuse) -> None:
         ({"engine": "whisper.cpp"}, "$.engine"),
         ({"progressToken": True}, "$.progressToken"),
         ({"model": ""}, "$.model"),
-        ({"maxNewTokens": 500}, "$"),
+        ({"maxNewTokens": 500}, "$.maxNewTokens"),
     ],
     ids=str,
 )

@@ -27,7 +27,7 @@ from tests.support import (
     wait_until_gone,
 )
 from tests.test_cli import on_a_terminal
-from worker.batch.inputs import Task, collect
+from worker.batch.inputs import Task, collect, place
 from worker.batch.progress import Progress
 
 SHORT = RECORDINGS / "de-02.flac"
@@ -131,6 +131,40 @@ def test_recordings_of_the_same_name_keep_their_suffix(folder: Path, output_dir:
     assert set(files(output_dir)) == {"talk.flac.txt", "talk.FLA.txt"}
 
 
+def test_a_later_batch_replaces_no_files_of_another_recording(
+    folder: Path, output_dir: Path
+) -> None:
+    shutil.copy(OTHER, folder / "talk.FLA")
+    batch(output_dir, folder / "talk.flac", "--formats", "txt")
+    first = files(output_dir)
+    for args in ([folder / "talk.FLA"], [folder / "talk.FLA", folder / "talk.flac", "--resume"]):
+        done = batch(output_dir, *args, "--formats", "txt")
+        assert done.code == 0
+        assert set(files(output_dir)) == {"talk.txt", "talk.FLA.txt"}
+        assert files(output_dir)["talk.txt"] == first["talk.txt"]
+    assert done.of("ok") == []
+    batch(output_dir, folder / "talk.flac", "--formats", "txt", "--language", "en")
+    assert set(files(output_dir)) == {"talk.txt", "talk.FLA.txt"}
+
+
+def test_names_that_differ_only_in_case_are_told_apart(folder: Path, output_dir: Path) -> None:
+    shutil.copy(OTHER, folder / "Talk.flac")
+    done = batch(output_dir, folder / "Talk.flac", folder / "talk.flac", "--formats", "txt")
+    assert done.code == 0
+    assert set(files(output_dir)) == {"Talk.flac.txt", "talk.flac-2.txt"}
+
+
+def test_lines_for_the_same_recording_have_files_of_their_own(
+    folder: Path, output_dir: Path
+) -> None:
+    lines = [{"audio": str(folder / "talk.flac"), "language": name} for name in ("de", "en")]
+    stdin = b"".join(json.dumps(each).encode() + b"\n" for each in lines)
+    for status in ("ok", "skipped"):
+        done = batch(output_dir, "--formats", "txt", "--resume", stdin=stdin)
+        assert [line["status"] for line in done.lines] == [status] * 2
+        assert set(files(output_dir)) == {"talk.flac.txt", "talk.flac-2.txt"}
+
+
 def test_one_failure_fails_alone_and_sets_the_exit_code(folder: Path, output_dir: Path) -> None:
     done = batch(output_dir, "nowhere.wav", folder / "notes.txt", folder, "--formats", "txt")
     assert done.code == 1
@@ -195,6 +229,25 @@ def test_outputs_are_not_taken_for_inputs(folder: Path) -> None:
     out = folder / "monday"
     tasks = collect([str(folder)], (), out)
     assert [task.path.name for task in tasks] == ["notes.txt", "talk.flac"]
+
+
+def test_every_recording_has_a_place_of_its_own(tmp_path: Path) -> None:
+    names = [
+        "a.wav",
+        "a.flac",
+        "A.WAV",
+        "a.wav.mp3",
+        "a.wav-2.mp3",
+        "ä.wav",
+        "a\u0308.ogg",
+        "b.wav",
+    ]
+    for name in names:
+        (tmp_path / name).touch()
+    tasks = inputs_of(tmp_path)
+    assert all(task.refusal is None for task in tasks)
+    assert len({place(task) for task in tasks}) == len(names)
+    assert "/out/b" in places(tasks)
 
 
 def test_no_two_tasks_write_the_same_files(folder: Path) -> None:

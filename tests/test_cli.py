@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import struct
 import subprocess
 import termios
@@ -68,6 +69,19 @@ def test_subtitles_are_written_to_the_output_folder(tmp_path: Path) -> None:
     wrong = run("transcribe", SPEECH, "--model", MODEL, "--formats", "docx")
     assert wrong.returncode == 1
     assert "Expected one of ass, csv" in wrong.stderr
+
+
+def test_each_file_has_subtitles_of_its_own(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for copy in (tmp_path / "a.flac", tmp_path / "a.fla", other / "A.FLAC"):
+        shutil.copy(SPEECH, copy)
+    inputs = [tmp_path / "a.flac", tmp_path / "a.fla", other / "A.FLAC", RECORDINGS / "de-01.flac"]
+    to = ["--formats", "srt", "--output-dir", tmp_path / "out"]
+    done = run("transcribe", *inputs, tmp_path / "a.flac", "--model", MODEL, *to)
+    assert (done.returncode, done.stderr) == (0, "")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["A.FLAC-2.srt", "a.fla.srt", "a.flac.srt", "de-01.srt"]
 
 
 def test_offline_never_fetches_a_model() -> None:

@@ -17,6 +17,7 @@ from ray import cloudpickle
 from examples.ray import actor
 from examples.ray.pool import ClusterError, Pool
 from protocol.errors import RpcError
+from worker.batch.done import Markers
 from worker.batch.inputs import MANIFEST, Task, collect
 from worker.batch.progress import BatchBar, Progress
 from worker.batch.report import Report
@@ -35,7 +36,7 @@ def main() -> int:
         params = {"threads": max(1, int(options.num_cpus)), **job_params(options)}
         check(params, output_dir)
         manifest = sys.stdin.buffer if MANIFEST in options.inputs else ()
-        tasks = collect(options.inputs, manifest, output_dir)
+        tasks = collect(options.inputs, manifest, output_dir, Markers(output_dir).owner)
         report = Report(Path(options.report) if options.report else output_dir / "report.jsonl")
         with report:
             write_all([(seal, "")], overwrite=True)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from worker.batch.inputs import Task
+from worker.batch.inputs import Task, file_name, folded, place
 from worker.formats.files import write_all
 from worker.system.paths import from_wire, is_utf8, to_wire
 
@@ -27,6 +27,8 @@ _IRRELEVANT: Final = frozenset(
 class Marker(msgspec.Struct, kw_only=True):
     """A done recording: the fingerprint of its content and options, and its written files."""
 
+    recording: str = ""
+    """The name of its file."""
     fingerprint: str
     outputs: list[str]
     """Relative to the output folder if they are below it."""
@@ -41,12 +43,22 @@ class Markers:
 
     def find(self, task: Task, fingerprint: str) -> Marker | None:
         """The task's marker, if content and options are unchanged and its files exist."""
+        marker = self._read(task)
+        return marker if marker and marker.fingerprint == fingerprint else None
+
+    def owner(self, task: Task) -> str | None:
+        """The file name of the recording whose files a batch put where the task's would be."""
+        marker = self._read(task)
+        return (marker.recording or None) if marker else None
+
+    def _read(self, task: Task) -> Marker | None:
+        """The marker at the task's place, if its files exist."""
         try:
             marker = msgspec.json.decode(self._path(task).read_bytes(), type=Marker)
         except (OSError, msgspec.DecodeError):
             return None
         there = all((self._root / from_wire(each)).is_file() for each in marker.outputs)
-        return marker if there and marker.fingerprint == fingerprint else None
+        return marker if there else None
 
     def remove(self, task: Task) -> None:
         """Delete the marker, before the task's files are replaced."""
@@ -55,6 +67,7 @@ class Markers:
     def write(self, task: Task, fingerprint: str, outputs: list[str], duration: float) -> None:
         """Mark a task as done; raises `RpcError` of kind export_failed."""
         marker = Marker(
+            recording=file_name(task),
             fingerprint=fingerprint,
             outputs=[self._kept(Path(from_wire(each))) for each in outputs],
             duration=duration,
@@ -74,8 +87,8 @@ class Markers:
         return str(below) if is_utf8(str(below)) else to_wire(path)
 
     def _path(self, task: Task) -> Path:
-        place = os.path.relpath(task.folder / str(task.name), self._root)
-        digest = hashlib.sha256(os.fsencode(place)).hexdigest()
+        below = os.path.relpath(place(task), folded(self._root))
+        digest = hashlib.sha256(os.fsencode(below)).hexdigest()
         return self._root / _FOLDER / f"{digest[:32]}.json"
 
 

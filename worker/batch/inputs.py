@@ -2,7 +2,8 @@
 
 Outputs mirror the input tree: each recording's files have the same path below the output folder as
 the recording has below the deepest folder that contains all inputs. No two tasks write the same
-files: recordings that differ only by suffix keep it in their names, other collisions are refused.
+files, nor those of another recording of an earlier batch: a recording whose name is taken keeps its
+suffix in it, or gets a number. A name that the user gave twice is refused.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import glob
 import os
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ import orjson
 
 from protocol.errors import RpcError
 from worker.system.paths import from_wire, name_to_wire, printable
+from worker.system.stdin import NAME, STDIN
 
 MANIFEST: Final = "-"
 """The input that means a manifest on stdin."""
@@ -43,6 +45,8 @@ class Task(msgspec.Struct, kw_only=True):
     """Folder for its files."""
     name: Any
     """Name of its files, without suffix; the worker checks it."""
+    named: bool = False
+    """The user gave that name."""
     params: dict[str, Any]
     """Its own params of `transcribe`."""
     not_media: bool = False
@@ -63,15 +67,25 @@ class _Found(msgspec.Struct, kw_only=True):
     refusal: RpcError | None = None
 
 
-def collect(inputs: Sequence[str], manifest: Iterable[bytes], output_dir: Path) -> list[Task]:
-    """Return one task per recording, in the order of the inputs; `-` reads `manifest`."""
+def collect(
+    inputs: Sequence[str],
+    manifest: Iterable[bytes],
+    output_dir: Path,
+    owner: Callable[[Task], str | None] = lambda task: None,
+    read_stdin: Callable[[], Path] | None = None,
+) -> list[Task]:
+    """Return one task per recording, in the order of the inputs; `-` reads `manifest`.
+
+    `owner` is as in `make_names_unique`. `read_stdin` stores the recording on stdin in a file;
+    without it, stdin holds none.
+    """
     found: list[_Found] = []
     for each in inputs:
-        found += _manifest(manifest) if each == MANIFEST else _expand(each, output_dir)
+        found += _manifest(manifest, read_stdin) if each == MANIFEST else _expand(each, output_dir)
     found = list(_without_repeats(found))
     root = _common([each.anchor for each in found if each.anchor])
     tasks = [_task(each, root, output_dir) for each in found]
-    _make_names_unique(tasks)
+    make_names_unique(tasks, owner)
     return tasks
 
 
@@ -123,11 +137,22 @@ def _walk(folder: str, anchor: Path, output_dir: Path) -> Iterator[_Found]:
                 yield _Found(input=text, path=_absolute(text), named=False, anchor=anchor)
 
 
-def _manifest(lines: Iterable[bytes]) -> Iterator[_Found]:
+def _manifest(lines: Iterable[bytes], read_stdin: Callable[[], Path] | None) -> Iterator[_Found]:
+    spooled = False
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                yield _entry(line)
+                found = _entry(line)
+                if found.input == STDIN:
+                    if read_stdin is None:
+                        raise ValueError(
+                            "its audio is -, but stdin holds the manifest; give that by --manifest"
+                        )
+                    if spooled:
+                        raise ValueError("its audio is -, which an earlier line has read already")
+                    spooled = True
+                    found = _spooled(found, read_stdin)
+                yield found
             except ValueError as error:
                 message = f"Line {number} of the manifest is invalid: {error}."
                 remedy = 'Write each line as {"audio": PATH, …}, with any params of transcribe.'
@@ -148,6 +173,16 @@ def _entry(line: bytes) -> _Found:
     placed = "outputDir" in params or "name" in params
     anchor = None if placed else path.parent
     return _Found(input=audio, path=path, named=True, anchor=anchor, params=params)
+
+
+def _spooled(found: _Found, read_stdin: Callable[[], Path]) -> _Found:
+    """The recording on stdin, or why it cannot be transcribed."""
+    found.anchor, found.path = None, Path(NAME)
+    try:
+        found.path = read_stdin()
+    except RpcError as error:
+        found.refusal = error
+    return found
 
 
 def _without_repeats(found: Iterable[_Found]) -> Iterator[_Found]:
@@ -178,11 +213,13 @@ def _task(found: _Found, root: Path | None, output_dir: Path) -> Task:
     if found.anchor:
         below = _below(found.path.parent, root)
     folder = Path(os.path.normpath(output_dir / from_wire(own.pop("outputDir", str(below)))))
+    name = own.pop("name", None)
     return Task(
         input=printable(found.input),
         path=found.path,
         folder=folder,
-        name=own.pop("name", None) or _name(found.path.stem),
+        named=bool(name),
+        name=name or plain_name(found.path),
         params=own,
         not_media=not found.named and found.path.suffix.lower() not in MEDIA_SUFFIXES,
         refusal=found.refusal,
@@ -196,29 +233,62 @@ def _below(folder: Path, root: Path | None) -> Path:
     return Path(drive, *folder.parts[1:])
 
 
+def plain_name(path: Path) -> str:
+    """The name of a recording's files, unless another recording has it."""
+    return _name(path.stem)
+
+
 def _name(name: str) -> str:
     """A file's name as the protocol accepts it: in UTF-8, without a backslash."""
     return name_to_wire(name).replace("\\", "_")
 
 
-def _make_names_unique(tasks: Sequence[Task]) -> None:
-    """Keep the suffix of recordings that differ only by it; refuse other collisions."""
+def make_names_unique(
+    tasks: Sequence[Task], owner: Callable[[Task], str | None] = lambda task: None
+) -> None:
+    """Rename tasks whose files would be the same; refuse those whose names the user gave.
+
+    `owner` returns the file name of the recording to which an earlier batch gave a task's files.
+    """
     tasks = [each for each in tasks if not each.not_media and each.refusal is None]
-    count = Counter(map(_place, tasks))
+    taken: dict[str, Task] = {}
     for task in tasks:
-        if count[_place(task)] > 1 and task.name == _name(task.path.stem):
-            task.name = _name(task.path.name)
-    first: dict[str, Task] = {}
-    for task in tasks:
-        other = first.setdefault(_place(task), task)
-        if other is not task:
+        if task.named and (other := taken.setdefault(place(task), task)) is not task:
             task.refusal = RpcError(
                 "invalid_params",
                 f"Its files would replace those of {other.input}: {task.name}.",
                 remedy="Set another name for it in a manifest.",
             )
+    groups: dict[str, list[Task]] = {}
+    for task in tasks:
+        if not task.named:
+            groups.setdefault(place(task), []).append(task)
+    crowded: list[Task] = []
+    for key, group in groups.items():
+        owned = [each for each in group if owner(each) == file_name(each)]
+        free = len(group) == 1 and owner(group[0]) is None
+        if key not in taken and (owned or free):
+            taken[key] = owned[0] if owned else group[0]
+        crowded += [each for each in group if taken.get(key) is not each]
+    for task in crowded:
+        full = _name(task.path.name)
+        for number in count(1):
+            task.name = full if number == 1 else f"{full}-{number}"
+            if owner(task) in (None, file_name(task)) and place(task) not in taken:
+                break
+        taken[place(task)] = task
 
 
-def _place(task: Task) -> str:
+def file_name(task: Task) -> str:
+    """The name of the recording's file, in UTF-8."""
+    return name_to_wire(task.path.name)
+
+
+def place(task: Task) -> str:
     """A key for a task's files; equal for names that some file system treats as the same."""
-    return unicodedata.normalize("NFC", f"{task.folder / str(task.name)}").casefold()
+    return folded(task.folder / str(task.name))
+
+
+def folded(path: Path) -> str:
+    """A path as file systems compare it that do not tell case or Unicode forms apart."""
+    return unicodedata.normalize("NFC", str(path)).casefold()

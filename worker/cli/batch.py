@@ -22,6 +22,7 @@ from worker.batch.report import Line, Report
 from worker.batch.run import Batch, Interrupt
 from worker.cli.transcribe import add_job_options, job_params, page_plays
 from worker.system.paths import printable
+from worker.system.stdin import STDIN, Spool
 
 _EPILOG = """\
 Each line of the manifest is {"audio": PATH, "name": …}, with any params of transcribe. Output files
@@ -34,6 +35,11 @@ files succeeded, 1 if one failed, 2 for wrong usage, 130 after Ctrl-C.
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `batch`."""
     add_batch_options(parser)
+    parser.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="read the manifest from FILE; in it, the audio - is a recording on stdin",
+    )
     parser.add_argument(
         "--jobs", type=_jobs, default=2, metavar="N", help="files to process at a time (2)"
     )
@@ -78,14 +84,15 @@ def add_batch_options(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Process all inputs; return 0, 1 if a file failed, 2 for wrong usage, 130 for Ctrl-C."""
     output_dir = Path(os.path.normpath(Path(options.output_dir).absolute()))
-    reads_stdin = MANIFEST in options.inputs
+    with Spool() as spool:
+        return _main(options, output_dir, spool)
+
+
+def _main(options: argparse.Namespace, output_dir: Path, spool: Spool) -> int:
     try:
         params = job_params(options)
         check(params, output_dir)
-        if reads_stdin and sys.stdin is not None and sys.stdin.isatty():
-            raise ValueError("no inputs: name files or folders, or pipe in a manifest.")
-        manifest = sys.stdin.buffer if reads_stdin and sys.stdin is not None else ()
-        tasks = collect(options.inputs, manifest, output_dir)
+        tasks = _tasks(options, output_dir, spool)
         report = Report(Path(options.report) if options.report else output_dir / "report.jsonl")
     except (ValueError, RpcError) as error:
         sys.stderr.write(f"transcription-worker: {error}\n")
@@ -106,6 +113,20 @@ def main(options: argparse.Namespace) -> int:
         return 1
 
 
+def _tasks(options: argparse.Namespace, output_dir: Path, spool: Spool) -> list[Task]:
+    """The recordings. Raises `ValueError` for wrong usage, and `OSError`."""
+    inputs, owner = options.inputs, Markers(output_dir).owner
+    if options.manifest:
+        with Path(options.manifest).open("rb") as lines:
+            if MANIFEST not in inputs:
+                inputs = [*inputs, MANIFEST]
+            return collect(inputs, lines, output_dir, owner, spool.read)
+    reads_stdin = MANIFEST in inputs and sys.stdin is not None
+    if reads_stdin and sys.stdin.isatty():
+        raise ValueError("no inputs: name files or folders, or pipe in a manifest.")
+    return collect(inputs, sys.stdin.buffer if reads_stdin else (), output_dir, owner)
+
+
 def _run(
     tasks: list[Task],
     params: dict[str, Any],
@@ -117,7 +138,7 @@ def _run(
     with Interrupt() as interrupt, BatchBar(progress) as bar:
         Batch(
             tasks,
-            params_of=lambda task: page_plays({**params, **task.params}, task.path, task.folder),
+            params_of=lambda task: _params(task, params),
             jobs=options.jobs,
             devices=options.device_indices,
             markers=Markers(output_dir),
@@ -129,6 +150,12 @@ def _run(
             on_tick=lambda: bar.draw(report.counts["failed"]),
         ).run()
     return sum_up(report, progress, interrupt)
+
+
+def _params(task: Task, params: dict[str, Any]) -> dict[str, Any]:
+    own = {**params, **task.params}
+    # No page can play what was on stdin.
+    return own if task.input == STDIN else page_plays(own, task.path, task.folder)
 
 
 def tell(bar: BatchBar, line: Line) -> None:

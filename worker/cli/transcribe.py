@@ -16,17 +16,23 @@ from worker.cli.bar import Bar
 from worker.client import Client, WorkerEndedError
 from worker.models.families import RECOGNISERS
 from worker.system.paths import is_utf8, printable, to_wire
+from worker.system.stdin import NAME, STDIN, Spool, refuse_terminal
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `transcribe`."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="audio or video")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="audio or video; - reads one from stdin"
+    )
     add_job_options(parser)
     parser.add_argument(
         "--formats", metavar="LIST", help=f"also write files: any of {', '.join(get_args(Format))}"
     )
     parser.add_argument(
         "--output-dir", default=".", metavar="DIR", help="folder for those files (.)"
+    )
+    parser.add_argument(
+        "--name", help="name of those files, without suffix (default: the recording's, or stdin)"
     )
     parser.add_argument(
         "--checkpoint", metavar="DIR", help="keep results in DIR, and continue from those in it"
@@ -43,6 +49,9 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--offline", action="store_true", help="never download a model")
     parser.add_argument("--language", help="code such as en (default: detect it)")
+    parser.add_argument(
+        "--track", metavar="TRACK", help="audio track: its index, from 0, or a language tag"
+    )
     parser.add_argument("--task", choices=["transcribe", "translate"], default="transcribe")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--compute-type", default="auto", metavar="TYPE")
@@ -83,6 +92,7 @@ def job_params(options: argparse.Namespace) -> dict[str, Any]:
         **_optional(
             engine=options.engine,
             language=options.language,
+            track=_track(options.track),
             batchSize=options.batch_size,
             align=_stage(options.align, model=options.align_model),
             diarize=_stage(
@@ -119,42 +129,80 @@ def main(options: argparse.Namespace) -> int:
     """Transcribe each file; return 0 if all succeeded, 1 otherwise, 2 for wrong usage."""
     try:
         params = job_params(options) | _optional(
-            checkpoint=options.checkpoint and to_wire(options.checkpoint)
+            checkpoint=options.checkpoint and to_wire(options.checkpoint),
+            name=options.name and to_wire(options.name),
         )
+        _check_files(options.files, params)
     except ValueError as error:
         sys.stderr.write(f"transcription-worker: {error}\n")
         return 2
+    names = _names(options.files, Path(options.output_dir).absolute()) if options.formats else {}
     failures = 0
-    with Client() as client:
+    with Spool() as spool, Client() as client:
         for file in options.files:
             try:
-                _transcribe(client, file, options, params)
+                _transcribe(client, spool, file, options, _optional(name=names.get(file)) | params)
             except RpcError as error:
                 failures += 1
                 remedy = error.data.get("remedy", "")
-                _tell(f"{file}: {error.message} {remedy}".rstrip())
+                _tell(spool.hidden(f"{file}: {error.message} {remedy}".rstrip()))
             except WorkerEndedError as error:
                 _tell(f"{file}: {error}")
                 return 1
             except KeyboardInterrupt:
+                _stop(client)
                 sys.stderr.write("\ninterrupted\n")
                 return 130
+            except SystemExit:  # another signal
+                _stop(client)
+                raise
     return 1 if failures else 0
 
 
+def _stop(client: Client) -> None:
+    """Let the worker cancel its job and clean up. On Windows it heard of Ctrl-C, and could not."""
+    if sys.platform != "win32":
+        client.process.terminate()
+
+
+def _check_files(files: list[str], params: dict[str, Any]) -> None:
+    """Raise `ValueError` for files that cannot be transcribed together."""
+    if len(files) > 1 and "name" in params:
+        raise ValueError("a name is that of one recording's files: give one recording, or no name.")
+    if STDIN in files:
+        if files.count(STDIN) > 1:
+            raise ValueError("stdin holds one recording: give - once.")
+        refuse_terminal()
+
+
+def _names(files: list[str], folder: Path) -> dict[str, str]:
+    """The name of each recording's files: no two get the same."""
+    from worker.batch.inputs import Task, make_names_unique, plain_name
+
+    paths = {file: Path(NAME if file == STDIN else file).absolute() for file in files}
+    tasks = {
+        path: Task(input="", path=path, folder=folder, name=plain_name(path), params={})
+        for path in paths.values()
+    }
+    make_names_unique(list(tasks.values()))
+    return {file: tasks[path].name for file, path in paths.items()}
+
+
 def _transcribe(
-    client: Client, file: str, options: argparse.Namespace, job: dict[str, Any]
+    client: Client, spool: Spool, file: str, options: argparse.Namespace, job: dict[str, Any]
 ) -> None:
-    audio = Path(file).absolute()
+    audio = spool.read() if file == STDIN else Path(file).absolute()
     params = {**job, "audio": to_wire(audio), "progressToken": "progress"}
     if options.formats:
         folder = Path(options.output_dir).absolute()
-        params = {**page_plays(params, audio, folder), "outputDir": to_wire(folder)}
+        if file != STDIN:
+            params = page_plays(params, audio, folder)
+        params["outputDir"] = to_wire(folder)
     # Alignment and diarization change segments later, so print only the final ones.
     live = not (options.json or "align" in params or "diarize" in params)
     if live:
         params["partialResultToken"] = "segments"
-    with Bar(Path(file).name) as bar:
+    with Bar(NAME if file == STDIN else Path(file).name) as bar:
 
         def show(method: str, notification: dict[str, Any]) -> None:
             if method != "$/progress":
@@ -186,6 +234,11 @@ def _tell(line: str) -> None:
 def _optional(**params: Any) -> dict[str, Any]:
     """The params that are set."""
     return {name: value for name, value in params.items() if value is not None}
+
+
+def _track(text: str | None) -> int | str | None:
+    """An index, if it is one, or else a language tag."""
+    return int(text) if text and text.isdecimal() else text
 
 
 def _stage(wanted: bool, **options: Any) -> dict[str, Any] | None:

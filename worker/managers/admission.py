@@ -165,6 +165,7 @@ def refusal(candidate: Candidate, lack: Lack) -> RpcError:
     available, remedy = max(0, lack.available), None
     if lack.of == "models":
         message = f"{lack.needed - 1} models are loaded, and no more may be."
+        remedy = "Start the worker with a larger --max-models."
     else:
         of = {"budget": "the memory budget", "memory": "memory"}.get(
             lack.of, f"CUDA device {candidate.device}"

@@ -1,19 +1,24 @@
-"""The alignment stage: follows recognition, some segments behind it."""
+"""The alignment stage: follows recognition, some segments behind it.
+
+Each segment is aligned by the model of its own language. Where one language cannot be aligned, its
+segments keep the decoder's times, and the others are aligned.
+"""
 
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 from protocol.alignment import AlignmentOptions, AlignResult, SegmentText
+from protocol.errors import RpcError
 from protocol.progress import ProgressReport
 from protocol.transcription import PartialTranscript, Segment
 from worker.engines.contract import EngineAlignParams
 from worker.managers.resolve import alignment_model
-from worker.pipeline.stage import EngineStage, Shared
+from worker.pipeline.stage import EngineStage, Shared, is_refusal, stage_failed
 
 if TYPE_CHECKING:
     from worker.managers.lease import Lease
@@ -34,6 +39,8 @@ class Alignment(EngineStage):
         self._options = options
         self._queue: queue.SimpleQueue[tuple[Track, PartialTranscript] | None]
         self._queue = queue.SimpleQueue()
+        self._failed: set[str] = set()
+        """Languages that cannot be aligned."""
 
     def add(self, track: Track, found: PartialTranscript) -> None:
         """Queue segments that were just recognised."""
@@ -54,7 +61,8 @@ class Alignment(EngineStage):
                 return leases.enter_context(self.lease(model))
 
             if params.language:
-                self.preload(lease_for(params.language.lower()))
+                language = params.language.lower()
+                self._attempt(language, lambda: self.preload(lease_for(language)))
             for track, language, segments in self._batches():
                 request = EngineAlignParams(
                     source=track.source,
@@ -66,11 +74,27 @@ class Alignment(EngineStage):
                     options=self._options,
                     checkpoint=params.checkpoint,
                 )
-                aligned = self.call(lease_for(language), "align", request, AlignResult)
-                self.shared.draft.align(aligned.segments)
-                self.shared.note(aligned.warnings)
+                self._attempt(language, partial(self._align, lease_for, request))
                 self._report(track, segments[-1].end)
         self.shared.progress.finish("alignment")
+
+    def _align(self, lease_for: Callable[[str], Lease], request: EngineAlignParams) -> None:
+        aligned = self.call(lease_for(request.language), "align", request, AlignResult)
+        self.shared.draft.align(aligned.segments)
+        self.shared.note(aligned.warnings)
+
+    def _attempt(self, language: str, work: Callable[[], None]) -> None:
+        """Do what a language needs, unless that has failed before; warn if it fails."""
+        if language in self._failed:
+            return
+        try:
+            work()
+        except RpcError as error:
+            if is_refusal(error, self.shared.params):
+                raise
+            self._failed.add(language)
+            message = f"Segments in {language} keep the decoder's times. {error.message}"
+            self.shared.note([stage_failed(self.option, error, message)])
 
     def on_report(self, report: ProgressReport) -> None:
         """Pass on only reports of loading: the engine sees just a few segments at a time."""

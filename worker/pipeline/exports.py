@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from protocol.errors import RpcError
-from protocol.values import Notice
+from protocol.values import Notice, option_ignored
 from worker.system.paths import from_wire, name_to_wire, to_wire
 
 if TYPE_CHECKING:
@@ -21,15 +21,8 @@ def ignored_options(params: TranscribeParams, given: Collection[str]) -> list[No
     """Warnings of options for files, where the client asks for no file."""
     if params.formats:
         return []
-    return [
-        Notice(
-            kind="option_ignored",
-            option=option,
-            message=f"{option} changes nothing without formats.",
-        )
-        for option in _ONLY_WITH_FORMATS
-        if option in given
-    ]
+    reason = "it only applies with formats"
+    return [option_ignored(name, reason) for name in _ONLY_WITH_FORMATS if name in given]
 
 
 def refuse_existing(params: TranscribeParams) -> None:

@@ -29,14 +29,14 @@ from protocol.alignment import AlignmentOptions
 from protocol.diarization import SpeakerOptions
 from protocol.errors import CancelledBy, RpcError, cancelled
 from protocol.progress import Stage
-from protocol.values import Notice, option_ignored
+from protocol.values import option_ignored
 from worker.pipeline import exports
 from worker.pipeline.alignment import Alignment
 from worker.pipeline.decode import Decode
 from worker.pipeline.diarization import Diarization
 from worker.pipeline.recognition import Recognition
 from worker.pipeline.result import assemble
-from worker.pipeline.stage import EngineStage, Shared
+from worker.pipeline.stage import EngineStage, Shared, is_refusal, stage_failed
 from worker.session.job import Json
 from worker.session.lane import failure
 from worker.system.scratch import Scratch
@@ -132,14 +132,11 @@ class Pipeline:
 
     def _fail_option(self, option: str, error: RpcError) -> bool:
         """What `option` asks for failed: add a warning and return True, or end the job."""
-        refused = error.kind in ("cancelled", "invalid_params")
-        if refused or self._params.on_stage_error == "fail":
+        if is_refusal(error, self._params):
             error.data.setdefault("option", option)
             self._end(error)
             return False
-        details = msgspec.to_builtins(error.to_object())
-        notice = Notice(kind="stage_failed", option=option, message=error.message, error=details)
-        self._shared.note([notice])
+        self._shared.note([stage_failed(option, error)])
         return True
 
     def _cancel(self, by: CancelledBy) -> None:

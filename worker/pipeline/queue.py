@@ -1,4 +1,4 @@
-"""The jobs that run their pipeline, and those that wait for a place."""
+"""The jobs that run a pipeline of several engines, and those that wait for a place."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from worker.managers.work_queue import WorkQueue
-from worker.pipeline.orchestrator import Pipeline
-from worker.session.job import LATER, Job, Later
+from worker.session.job import LATER, Job, Json, Later
 from worker.session.lane import failure
 from worker.system.log import Log
 
 if TYPE_CHECKING:
-    from protocol.transcription import TranscribeParams
-    from worker.managers.pool import ModelPool
+    from protocol.values import Priority
 
 _PLACES: Final = 3
 """So that one decodes and one diarizes while one recognises; each keeps its audio on disk."""
@@ -26,24 +24,23 @@ class Pipelines:
     While a batch occupies every place, interactive jobs have one more.
     """
 
-    def __init__(self, pool: ModelPool, log: Log) -> None:
-        self._pool = pool
+    def __init__(self, log: Log) -> None:
         self._log = log
         self._lock = threading.Lock()
-        self._waiting: WorkQueue[tuple[Job, TranscribeParams]] = WorkQueue()
+        self._waiting: WorkQueue[tuple[Job, Callable[[], Json]]] = WorkQueue()
         self._free = _PLACES
         self._overtaking = False
 
-    def start(self, job: Job, params: TranscribeParams) -> Later:
-        """Queue `job`; its pipeline answers it."""
+    def start(self, job: Job, priority: Priority, run: Callable[[], Json]) -> Later:
+        """Queue `job`; what `run` returns or raises answers it."""
         with self._lock:
             if self._free:
                 self._thread(self._run_all)
                 self._free -= 1
-            elif params.priority == "interactive" and not self._overtaking:
+            elif priority == "interactive" and not self._overtaking:
                 self._thread(self._overtake)
                 self._overtaking = True
-            self._waiting.put((job, params), params.priority)
+            self._waiting.put((job, run), priority)
         return LATER
 
     def _run_all(self) -> None:
@@ -53,8 +50,8 @@ class Pipelines:
                 if not self._waiting:
                     self._free += 1
                     return
-                job, params = self._waiting.get()
-            self._run(job, params)
+                job, run = self._waiting.get()
+            self._run(job, run)
 
     def _overtake(self) -> None:
         """Run pipelines of interactive jobs until none waits, or a place is free for them."""
@@ -66,11 +63,11 @@ class Pipelines:
                     return
             self._run(*waiting)
 
-    def _run(self, job: Job, params: TranscribeParams) -> None:
+    def _run(self, job: Job, run: Callable[[], Json]) -> None:
         if job.finished:
             return
         try:
-            job.succeed(Pipeline(job, params, self._pool, self._log).run())
+            job.succeed(run())
         except BaseException as error:
             job.fail(failure(error, job.method, self._log))
 

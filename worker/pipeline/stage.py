@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 import msgspec
 
+from protocol.errors import RpcError
 from protocol.progress import ProgressReport, Stage
 from protocol.values import Notice, Timings
 from worker.managers.callers import CallbackCaller
@@ -58,6 +59,19 @@ class Shared:
         """Add warnings to the result, without duplicates."""
         with self._lock:
             self.notices += [each for each in notices if each not in self.notices]
+
+
+def is_refusal(error: RpcError, params: TranscribeParams) -> bool:
+    """Whether a stage's error answers the job, rather than leave the rest with a warning."""
+    return error.kind in ("cancelled", "invalid_params") or params.on_stage_error == "fail"
+
+
+def stage_failed(option: str, error: RpcError, message: str | None = None) -> Notice:
+    """The warning that what `option` asks for failed."""
+    details = msgspec.to_builtins(error.to_object())
+    return Notice(
+        kind="stage_failed", option=option, message=message or error.message, error=details
+    )
 
 
 class EngineStage(ABC):

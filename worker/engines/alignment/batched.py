@@ -170,7 +170,6 @@ def _align(
             "transcript_invalid",
             f"{len(labels)} letters over {len(scores) * frame_seconds:.0f} s are too much text to "
             "align at once.",
-            remedy="Split the text into segments with rough times.",
         )
     labelled = scores.clone()
     labelled[:, model.blank] = -torch.inf

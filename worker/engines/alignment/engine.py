@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import UNSET
 
 from protocol.alignment import AlignedSegment, AlignResult, PartialAlignment, Word
 from protocol.errors import RpcError
@@ -78,6 +79,7 @@ class AlignmentEngine:
                     if torch_device.lacks_memory(error, self._model.device):
                         raise RpcError("out_of_memory") from None
                     raise
+            warnings = work.notices + recording.notices
         return AlignResult(
             language=params.language,
             segments=segments,
@@ -85,7 +87,7 @@ class AlignmentEngine:
             aligner=params.options.aligner,
             device=str(self._model.device),
             duration=work.duration,
-            warnings=work.notices,
+            warnings=warnings,
             timings=clock.timings({"decode": work.duration, "alignment": work.duration}),
         )
 
@@ -118,7 +120,8 @@ class _Alignment:
             self._spaced = params.language not in _WITHOUT_SPACES
         self._words = [split(each.text, self._spaced, model.dictionary) for each in params.segments]
         end = self._offset + self.duration
-        self._groups, self.notices = group_segments(params.segments, self._offset, end)
+        groups, self.notices = group_segments(params.segments, self._offset, end)
+        self._groups = [each for each in groups if self._is_own(each.indices[0])]
         self.checkpoint = Checkpoint(
             params.checkpoint, "alignment", fingerprint(model.path, torch), self.notices.append
         )
@@ -132,7 +135,7 @@ class _Alignment:
         return self._length / audio.SAMPLE_RATE
 
     def run(self) -> list[AlignedSegment]:
-        """Align all groups; return the segments in their order."""
+        """Align all groups; return the segments of the language in their order."""
         done: dict[int, AlignedSegment] = {}
         failed: list[int] = []
         seconds = 0.0
@@ -151,11 +154,11 @@ class _Alignment:
             message = f"Segments that could not be aligned have estimated times: {listed(failed)}."
             self.notices.append(Notice(kind="not_aligned", message=message))
         for index, segment in enumerate(self._segments):
-            if index not in done:  # it has no text
+            if index not in done and self._is_own(index):  # it has no text
                 start = self._offset if segment.start is None else segment.start
                 end = start if segment.end is None else segment.end
                 done[index] = self._segment(index, max(0.0, start), max(0.0, start, end), [])
-        return [done[index] for index in range(len(self._segments))]
+        return [done[index] for index in sorted(done)]
 
     def _align_or_reuse(self) -> Iterator[tuple[int, bool]]:
         """Do as `_align` for all groups, but reuse the results in the checkpoint."""
@@ -251,8 +254,13 @@ class _Alignment:
             start=round(start, 3),
             end=round(end, 3),
             text=self._segments[index].text.strip(),
+            language=self._segments[index].language or UNSET,
             words=words,
         )
+
+    def _is_own(self, index: int) -> bool:
+        """Whether a segment has the language to align, rather than one of another request."""
+        return self._segments[index].language in (None, self._language)
 
     def _words_of(self, group: SegmentGroup) -> list[WordAlignment]:
         """The words of a group's segments."""

@@ -87,7 +87,9 @@ def _load_torchaudio(
     bundle = getattr(torchaudio.pipelines, name)
     if not hasattr(bundle, "get_labels"):
         raise RpcError(
-            "model_invalid", f"torchaudio's {name} has no labels for letters: it cannot align."
+            "model_invalid",
+            f"torchaudio's {name} has no labels for letters: it cannot align.",
+            remedy="Name a model that writes letters, such as WAV2VEC2_ASR_BASE_960H.",
         )
     # torchaudio keeps its weights in torch.hub's cache.
     file = Path(torch.hub.get_dir(), "checkpoints", Path(bundle._path).name)

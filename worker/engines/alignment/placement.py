@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from protocol.alignment import SegmentText
 from protocol.values import Notice
@@ -14,8 +15,8 @@ from worker.engines.common.notices import listed
 class SegmentGroup:
     """Segments to align together, between two times in seconds of the file.
 
-    Either one segment with times; or all segments between two such, since nothing says where one
-    ends and the next begins.
+    Either one segment with times; or all segments of a language between two such, since nothing
+    says where one ends and the next begins.
     """
 
     indices: list[int]
@@ -43,9 +44,9 @@ def group_segments(
     reached = start
 
     def close(until: float) -> None:
-        if waiting:
-            groups.append(SegmentGroup([*waiting], min(reached, until), max(reached, until)))
-            waiting.clear()
+        for _, together in groupby(waiting, key=lambda index: segments[index].language):
+            groups.append(SegmentGroup([*together], min(reached, until), max(reached, until)))
+        waiting.clear()
 
     for index, span in enumerate(spans):
         if not segments[index].text.strip():

@@ -133,7 +133,10 @@ def _read_config(directory: str) -> dict[str, Any]:
         raise hub_cache.incomplete(directory, [_CONFIG]) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         raise RpcError(
-            "model_invalid", f"{path} does not describe a pyannote pipeline.", path=str(path)
+            "model_invalid",
+            f"{path} does not describe a pyannote pipeline.",
+            remedy="Name a pipeline of pyannote.audio: a hub id, or a directory with config.yaml.",
+            path=str(path),
         ) from None
     if missing:
         raise hub_cache.incomplete(directory, missing)

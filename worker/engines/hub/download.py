@@ -226,6 +226,7 @@ def _listed(repository: str, revision: str, choice: Choice, info: Any) -> _Repos
         raise RpcError(
             "model_invalid",
             f"The repository {repository} names files outside its own folder.",
+            remedy="Do not use it: name another repository.",
             model=repository,
         )
     folder = hub_cache.folder(repository)

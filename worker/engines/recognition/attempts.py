@@ -112,14 +112,9 @@ def generate(
 
 
 def room_for_tokens(model: Any, prompt: int, wanted: int | None) -> int:
-    """How many tokens may follow a prompt. Raises ValueError if these are fewer than `wanted`."""
+    """How many tokens to write after a prompt, which `PromptBudget` has left room for."""
     room: int = model.max_length - prompt
-    if (wanted or 1) > room:
-        raise ValueError(
-            f"The prompt of {prompt} tokens and maxNewTokens together exceed the "
-            f"model's {model.max_length} tokens; shorten one of them"
-        )
-    return room if wanted is None else wanted
+    return room if wanted is None else min(room, wanted)
 
 
 def _attempt(result: Any, temperature: float, tokenizer: Any, length_penalty: float) -> Attempt:

@@ -155,6 +155,8 @@ class WhisperxEngine(Recognizer):
                 yield option_ignored(name, _IGNORED[name])
         if request.vad_filter is False:
             yield option_ignored("vadFilter", "whisperx always skips silence")
+        if request.prefix is not None and request.hotwords is not None:
+            yield option_ignored("hotwords", "prefix takes its place")
         if isinstance(request.initial_prompt, list):
             yield option_ignored("initialPrompt", "whisperx takes text, not tokens")
         for name, attribute in _VAD_IGNORED.items():
