@@ -18,8 +18,8 @@ from protocol.values import (
     Seconds,
     Timings,
     Token,
-    Track,
     TorchModelParams,
+    Track,
 )
 
 DEFAULT_DIARIZATION_MODEL = "pyannote/speaker-diarization-community-1"
