@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from protocol.transcription import VadParameters
+    from worker.audio import Samples
     from worker.engines.common.recording import Recording
     from worker.session.job import Job
 
@@ -77,9 +78,7 @@ def speech_probabilities(
     """
     import numpy as np
 
-    session = _silero()
-    h, c = np.zeros(_STATE, np.float32), np.zeros(_STATE, np.float32)
-    context = np.zeros(_CONTEXT, np.float32)
+    detector = Detector()
     found = []
     first = 0
     while True:
@@ -88,16 +87,36 @@ def speech_probabilities(
         last = len(samples) < _BLOCK
         if last:
             samples = np.pad(samples, (0, WINDOW - len(samples) % WINDOW))
-        windows = samples.reshape(-1, WINDOW)
-        contexts = np.concatenate([context[None], windows[:-1, -_CONTEXT:]])
-        context = windows[-1, -_CONTEXT:]
-        inputs = {"input": np.concatenate([contexts, windows], 1), "h": h, "c": c}
-        probabilities, h, c = session.run(None, inputs)
-        found.append(probabilities.reshape(-1))
+        found.append(detector.hear(samples))
         on_progress(stop / SAMPLE_RATE)
         if last:
             return np.concatenate(found)
         first = stop
+
+
+class Detector:
+    """The model, with the state that it carries from one block of samples to the next."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self._session = _silero()
+        self._state = np.zeros(_STATE, np.float32), np.zeros(_STATE, np.float32)
+        self._context = np.zeros(_CONTEXT, np.float32)
+
+    def hear(self, samples: Samples) -> Probabilities:
+        """The probability of speech in each of the windows that follow those heard before."""
+        import numpy as np
+
+        windows = samples.reshape(-1, WINDOW)
+        contexts = np.concatenate([self._context[None], windows[:-1, -_CONTEXT:]])
+        self._context = windows[-1, -_CONTEXT:].copy()
+        h, c = self._state
+        inputs = {"input": np.concatenate([contexts, windows], 1), "h": h, "c": c}
+        probabilities, h, c = self._session.run(None, inputs)
+        self._state = h, c
+        found: Probabilities = probabilities.reshape(-1)
+        return found
 
 
 @cache

@@ -91,7 +91,7 @@ def sentences(words: Sequence[TimedWord]) -> list[list[TimedWord]]:
     """The words of each segment."""
     found: list[list[TimedWord]] = []
     for word in words:
-        if found and not _breaks(found[-1], word):
+        if found and not breaks(found[-1], word):
             found[-1].append(word)
         else:
             found.append([word])
@@ -103,7 +103,7 @@ def text_of(words: Iterable[TimedWord]) -> str:
     return "".join(word.word for word in words)
 
 
-def _breaks(segment: Sequence[TimedWord], following: TimedWord) -> bool:
+def breaks(segment: Sequence[TimedWord], following: TimedWord) -> bool:
     """Whether a segment ends before a word."""
     last = segment[-1]
     pause = following.start - last.end
@@ -117,6 +117,11 @@ def _breaks(segment: Sequence[TimedWord], following: TimedWord) -> bool:
     return pause > _BREATH or last.end - segment[0].start > _SENTENCE
 
 
+def ends_clause(word: TimedWord) -> bool:
+    """Whether a comma or the like follows a word."""
+    return _ends(word, _CLAUSE_ENDS)
+
+
 def _short_enough(segment: list[TimedWord]) -> list[list[TimedWord]]:
     """Cut a segment that is too long at its best pauses and commas, if it has any."""
     if segment[-1].end - segment[0].start <= _LONGEST or len(segment) == 1:
@@ -124,7 +129,7 @@ def _short_enough(segment: list[TimedWord]) -> list[list[TimedWord]]:
 
     def worth(k: int) -> float:
         before, after = segment[k - 1], segment[k]
-        pause = max(0.0, after.start - before.end) + 0.3 * _ends(before, _CLAUSE_ENDS) + 0.01
+        pause = max(0.0, after.start - before.end) + 0.3 * ends_clause(before) + 0.01
         return pause * min(after.start - segment[0].start, segment[-1].end - before.end)
 
     cut = max(range(1, len(segment)), key=worth)

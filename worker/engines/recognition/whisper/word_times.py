@@ -99,6 +99,7 @@ def time_words(
     frames: Sequence[int],
     silences: Sequence[Sequence[Silence]] | None = None,
     *,
+    in_pieces: bool = True,
     prepended: str = "\"'“¿([{-",
     appended: str = "\"'.。,，!！?？:：”)]}、",
 ) -> list[list[TimedWord]]:
@@ -107,8 +108,9 @@ def time_words(
     `model` is a `WhisperModel` of faster-whisper, `encoded` the encoder's output for the batch,
     `tokenizer` faster-whisper's for the language of all windows. Of each window, `texts` has the
     tokens without timestamps and end of text, `frames` the number of mel frames (10 ms) that are
-    audio, and `silences` the times at which nobody speaks (see `silent_spans`). Punctuation in
-    `prepended` or `appended` joins the word after or before it.
+    audio, and `silences` the times at which nobody speaks (see `silent_spans`). Without
+    `in_pieces` the decoder's own tokens are aligned, which takes a third of the time. Punctuation
+    in `prepended` or `appended` joins the word after or before it.
     """
     count = len(texts)
     if not any(texts):
@@ -116,7 +118,7 @@ def time_words(
     start = tokenizer.sot_sequence
     own = [list(text) for text in texts]
     windows = [_Text(tokenizer, text) for text in own]
-    limit = _CONTEXT - len(start) - 2  # <|notimestamps|> and the end of the text
+    limit = _CONTEXT - len(start) - 2 if in_pieces else 0  # <|notimestamps|>, end of the text
     pieces = [window.pieces(limit) for window in windows]
     # Two calls, because the probability of a word in pieces says nothing.
     probable = model.model.align(

@@ -1,0 +1,1 @@
+"""Live recognition on real speech, at simulated real time."""

@@ -1,0 +1,1 @@
+"""Live recognition: words while they are said."""
