@@ -111,16 +111,18 @@ bundle-test-real: $(SEALED) models ## the frozen program on real models and spee
 bundle-clean: ## remove what freezing made
 	rm -rf build/lite build/full build/quickstart dist
 
-benchmark: setup ## the front, recognition, alignment, the whole job and real speech against peers
+benchmark: setup ## the front, recognition, alignment, the whole job, real speech and live against peers
 	$(BIN)/python -m benchmarks.protocol
+	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.recognition
 	$(BIN)/python -m benchmarks.alignment
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.real
+	$(BIN)/python -m benchmarks.live
 
 lock: ## resolve the locks anew (needs uv)
 	@for name in full benchmark; do \
-	  case $$name in full) extras="full test bundle ray audit";; *) extras="test benchmark";; esac; \
+	  case $$name in full) extras="full captions test bundle ray audit";; *) extras="test benchmark";; esac; \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --no-header --no-emit-index-url --no-emit-find-links \
 	    $$(printf ' --extra %s' $$extras) \

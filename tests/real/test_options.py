@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks.real.score import character_errors, words
+from tests.containers import RATE, Track
+from tests.containers import write as write_track
 from tests.real.speech import int16, join, sample, text_of
 from tests.support import SAMPLE_RATE, Session, write_wav
 
@@ -81,3 +85,28 @@ def test_the_same_request_gives_the_same_segments_whatever_came_before(
         found = [second.transcribe(each, **options)["segments"] for each in (speech, file)]
         assert found[::-1] == wanted
         assert second.transcribe(file, **options)["segments"] == wanted[0]
+
+
+def test_a_window_has_as_many_tokens_as_asked_for(models: Path, worker: Session) -> None:
+    speech = sample(models, "en/quick_brown_fox")
+    options = {"model": str(models / "base"), "language": "en", "temperature": 0.0}
+    whole = worker.transcribe(speech, **options)["text"].split()
+    cut = worker.transcribe(speech, maxNewTokens=4, **options)["text"].split()
+    assert cut[:4] == whole[:4]  # words of one token each
+
+
+def test_times_are_a_players(models: Path, worker: Session, tmp_path: Path) -> None:
+    speech = sample(models, "en/quick_brown_fox")
+    samples = int16(speech)
+    late = write_track(
+        tmp_path / "late.mkv", Track(np.repeat(samples, RATE // SAMPLE_RATE), late=5.0), video=12
+    )
+    options = {"model": str(models / "base"), "language": "en", "wordTimestamps": True}
+    plain, shifted = (worker.transcribe(each, **options) for each in (speech, late))
+    assert plain["text"] == shifted["text"]
+    moved = [
+        after["start"] - before["start"]
+        for first, second in zip(plain["segments"], shifted["segments"], strict=True)
+        for before, after in zip(first["words"], second["words"], strict=True)
+    ]
+    assert statistics.median(moved) == pytest.approx(5.0, abs=0.05)

@@ -48,7 +48,8 @@ _DOUBTFUL: Final = -0.35
 """Mean log probability of tokens below which the outcome of a short context is not trusted."""
 
 _TOKENS_PER_SECOND: Final = 24
-"""More than anybody says in a language whose characters take several tokens each."""
+"""CTranslate2 writes half as many: more than anybody says, in a language whose characters take
+several tokens each, too."""
 _MORE_TOKENS: Final = 24
 _ATTEMPTS: Final = 4
 """All attempts at a window together may take as many times the tokens that it can hold."""
@@ -168,7 +169,10 @@ class Decoder:
         """The best attempt at each window."""
         request = self._request
         temperatures = request.temperature
-        room = room_for_tokens(self._model, len(prompt), request.max_new_tokens)
+        wanted = request.max_new_tokens
+        if wanted is not None:  # CTranslate2 writes no more than half of the maximum length
+            wanted = max(wanted, 2 * wanted - len(prompt))
+        room = room_for_tokens(self._model, len(prompt), wanted)
         limits = [min(room, _speakable(window)) for window in windows]
 
         def generate_rows(encoded: Any, rows: list[int], temperature: float) -> list[Attempt]:

@@ -1,0 +1,1 @@
+"""How long it takes to read a recording, beside faster-whisper."""
