@@ -33,7 +33,8 @@ class DiarizationOptions(TorchModelParams, kw_only=True):
     model: NonEmptyStr = DEFAULT_DIARIZATION_MODEL
     """A pyannote pipeline: a hub id or a directory."""
     num_speakers: Count | None = None
-    """Exact number of speakers."""
+    """Exact number of speakers. Prefer `maxSpeakers`: pyannote divides a voice, or makes one of a
+    noise, to reach the number."""
     min_speakers: Count | None = None
     """Minimum number of speakers."""
     max_speakers: Count | None = None

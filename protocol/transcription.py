@@ -180,7 +180,8 @@ class TranscribeParams(ModelParams, kw_only=True):
     max_initial_timestamp: Seconds = 1.0
     """Latest first timestamp of a window."""
     word_timestamps: bool = False
-    """Time each word from the decoder's attention."""
+    """Time each word from the decoder's attention. Unless it is given, true with `diarize` and
+    without `align`, because speakers change between words."""
     prepend_punctuations: str = "\"'“¿([{-"
     """Punctuation that joins the word after it."""
     append_punctuations: str = "\"'.。,，!！?？:：”)]}、"

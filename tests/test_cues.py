@@ -108,6 +108,9 @@ def test_rttm_and_textgrid_take_turns_from_words() -> None:
         ("we/A go/A home./C Not/B at/B all/B", ["we go home.", "Not at all"]),
         ("we go/A home/A not/B at all/B", ["we go home", "not at all"]),  # nobody's words
         ("yes/A no/B", ["yes no"]),
+        # The last word of a sentence belongs to it, if the change is one word off.
+        ("Neither/A did/A I./B Okay,/B fine./B", ["Neither did I.", "Okay, fine."]),
+        ("It/A is./A Yes/A I/B know./B", ["It is.", "Yes I know."]),
     ],
 )
 def test_slips_stay_where_they_are(said: str, expected: list[str]) -> None:

@@ -222,7 +222,7 @@ def test_align_and_diarize_work_without_each_other(warm: Session) -> None:
     assert "turns" not in aligned and "speakers" not in aligned
     assert all("speaker" not in word for word in words_of(aligned))
     diarized = whole_job(warm, "mixture-02.flac", align=False)
-    assert all(segment["words"] is None for segment in diarized["segments"])
+    assert all("speaker" in word for word in words_of(diarized))
     assert all("speaker" in segment for segment in diarized["segments"])
     assert aligned["text"] == diarized["text"]
 
@@ -717,3 +717,15 @@ def test_the_token_of_initialize_reaches_only_the_hub(start: Start) -> None:
     session.close()
     assert secret not in f"{caught.value.data} {notes}"
     assert secret.encode() not in session.stderr
+
+
+def test_speakers_fall_on_words_unless_these_are_refused(warm: Session) -> None:
+    file = MIXTURES / "mixture-01.flac"
+    result = warm.transcribe(file, language="en", diarize=DIARIZE, **PACKAGE)
+    assert all("speaker" in word for word in words_of(result))
+    assert all(segment["words"] for segment in result["segments"])
+    result = warm.transcribe(
+        file, language="en", diarize=DIARIZE, wordTimestamps=False, **PACKAGE
+    )
+    assert [each["kind"] for each in result["warnings"]] == ["speakers_by_segment"]
+    assert not any(segment["words"] for segment in result["segments"])

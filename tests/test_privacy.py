@@ -243,7 +243,7 @@ def test_decoded_samples_are_private_under_any_umask(tmp_path: Path) -> None:
     finally:
         os.umask(umask)
     with engine:
-        audio = str(RECORDINGS / "en-01.flac")
-        engine.send("decode", {"audio": audio, "directory": str(tmp_path)})
+        source = {"path": str(RECORDINGS / "en-01.flac")}
+        engine.send("decode", {"source": source, "directory": str(tmp_path)})
         (path,) = engine.wait_for(lambda message: "result" in message)["result"]["paths"]
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600

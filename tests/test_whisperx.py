@@ -73,7 +73,12 @@ def test_results_equal_the_package(worker: Session) -> None:
             (each["start"], each["end"], each["text"], each["avgLogprob"])
             for each in ours["segments"]
         ] == [
-            (each["start"], each["end"], each["text"].strip(), pytest.approx(each["avg_logprob"]))
+            (
+                each["start"],
+                pytest.approx(min(each["end"], ours["duration"]), abs=1e-3),
+                each["text"].strip(),
+                pytest.approx(each["avg_logprob"]),
+            )
             for each in theirs["segments"]
         ]
 

@@ -4,8 +4,9 @@ Words know who says them; a segment has one speaker, so it is cut where the spea
 near a change are often given to the wrong side, and a voice that is heard for a moment within
 another's sentence is more often a mistake than a remark. So a change counts only if the new speaker
 says at least two words and speaks for half a second. What is shorter stays with a neighbour: with
-the one speaker around it, or where it lies between two, such that the fewest words change hands;
-among equal places the cut comes after a sentence, then at the longest pause. Words without a
+the one speaker around it, or where it lies between two, such that the fewest words change hands. A
+word more may change hands if the cut then comes after a sentence; among equal places it comes after
+a sentence, then at the longest pause. Words without a
 speaker go with the word before. A word that stays with a neighbour keeps its own `speaker`.
 """
 
@@ -17,6 +18,7 @@ from typing import Final, NamedTuple
 
 _WORDS: Final = 2
 _SECONDS: Final = 0.5
+_SLIP: Final = 1  # words beyond a change, one of which may end the sentence of the speaker before
 
 _SENTENCE_ENDS: Final = (*".?!…。？！।؟۔",)
 _QUOTES: Final = "\"'”’»)]}」』"
@@ -52,7 +54,10 @@ def parts(words: Sequence[Said]) -> list[Part]:
             found[-1] = found[-1]._replace(last=run.last)
         else:
             found.append(run)
-    edges = [0, *(_cut(words, a, b) for a, b in pairwise(found)), len(words)]
+    edges = [0]
+    for before, after in pairwise(found):
+        edges.append(_cut(words, before, after, edges[-1] + 1))
+    edges.append(len(words))
     return [
         Part(first, last, run.speaker)
         for (first, last), run in zip(pairwise(edges), found, strict=True)
@@ -90,20 +95,29 @@ def _counts(words: Sequence[Said], run: Part) -> bool:
     return run.last - run.first >= _WORDS and round(seconds, 3) >= _SECONDS
 
 
-def _cut(words: Sequence[Said], before: Part, after: Part) -> int:
-    """The index of the first word of the second of two speakers."""
+def _cut(words: Sequence[Said], before: Part, after: Part, least: int) -> int:
+    """The index of the first word of the second of two speakers; it is at least `least`."""
 
     def belongs(place: int, run: Part) -> bool:
         return words[place].speaker in (None, run.speaker)
 
-    places = range(before.last, after.first)
-    strays = sum(not belongs(place, after) for place in places)
-    best, cut = _worth(words, before.last, strays), before.last
-    for place in places:
-        strays += belongs(place, after) - belongs(place, before)
-        worth = _worth(words, place + 1, strays)
-        if worth > best:
-            best, cut = worth, place + 1
+    first = max(least, before.last - _SLIP)
+    last = min(after.last - 1, after.first + _SLIP)
+    strays = sum(not belongs(place, after) for place in range(first, last))
+    best, cut = None, before.last
+    for place in range(first, last + 1):
+        if place > first:
+            strays += belongs(place - 1, after) - belongs(place - 1, before)
+        counted = strays
+        if not before.last <= place <= after.first:
+            # A sentence is rarely finished by somebody else: its last word may change hands.
+            beside = (words[place - 1], words[place])
+            if not all(word.speaker for word in beside) or not _ends_sentence(beside[0]):
+                continue
+            counted -= 1
+        worth = _worth(words, place, counted)
+        if best is None or worth > best:
+            best, cut = worth, place
     return cut
 
 

@@ -94,9 +94,10 @@ class RecordingMethods:
         from worker.managers.resolve import alignment_model
         from worker.pipeline.align import align_in_turn, languages_of, segments_of
 
+        segments = segments_of(params)
+        languages = languages_of(params, segments)
         source = _source(params)
         options = _narrowed(params, AlignmentOptions)
-        segments = segments_of(params)
         requests = [
             (
                 alignment_model(options, language, download=False),
@@ -104,7 +105,7 @@ class RecordingMethods:
                     source=source, segments=segments, language=language, options=options
                 ),
             )
-            for language in languages_of(params, segments)
+            for language in languages
         ]
         if len(requests) == 1:
             [(model, request)] = requests

@@ -63,10 +63,9 @@ class Recognition(EngineStage):
     def _request(self, track: Track) -> EngineTranscribeParams:
         # The client's own bytes: the engine decodes them, so that nothing is encoded again.
         raw = self.shared.job.params
-        if len(self.shared.tracks) > 1 and self.shared.params.vad_filter is None:
-            # One side of a call is silent for long, and Whisper invents words in silence.
+        if changes := self._changes():
             members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-            raw = msgspec.json.encode({**members, "vadFilter": True})
+            raw = msgspec.json.encode({**members, **changes})
         return EngineTranscribeParams(
             request=cast("TranscribeParams", msgspec.Raw(raw)),
             given=sorted(self.shared.job.given),
@@ -74,3 +73,15 @@ class Recognition(EngineStage):
             first_id=len(self.shared.draft),
             speaker=track.speaker,
         )
+
+    def _changes(self) -> dict[str, bool]:
+        """What the job needs, and the client left to default."""
+        params, given = self.shared.params, self.shared.job.given
+        changes: dict[str, bool] = {}
+        if len(self.shared.tracks) > 1 and params.vad_filter is None:
+            # One side of a call is silent for long, and Whisper invents words in silence.
+            changes["vadFilter"] = True
+        translates = params.task == "translate"  # the words of a translation are not in the audio
+        if params.diarize and not (params.align or translates or "wordTimestamps" in given):
+            changes["wordTimestamps"] = True  # speakers change between words, not segments
+        return changes

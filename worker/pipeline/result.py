@@ -34,6 +34,7 @@ def assemble(shared: Shared, diarization: Diarization | None) -> TranscribeResul
         segments = draft.segments()
         whole_text = " ".join(segment.text for segment in segments)
         if diarization and diarized:
+            shared.note(speakers.without_words(segments))
             speakers.assign(
                 segments,
                 diarized.turns,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from protocol.values import Notice
 from worker.formats import speaker_changes
 
 if TYPE_CHECKING:
@@ -38,6 +39,18 @@ def assign(
         _assign_overlapping(segments, _Turns(turns))
     else:
         _assign_nearest(segments, _Turns(exclusive_turns or turns))
+
+
+def without_words(segments: Sequence[Segment]) -> list[Notice]:
+    """A warning if segments have no word times."""
+    count = sum(1 for segment in segments if not segment.words)
+    if not count:
+        return []
+    message = (
+        f"{count} of {len(segments)} segments have no word times: each has one speaker, even if "
+        "several speak in it."
+    )
+    return [Notice(kind="speakers_by_segment", option="diarize", message=message)]
 
 
 def order_of_appearance(segments: Iterable[Segment]) -> list[str]:

@@ -586,7 +586,7 @@ export interface TranscribeParams {
    */
   maxInitialTimestamp?: number;
   /**
-   * Time each word from the decoder's attention.
+   * Time each word from the decoder's attention. Unless it is given, true with `diarize` and without `align`, because speakers change between words.
    * @default false
    */
   wordTimestamps?: boolean;
@@ -751,7 +751,7 @@ export interface SpeakerOptions {
    */
   model?: string;
   /**
-   * Exact number of speakers.
+   * Exact number of speakers. Prefer `maxSpeakers`: pyannote divides a voice, or makes one of a noise, to reach the number.
    */
   numSpeakers?: number | null;
   /**
@@ -1251,7 +1251,7 @@ export interface DiarizeParams {
    */
   model?: string;
   /**
-   * Exact number of speakers.
+   * Exact number of speakers. Prefer `maxSpeakers`: pyannote divides a voice, or makes one of a noise, to reach the number.
    */
   numSpeakers?: number | null;
   /**
