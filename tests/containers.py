@@ -82,22 +82,31 @@ class Track(NamedTuple):
 
 
 def write(
-    path: Path, *tracks: Track, video: float = 0.0, options: dict[str, str] | None = None
+    path: Path,
+    *tracks: Track,
+    video: float = 0.0,
+    options: dict[str, str] | None = None,
+    container: str | None = None,
+    codec: str | None = None,
+    bit_rate: int = 96_000,
 ) -> Path:
-    """Write the tracks to the container of the path's suffix, with `video` seconds of picture."""
+    """Write the tracks to the container of the path's suffix, with `video` seconds of picture.
+
+    `container` and `codec`, by FFmpeg's names, take the place of the suffix's.
+    """
     import av
 
     kind = KINDS[path.suffix[1:]]
-    with av.open(str(path), "w", options=options or {}) as container:
-        picture: Any = container.add_stream(kind.video, rate=25) if video and kind.video else None
+    with av.open(str(path), "w", format=container, options=options or {}) as file:
+        picture: Any = file.add_stream(kind.video, rate=25) if video and kind.video else None
         if picture:
             picture.width = picture.height = 64
             picture.pix_fmt = "yuv420p"
         streams: list[Any] = []
         for track in tracks:
-            stream: Any = container.add_stream(kind.audio, rate=RATE)
-            stream.bit_rate = 96_000
-            stream.layout = "mono" if track.samples.ndim == 1 else "stereo"
+            stream: Any = file.add_stream(codec or kind.audio, rate=RATE)
+            stream.bit_rate = bit_rate
+            stream.layout = _layout(np.atleast_2d(track.samples))
             if track.language:
                 stream.metadata["language"] = track.language
             if track.title:
@@ -118,8 +127,12 @@ def write(
             packets += stream.encode(None)
         packets.sort(key=lambda packet: float((packet.dts or 0) * packet.time_base))
         for packet in packets:
-            container.mux(packet)
+            file.mux(packet)
     return path
+
+
+def _layout(samples: Samples) -> str:
+    return {1: "mono", 2: "stereo"}.get(len(samples), f"{len(samples)} channels")
 
 
 def _frames(track: Track) -> list[Any]:
@@ -130,7 +143,7 @@ def _frames(track: Track) -> list[Any]:
     for first in range(0, samples.shape[1], FRAME):
         part = np.ascontiguousarray(samples[:, first : first + FRAME])
         frame = av.AudioFrame.from_ndarray(
-            part.T.reshape(1, -1), format="s16", layout="mono" if len(samples) == 1 else "stereo"
+            part.T.reshape(1, -1), format="s16", layout=_layout(samples)
         )
         frame.sample_rate = RATE
         frame.pts = first + round(track.late * RATE)

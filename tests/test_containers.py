@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from protocol.errors import RpcError
 from protocol.values import Notice
 from tests.containers import KINDS, RATE, Track, beeps, by_ffmpeg, cut, heard, rot, write
 from worker.audio import Reading
+from worker.audio.packets import Decoder
 
 TIMES = [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]
 NOISE = np.random.default_rng(0).normal(0, 200, 8 * RATE).astype(np.int16)
@@ -119,6 +122,117 @@ def test_lost_audio_is_told(tmp_path: Path, suffix: str) -> None:
     assert kinds_of(notices) == ["damaged"]
 
 
+def test_a_cut_mp3_without_a_count_of_frames_is_told(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.mp3", Track(TALK), options={"write_xing": "0"})
+    assert read(whole)[2] == []
+    assert kinds_of(read(cut(whole))[2]) == ["damaged"]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm"])
+def test_a_cut_recording_of_a_browser_is_told(tmp_path: Path, suffix: str) -> None:
+    made = write(tmp_path / f"a.{suffix}", Track(TALK), options={"live": "1"})
+    assert read(made)[2] == []
+    times, _, notices = read(cut(made))
+    assert times == close(TIMES[: len(times)])
+    assert kinds_of(notices) == ["damaged"]
+
+
+@pytest.mark.parametrize("codec", ["adpcm_ima_wav", "adpcm_ms", "flac", "pcm_alaw", "pcm_f32le"])
+def test_codecs_in_wav_are_told_only_if_cut(tmp_path: Path, codec: str) -> None:
+    path = write(tmp_path / "a.wav", Track(TALK), codec=codec)
+    times, _, notices = read(path)
+    assert times == close(TIMES)
+    assert notices == []
+    assert kinds_of(read(cut(path))[2]) == ["damaged"]
+
+
+@pytest.mark.parametrize(
+    ("container", "options"), [("wav", {"rf64": "always"}), ("w64", {}), ("caf", {})]
+)
+def test_cut_files_of_sound_recorders_are_told(
+    tmp_path: Path, container: str, options: dict[str, str]
+) -> None:
+    path = write(tmp_path / "a.wav", Track(TALK), options=options, container=container)
+    assert read(path)[2] == []
+    times, _, notices = read(cut(path))
+    assert times == close(TIMES[:5])
+    assert kinds_of(notices) == ["damaged"]
+
+
+def test_rubbish_between_fragments_is_told(tmp_path: Path) -> None:
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    whole = write(tmp_path / "a.mp4", Track(TALK), options=options | {"frag_duration": "1000000"})
+    content = bytearray(whole.read_bytes())
+    place = content.find(b"moof", len(content) // 2) - 4
+    content[place : place + 8] = b"\xa5" * 8
+    whole.write_bytes(content)
+    times, _, notices = read(whole)
+    assert times == close(TIMES[: len(times)])
+    assert kinds_of(notices) == ["damaged"]
+
+
+def test_rubbish_that_seems_another_track_costs_only_itself(tmp_path: Path) -> None:
+    """PyAV raises `IndexError` for a packet of a track that was not there in the beginning."""
+    path = write(tmp_path / "a.flv", Track(TALK))
+    with av.open(str(path)) as container:
+        real, calls = container.demux, []
+
+        def demux(stream: Any) -> Any:
+            calls.append(stream)
+            if len(calls) == 1:
+                for number, packet in enumerate(real(stream)):
+                    if number == 20:
+                        raise IndexError
+                    yield packet
+            else:
+                yield from real(stream)
+
+        stub = SimpleNamespace(demux=demux, format=container.format, streams=container.streams)
+        frames = list(Decoder(stub, container.streams.audio[0]))
+    assert len(calls) == 2
+    assert len(frames) > 200
+
+
+def test_an_ogg_without_all_of_its_last_page_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ogg", Track(TALK))
+    path.write_bytes(path.read_bytes()[:-100])
+    assert kinds_of(read(path)[2]) == ["damaged"]
+
+
+def test_an_mp4_whose_index_is_cut_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RpcError, match="index"):
+        read(cut(write(tmp_path / "a.mp4", Track(TALK)), 0.99))
+
+
+def test_long_frames_of_aac_are_no_damage(tmp_path: Path) -> None:
+    """FFmpeg's encoder writes frames that are longer than the standard allows."""
+    noise = np.random.default_rng(0).normal(0, 9000, (8, RATE)).clip(-30_000, 30_000)
+    for row in noise.astype(np.int16):
+        path = write(tmp_path / "a.aac", Track(row), bit_rate=400_000)
+        _, duration, notices = read(path)
+        assert notices == []
+        assert duration == pytest.approx(1, abs=0.1)
+
+
+def test_audio_that_begins_after_ffmpegs_first_look_is_found(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ts", Track(TALK, late=25.0), video=33)
+    times, _, notices = read(path)
+    assert times == close([time + 25 for time in TIMES])
+    assert kinds_of(notices) == ["time_gaps"]
+
+
+@pytest.mark.parametrize("count", [9, 10, 18, 32])
+@pytest.mark.parametrize("suffix", ["wav", "mkv"])
+def test_recorders_with_many_channels(tmp_path: Path, count: int, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    write(path, Track(np.stack([TALK] * count)), codec="pcm_s16le")
+    times, _, notices = read(path)
+    assert times == close(TIMES)
+    assert notices == []
+    assert read(path, channel=count - 1)[0] == close(TIMES)
+    assert {block.shape[0] for block in Reading(str(path), channel="all")} == {count}
+
+
 def test_damage_can_be_refused(tmp_path: Path) -> None:
     for path in (
         rot(write(tmp_path / "a.flac", Track(TALK)), 0.5, 9000),
@@ -134,6 +248,20 @@ def test_damage_outside_of_the_clip_is_not_told(tmp_path: Path) -> None:
     path = rot(write(tmp_path / "a.ogg", Track(TALK)), 0.5, 4000)
     assert read(path, start=0.0, end=2.0)[2] == []
     assert read(path, start=6.5, end=7.9)[2] == []
+
+
+def test_damage_outside_of_the_clip_is_not_refused(tmp_path: Path) -> None:
+    path = rot(write(tmp_path / "a.ogg", Track(TALK)), 0.5, 4000)
+    assert read(path, start=6.5, end=7.9, on_damage="fail")[2] == []
+    with pytest.raises(RpcError):
+        read(path, start=2.0, end=7.9, on_damage="fail")
+
+
+def test_a_clip_within_a_gap_says_why_it_is_silent(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", Track(TALK, gap=(4.0, 6.0)))
+    _, duration, notices = read(path, start=5.0, end=9.0)
+    assert duration == 4.0
+    assert kinds_of(notices) == ["time_gaps"]
 
 
 def test_a_clip_may_reach_into_the_missing_end(tmp_path: Path) -> None:
@@ -213,6 +341,16 @@ def test_a_track_can_be_chosen(tmp_path: Path, wanted: int | str, time: float) -
     times, _, notices = read(write(tmp_path / "a.mkv", ENGLISH, GERMAN), track=wanted)
     assert times == close([time])
     assert notices == []
+
+
+def test_a_region_decides_between_tracks_of_one_language(tmp_path: Path) -> None:
+    tracks = [ENGLISH._replace(language="pt-PT"), GERMAN._replace(language="pt-BR")]
+    path = write(tmp_path / "a.mkv", *tracks)
+    assert [read(path, track=tag)[0] for tag in ("pt-BR", "pt-pt", "pt")] == [
+        close([1.0]),
+        close([0.5]),
+        close([0.5]),
+    ]
 
 
 @pytest.mark.parametrize("wanted", [2, "fr"])

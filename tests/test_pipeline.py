@@ -724,8 +724,6 @@ def test_speakers_fall_on_words_unless_these_are_refused(warm: Session) -> None:
     result = warm.transcribe(file, language="en", diarize=DIARIZE, **PACKAGE)
     assert all("speaker" in word for word in words_of(result))
     assert all(segment["words"] for segment in result["segments"])
-    result = warm.transcribe(
-        file, language="en", diarize=DIARIZE, wordTimestamps=False, **PACKAGE
-    )
+    result = warm.transcribe(file, language="en", diarize=DIARIZE, wordTimestamps=False, **PACKAGE)
     assert [each["kind"] for each in result["warnings"]] == ["speakers_by_segment"]
     assert not any(segment["words"] for segment in result["segments"])

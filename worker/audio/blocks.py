@@ -43,6 +43,9 @@ _FAR_BELOW: Final = {2: 0.02}
 """Power of a mix, relative to its loudest channel, below which the channels cancel. Two independent
 channels leave a quarter of their summed power."""
 _FAR_BELOW_OF_MORE: Final = 0.001
+_MOST_COMPARED: Final = 8
+"""Channels. PyAV reads beyond the planes of a frame that has more, and crashes; so such frames are
+taken as packed samples, in one plane."""
 _SILENCE: Final = 1e-7
 """Power of samples in [-1, 1] that are too quiet to compare (-70 dB)."""
 
@@ -71,6 +74,8 @@ class Blocks:
         self._channel = channel
         self._layout = layout
         self._channels = av.AudioLayout(layout).nb_channels
+        self._is_unknown = layout.startswith("ambisonic") or self._channels > _MOST_COMPARED
+        """FFmpeg may not know how to mix the channels."""
         self._rows_written = self._channels if channel == "all" else 1
         self._enough = min(500_000, LONGEST_BLOCK * rate)
         """Samples: at a stated rate of 1 Hz, 500,000 would become 16 GB."""
@@ -124,7 +129,7 @@ class Blocks:
         if not self._fifo.samples:
             return []
         frame = self._fifo.read()
-        if self._channel != "mix" or self._channels == 1:
+        if self._channel != "mix" or self._channels == 1 or self._channels > _MOST_COMPARED:
             return self._arrays(frame)
         done: list[Block] = []
         for part, wanted in self._balance.judge(frame):
@@ -138,16 +143,20 @@ class Blocks:
         import av
 
         self._wanted = wanted
-        mixes = wanted == "mix"
-        self._resampler = av.AudioResampler(
-            "s16" if mixes else "s16p", "mono" if mixes else self._layout, SAMPLE_RATE
-        )
+        mixed = wanted == "mix" and not self._is_unknown
+        self._resampler = av.AudioResampler("s16", "mono" if mixed else self._layout, SAMPLE_RATE)
         self._rows = slice(wanted, wanted + 1) if isinstance(wanted, int) else slice(None)
         self._fifo = av.AudioFifo()  # few large frames instead of many small ones
 
     def _arrays(self, frame: Any) -> list[Block]:
-        arrays: list[Any] = [out.to_ndarray() for out in self._resampler.resample(frame)]
-        done: list[Block] = [array[self._rows] for array in arrays]
+        import numpy as np
+
+        done: list[Block] = []
+        for out in self._resampler.resample(frame):
+            array: Any = out.to_ndarray().reshape(-1, out.layout.nb_channels).T
+            if self._wanted == "mix" and len(array) > 1:
+                array = array.mean(axis=0, keepdims=True).astype(np.int16)
+            done.append(np.ascontiguousarray(array[self._rows]))
         self.written += sum(block.shape[1] for block in done)
         return done
 

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-# Containers whose header states the exact length of each track.
-_EXACT: Final = frozenset({"w64", "aiff", "flac", "mov", "caf", "au", "ape", "tta", "wv", "avi"})
+# Containers whose header, or last page, states the exact length of each track.
+_EXACT: Final = frozenset({"aiff", "flac", "mov", "caf", "au", "ape", "tta", "wv", "ogg", "avi"})
+_EVEN: Final = frozenset({1, 3, 6, 7, 0xFFFE})
+"""Formats of WAV in which each second has the stated number of bytes: PCM, floats, A-law, µ-law."""
+_SLOPPY: Final = 4096
+"""Bytes by which a WAV file may be shorter than it states: some programs count its header."""
 _MAX_CHUNKS: Final = 1000
 """The most chunks or boxes to skip in search of one."""
 _HEAD: Final = 4096
 _LARGEST_OGG_PAGE: Final = 65_307
 _OGG_LAST_PAGE: Final = 4
+_OGG_PAGE_HEADER: Final = 27
 _TS_PACKET: Final = 188
 _TS_SYNC: Final = b"G"
 _FLV_HEADER: Final = 13
 _MATROSKA: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
+_CLUSTER: Final = b"\x1f\x43\xb6\x75"
+_MAX_ELEMENTS: Final = 200_000
+"""Half a second's work; an hour of a browser's recording has 60,000."""
 
 
 class Extent(NamedTuple):
@@ -43,14 +52,18 @@ def extent(container: Any, stream: Any, file: io.FileIO, origin: float) -> Exten
     try:
         name = container.format.name
         if name == "wav":
-            return Extent(_riff_seconds(file), False)
-        if name == "ogg":
-            return Extent(None, not _has_last_ogg_page(file))
+            return _of_chunks(file, _wav_chunks(file))
+        if name == "w64":
+            return _of_chunks(file, _w64_chunks(file))
         if "matroska" in name:
             is_cut = _lacks_matroska_end(file)
             stated = container.duration / 1e6 if is_cut and container.duration else None
             return Extent(stated, is_cut)
         is_cut = _is_cut(name, file)
+        if name == "ogg" and is_cut:  # its length is that of the last page that is left
+            return Extent(None, is_cut)
+        if name == "avi" and stream.codec_context.name.startswith("adpcm"):  # in other units
+            return Extent(None, is_cut)
         counted = name == "mp3" and _has_frame_count(file)
         if not counted and not _EXACT.intersection(name.split(",")):
             return Extent(None, is_cut)
@@ -63,7 +76,7 @@ def extent(container: Any, stream: Any, file: io.FileIO, origin: float) -> Exten
 
 
 def lacks_index(file: io.FileIO) -> bool:
-    """Whether the file is an MP4 without `moov`, which tells where its audio lies.
+    """Whether the file is an MP4 without all of `moov`, which tells where its audio lies.
 
     Recorders write it last: it is missing if the recording was never finished, or the file was cut.
     """
@@ -76,38 +89,95 @@ def lacks_index(file: io.FileIO) -> bool:
         header = file.read(16)
         if len(header) < 8:
             return True
-        if header[4:8] == b"moov":
-            return False
         size = int.from_bytes(header[:4], "big")
         if size == 1:
             size = int.from_bytes(header[8:], "big")
+        if header[4:8] == b"moov":
+            return at + size > os.fstat(file.fileno()).st_size
         if size < 8:  # 0: up to the end of the file
             return size == 0
         at += size
     return False
 
 
-def _riff_seconds(file: io.FileIO) -> float | None:
-    """A WAV file's length by its chunk sizes; None if a streaming recorder left the size open."""
-    file.seek(0)
-    if file.read(4) != b"RIFF":
-        return None
-    file.seek(12)
+def _of_chunks(file: io.FileIO, chunks: Iterator[tuple[bytes, int, int]]) -> Extent:
+    """What the chunks of a WAV file say: the name, place and size of each."""
     byte_rate = 0
+    for name, at, size in chunks:
+        if name == b"fmt ":
+            file.seek(at)
+            head = file.read(16)
+            if int.from_bytes(head[:2], "little") in _EVEN:
+                byte_rate = int.from_bytes(head[8:12], "little")
+        elif name == b"data":
+            missing = at + size - os.fstat(file.fileno()).st_size
+            return Extent(size / byte_rate if byte_rate else None, missing > _SLOPPY)
+    return Extent(None, is_cut=False)
+
+
+def _wav_chunks(file: io.FileIO) -> Iterator[tuple[bytes, int, int]]:
+    """The chunks of RIFF and RF64, up to one whose size a streaming recorder left open."""
+    file.seek(0)
+    is_long, large = file.read(4) in (b"RF64", b"BW64"), 0
+    at = 12
     for _ in range(_MAX_CHUNKS):
+        file.seek(at)
         header = file.read(8)
         if len(header) < 8:
-            break
-        size = int.from_bytes(header[4:], "little")
-        if header[:4] == b"fmt ":
-            byte_rate = int.from_bytes(file.read(16)[8:12], "little")
-            file.seek(size - 16, 1)
-            continue
-        if header[:4] == b"data":
-            left_open = size == 0 or size >= 0x7FFF_0000
-            return size / byte_rate if byte_rate and not left_open else None
-        file.seek(size + size % 2, 1)
-    return None
+            return
+        name, size = header[:4], int.from_bytes(header[4:], "little")
+        if is_long and name == b"ds64":
+            large = int.from_bytes(file.read(16)[8:], "little")
+        elif is_long and name == b"data":
+            size = large
+        elif name == b"data" and size >= 0x7FFF_0000:
+            return
+        if name == b"data" and size == 0:
+            return
+        yield name, at + 8, size
+        at += 8 + size + size % 2
+
+
+def _w64_chunks(file: io.FileIO) -> Iterator[tuple[bytes, int, int]]:
+    """The chunks of Sony Wave64: names of 16 bytes, and sizes that count the header."""
+    at = 40
+    for _ in range(_MAX_CHUNKS):
+        file.seek(at)
+        header = file.read(24)
+        size = int.from_bytes(header[16:], "little")
+        if len(header) < 24 or size <= 24:
+            return
+        yield header[:4], at + 24, size - 24
+        at += size + -size % 8
+
+
+def _lacks_chunk_end(file: io.FileIO, at: int, *, is_caf: bool) -> bool:
+    """Whether a box of MP4, or a chunk of CAF, goes beyond the file, or fragments end in rubbish.
+
+    Other MP4 may have anything after their boxes.
+    """
+    fragments = False
+    end = os.fstat(file.fileno()).st_size
+    for _ in range(_MAX_CHUNKS):
+        file.seek(at)
+        header = file.read(16)
+        if len(header) < 12:
+            return False
+        if is_caf:
+            name, size = header[:4], 12 + int.from_bytes(header[4:12], "big", signed=True)
+        else:
+            name, size = header[4:8], int.from_bytes(header[:4], "big")
+            if size == 1:
+                size = int.from_bytes(header[8:], "big")
+            if fragments and size and not (name.isascii() and name.isalnum()):
+                return True
+            fragments = fragments or name == b"moof"
+        if size < 8:  # up to the end of the file
+            return False
+        if at + size > end:
+            return name in (b"mdat", b"moof", b"moov", b"data")
+        at += size
+    return False
 
 
 def _is_cut(name: str, file: io.FileIO) -> bool:
@@ -115,6 +185,12 @@ def _is_cut(name: str, file: io.FileIO) -> bool:
     size = os.fstat(file.fileno()).st_size
     file.seek(0)
     head = file.read(8)
+    if "mov" in name.split(","):
+        return _lacks_chunk_end(file, 0, is_caf=False)
+    if name == "ogg":
+        return not _has_last_ogg_page(file)
+    if name == "caf":
+        return _lacks_chunk_end(file, 8, is_caf=True)
     if name == "mpegts":
         return head[:1] == _TS_SYNC and size % _TS_PACKET != 0
     if name == "avi":
@@ -128,27 +204,50 @@ def _is_cut(name: str, file: io.FileIO) -> bool:
 
 
 def _has_last_ogg_page(file: io.FileIO) -> bool:
-    """Whether the last page is marked as such."""
+    """Whether the last page is there, and marked as such."""
     size = os.fstat(file.fileno()).st_size
     file.seek(max(0, size - 2 * _LARGEST_OGG_PAGE))
     tail = file.read(2 * _LARGEST_OGG_PAGE)
     at = tail.rfind(b"OggS")
-    return at < 0 or len(tail) < at + 6 or bool(tail[at + 5] & _OGG_LAST_PAGE)
+    if at < 0:
+        return True
+    segments = at + _OGG_PAGE_HEADER
+    content = segments + tail[segments - 1] if len(tail) >= segments else len(tail) + 1
+    length = sum(tail[segments:content])
+    return content + length <= len(tail) and bool(tail[at + 5] & _OGG_LAST_PAGE)
 
 
 def _lacks_matroska_end(file: io.FileIO) -> bool:
-    """Whether the segment's size goes beyond the file; live recorders leave that size open."""
+    """Whether an element goes beyond the file, or is none.
+
+    Live recorders leave the sizes of the segment and of its clusters open; so their elements, the
+    blocks of audio and video, are looked at one by one.
+    """
     file.seek(0)
     head = file.read(_HEAD)
     at = head.find(_SEGMENT)
-    if not head.startswith(_MATROSKA) or at < 0 or len(head) < at + 12:
+    if not head.startswith(_MATROSKA) or at < 0:
         return False
-    at += len(_SEGMENT)
-    # An EBML number: the leading zeros of its first byte tell its length.
-    length = 9 - head[at].bit_length()
-    size = int.from_bytes(head[at : at + length], "big") & ((1 << 7 * length) - 1)
-    is_open = size == (1 << 7 * length) - 1
-    return not is_open and at + length + size > os.fstat(file.fileno()).st_size
+    end = os.fstat(file.fileno()).st_size
+    for _ in range(_MAX_ELEMENTS):
+        file.seek(at)
+        start = file.read(12)
+        if not start:
+            return at > end
+        # Two EBML numbers: the leading zeros of the first byte tell the length of each.
+        length = 9 - start[0].bit_length()
+        name, rest = start[:length], start[length:]
+        if length > 4 or not rest or not rest[0]:
+            return length > 4 or not rest
+        wide = 9 - rest[0].bit_length()
+        size = int.from_bytes(rest[:wide], "big") & ((1 << 7 * wide) - 1)
+        is_open = size == (1 << 7 * wide) - 1
+        at += length + wide
+        if not is_open and at + size > end:
+            return True
+        if name not in (_SEGMENT, _CLUSTER) or not (is_open or name == _SEGMENT):
+            at += 0 if is_open else size
+    return False
 
 
 def _has_frame_count(file: io.FileIO) -> bool:

@@ -14,6 +14,11 @@ from typing import Any, Final
 from protocol.errors import RpcError
 from worker.system import limits, paths
 
+_WITHOUT_HEADER: Final = ("mpegts", "mpeg")
+"""Formats that tell of a track only where it begins. FFmpeg looks at the first seconds, and takes
+audio that begins later for undecodable."""
+_PATIENT: Final = {"probesize": "250000000", "analyzeduration": "600000000"}
+"""Bytes, and microseconds, at which FFmpeg then looks at most. It keeps them in memory."""
 _PLAYLISTS: Final = (b"#EXTM3U", b"ffconcat version", b"[playlist]")
 
 
@@ -43,7 +48,20 @@ def demuxed(file: io.FileIO) -> Any:
     lenient: dict[str, Any] = {}
     if int(av.__version__.split(".")[0]) < 19:  # newer ones accept tags that are not UTF-8
         lenient["metadata_errors"] = "ignore"
-    return av.open(file, mode="r", options={"protocol_whitelist": "none"}, **lenient)
+    options = {"protocol_whitelist": "none"}
+    container: Any = av.open(file, mode="r", options=options, **lenient)
+    if container.format.name in _WITHOUT_HEADER and _lacks_audio(container):
+        container.close()
+        file.seek(0)
+        container = av.open(file, mode="r", options=options | _PATIENT, **lenient)
+    return container
+
+
+def _lacks_audio(container: Any) -> bool:
+    """Whether FFmpeg has not come to the audio yet."""
+    streams = container.streams.audio
+    known = [each.codec_context.sample_rate for each in streams if each.codec_context]
+    return not all(known) if streams else container.format.name == "mpeg"
 
 
 def refuse_playlist(file: io.FileIO, path: str) -> None:

@@ -16,9 +16,17 @@ _LONGEST_FRAME: Final = {"mp3": 1441, "aac": 800}
 """Bytes, for AAC by channel, in formats without time stamps: the demuxer counts frames, and so does
 not notice lost ones. A packet is a frame and the bytes around it that are none; a longer packet
 hides lost frames, unless those bytes are a tag."""
+_MP3_KILOBITS: Final = (
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
+)
+"""A second of MPEG 2, and of MPEG 1, by the four bits of a frame's header."""
+_MP3_HERTZ: Final = (44_100, 48_000, 32_000)
 _TAGS: Final = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 _PASSES_OVER: Final = frozenset({"matroska", "flv", "mpegts"})
 """Formats whose demuxer looks for the next packet that it can read, and does not tell."""
+_MOST_CHANNELS: Final = 8
+"""A track may change between mono, stereo and surround, but not to more than these."""
 _HEADERS: Final = 1000
 """Bytes that such a file may have between two packets of its only track."""
 
@@ -44,24 +52,31 @@ class Decoder:
         if self.format == "aac":
             longest *= self._stream.codec_context.channels or 1
         passes_over = self.format in _PASSES_OVER and len(self._container.streams) == 1
+        known = self._stream.layout.nb_channels
         end = math.inf
         total = count = 0  # bytes of packets that are no longer than that, and their number
         packets = self._container.demux(self._stream)
+        last: Any = None
         failures = 0
         while failures < _GIVE_UP:
             try:
                 packet = next(packets, None)
-            except (av.error.FFmpegError, OSError):  # OSError: a seek before the start
+            # OSError: a seek before the start; IndexError: rubbish that seems to begin a new track
+            except (av.error.FFmpegError, OSError, IndexError):
                 packets = self._container.demux(self._stream)
                 failures += 1
                 self.damaged = True
                 continue
             if packet is None:
+                if last is not None:  # the decoder of MP3 guesses the rest of a cut frame
+                    self.damaged = self.damaged or last.size < _mp3_length(bytes(last))
                 return
             failures = 0
             size = packet.size
+            if size and self.format == "mp3":
+                last = packet
             is_tag = False
-            if size > longest:
+            if size > longest and not (self.format == "aac" and _is_adts(bytes(packet))):
                 content = bytes(packet)
                 is_tag = any(tag in content for tag in _TAGS)
                 if count and packet.duration and not is_tag:
@@ -71,7 +86,7 @@ class Decoder:
             else:
                 total += size
                 count += 1
-            if passes_over and size:
+            if passes_over and size and packet.pos is not None:
                 self.skipped = packet.pos > end + _HEADERS
                 end = packet.pos + size
             try:
@@ -80,8 +95,29 @@ class Decoder:
                 self.damaged = self.damaged or (size > 0 and not is_tag)
                 continue
             for frame in decoded:
+                if frame.layout.nb_channels > max(_MOST_CHANNELS, known):  # rubbish
+                    self.damaged = True
+                    continue
                 yield frame
                 self.damaged, self.lost = False, 0.0
             # The rest of the file is missing; that of a WAV may be of any length.
             if packet.is_corrupt and self.format != "wav":
                 self.damaged = True
+
+
+def _is_adts(content: bytes) -> bool:
+    """Whether it is one frame of AAC by its own header: encoders write longer ones than allowed."""
+    length = int.from_bytes(content[3:6], "big") >> 5 & 0x1FFF
+    return content[0] == 0xFF and content[1] & 0xF6 == 0xF0 and length == len(content)
+
+
+def _mp3_length(content: bytes) -> int:
+    """Bytes that a frame of MP3 has by its header; 0 for anything else."""
+    if len(content) < 4 or content[0] != 0xFF or content[1] & 0xE6 != 0xE2:  # sync, layer III
+        return 0
+    version, rate = content[1] >> 3 & 3, content[2] >> 2 & 3
+    kilobits = _MP3_KILOBITS[version == 3][content[2] >> 4]
+    if version == 1 or rate == 3 or not kilobits:
+        return 0
+    hertz = _MP3_HERTZ[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    return (144 if version == 3 else 72) * kilobits * 1000 // hertz + (content[2] >> 1 & 1)

@@ -187,8 +187,6 @@ class Reading:
             None if following is None else following.time,
             exactly=damaged,
         )
-        if placed.silence:
-            yield from self._blocks.silence(round((start + placed.silence) * SAMPLE_RATE))
         if damaged or (placed.silence and hole_is_damage and start):
             self._damage(start, start + placed.silence)
         elif placed.silence:
@@ -198,13 +196,16 @@ class Reading:
             self._jumps.add(start, start)
         if placed.cut:
             self._overlaps.add(start + placed.off, start + placed.off + placed.cut)
+        if placed.silence:  # told before, because a clip may end within it
+            yield from self._blocks.silence(round((start + placed.silence) * SAMPLE_RATE))
         skip = min(frame.samples, round(placed.cut * frame.sample_rate))
         if skip < frame.samples:
             yield from self._blocks.add(frame, skip)
 
     def _damage(self, start: float, end: float) -> None:
         self._damaged.add(start, end)
-        if self._on_damage == "fail":
+        in_clip = end >= self._start and (self._end is None or start <= self._end)
+        if self._on_damage == "fail" and in_clip:
             raise RpcError(
                 "audio_invalid",
                 f"{self._path} is damaged at {start:.1f} s.",

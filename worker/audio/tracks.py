@@ -56,12 +56,14 @@ def _describe(index: int, stream: Any) -> AudioTrack:
 
 
 def _find(tracks: list[AudioTrack], wanted: int | str, path: str) -> int:
-    for each in tracks:
-        if isinstance(wanted, int):
-            if each.index == wanted:
-                return each.index
-        elif each.language and same_language(wanted, each.language):
-            return each.index
+    if isinstance(wanted, int):
+        found = [each.index for each in tracks if each.index == wanted]
+    else:
+        tag = wanted.strip().lower()
+        found = [each.index for each in tracks if (each.language or "").lower() == tag and tag]
+        found += [t.index for t in tracks if t.language and same_language(wanted, t.language)]
+    if found:
+        return found[0]
     asked = f"track {wanted}" if isinstance(wanted, int) else f'track of the language "{wanted}"'
     raise RpcError(
         "audio_no_track",
