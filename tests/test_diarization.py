@@ -87,6 +87,12 @@ def test_speakers_are_numbered_in_the_order_of_their_first_turn(
         assert starts == sorted(starts)
 
 
+def test_turns_end_with_the_recording(found: dict[str, dict[str, Any]]) -> None:
+    for result in found.values():
+        turns = result["turns"] + result["exclusiveTurns"]
+        assert all(0 <= turn["start"] < turn["end"] <= result["duration"] for turn in turns)
+
+
 def test_exclusive_turns_never_overlap(found: dict[str, dict[str, Any]]) -> None:
     for result in found.values():
         turns = result["exclusiveTurns"]

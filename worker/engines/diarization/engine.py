@@ -93,7 +93,11 @@ class DiarizationEngine:
             notices += checkpoint.notices() + recording.notices
             duration = recording.duration
             clock.waited("diarization", "decode", recording.waited, busy=True)
-        return self._result(found, options, duration, notices, clock)
+        result = self._result(found, options, duration, notices, clock)
+        end = params.source.start + duration  # pyannote's last frame may reach beyond it
+        result.turns = _until(end, result.turns)
+        result.exclusive_turns = _until(end, result.exclusive_turns)
+        return result
 
     def _diarize_piece(self, piece: Piece, work: _Diarization) -> PieceSpeakers:
         """Diarize a piece, or reuse its result; retry in smaller batches if memory runs out."""
@@ -289,6 +293,15 @@ def _names_by_appearance(turns: Sequence[NumberedTurn]) -> dict[int, str]:
 
 def _named(turns: Sequence[NumberedTurn], names: dict[int, str]) -> list[Turn]:
     return [Turn(start=turn.start, end=turn.end, speaker=names[turn.speaker]) for turn in turns]
+
+
+def _until(end: float, turns: Sequence[Turn]) -> list[Turn]:
+    """The turns up to `end`."""
+    return [
+        Turn(start=turn.start, end=min(turn.end, end), speaker=turn.speaker)
+        for turn in turns
+        if turn.start < end
+    ]
 
 
 def _too_few(found: int, options: DiarizationOptions) -> list[Notice]:
