@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
@@ -250,3 +251,22 @@ def _cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or "unknown CPU"
+
+
+def material_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options `--recordings` and `--model`."""
+    recordings = ROOT.parent / "shared" / "real"
+    parser.add_argument("--recordings", type=Path, default=recordings, metavar="DIR")
+    parser.add_argument(
+        "--model", default="base", help="a CTranslate2 model: a folder, or a name in build/models"
+    )
+
+
+def check_material(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse recordings or a model that do not exist; make the model's path absolute."""
+    if not (options.recordings / "manifest.jsonl").is_file():
+        parser.error("it lacks recordings: --recordings DIR, where DIR/manifest.jsonl lists them")
+    named = Path(options.model)
+    options.model = named.resolve() if named.is_dir() else ROOT / "build" / "models" / named
+    if not (options.model / "model.bin").is_file():
+        parser.error(f"there is no model in {options.model}: `python -m examples.models` lays some")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
@@ -85,6 +86,17 @@ class Notice(Result, kw_only=True):
     tracks: list[AudioTrack] | UnsetType = UNSET
     """With the kind `several_tracks`: the recording's audio tracks."""
     error: dict[str, Any] | UnsetType = UNSET
+
+
+_MOST_SPANS: Final = 100
+
+
+def notice_about(
+    kind: str, message: str, spans: Sequence[TimeSpan], *, info: bool = False
+) -> Notice:
+    """A notice that lists the first of the spans that it is about; `info` is its level."""
+    level: Literal["info"] | UnsetType = "info" if info else UNSET
+    return Notice(kind=kind, message=message, level=level, spans=list(spans[:_MOST_SPANS]))
 
 
 def option_ignored(option: str, reason: str) -> Notice:

@@ -21,8 +21,9 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.common import (
-    ROOT,
+    check_material,
     conditions,
+    material_options,
     offline_environment,
     percentile,
     say,
@@ -44,8 +45,6 @@ from worker.engines.recognition.live.listener import WhisperListener
 from worker.engines.recognition.live.recogniser import LiveOptions, LiveRecogniser
 from worker.engines.recognition.whisper.model import load_encoding_singly
 
-_MODELS: Final = ROOT / "build" / "models"
-_RECORDINGS: Final = ROOT.parent / "shared" / "real"
 _PACKAGES: Final = ("faster-whisper", "ctranslate2")
 _SHORTEST: Final = 5.0  # seconds of a recording
 _OTHERS: Final = 4  # recordings in other languages, of different ones
@@ -136,22 +135,14 @@ def _keep(path: Path | None, document: dict[str, Any]) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__)
-    parser.add_argument("--recordings", type=Path, default=_RECORDINGS, metavar="DIR")
-    parser.add_argument(
-        "--model", default="base", help="a CTranslate2 model: a folder, or a name in build/models"
-    )
+    material_options(parser)
     parser.add_argument("--only", choices=("speech", "silence", "memory"))
     parser.add_argument("--hours", type=int, default=3, help="length of the long stream")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to FILE")
     options = parser.parse_args()
     if sys.platform != "linux":
         parser.error("this reads memory from Linux")
-    if not (options.recordings / "manifest.jsonl").is_file():
-        parser.error("it lacks recordings: --recordings DIR, where DIR/manifest.jsonl lists them")
-    named = Path(options.model)
-    options.model = named.resolve() if named.is_dir() else _MODELS / named
-    if not (options.model / "model.bin").is_file():
-        parser.error(f"there is no model in {options.model}: `python -m examples.models` lays some")
+    check_material(parser, options)
     return options
 
 

@@ -21,15 +21,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.common import ROOT, conditions, say, versions, write_json
+from benchmarks.common import (
+    check_material,
+    conditions,
+    material_options,
+    say,
+    versions,
+    write_json,
+)
 from benchmarks.protocol import peers
 from benchmarks.real.contenders import REFERENCE, Contender, Entry, Run, entries
 from benchmarks.real.material import Material
 from benchmarks.real.tables import Results, precisions, reliability_table, score_table, speed_table
 
 _PACKAGES: Final = ("faster-whisper", "ctranslate2", "whisperx", "torch")
-_MODELS: Final = ROOT / "build" / "models"
-_RECORDINGS: Final = ROOT.parent / "shared" / "real"
 
 
 def main() -> int:
@@ -70,10 +75,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real", description=__doc__)
-    parser.add_argument("--recordings", type=Path, default=_RECORDINGS, metavar="DIR")
-    parser.add_argument(
-        "--model", default="base", help="a CTranslate2 model: a folder, or a name in build/models"
-    )
+    material_options(parser)
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the speed table")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=("score", "speed"))
@@ -86,12 +88,7 @@ def _arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if sys.platform != "linux":
         parser.error("this reads the costs of processes from Linux")
-    if not (options.recordings / "manifest.jsonl").is_file():
-        parser.error("it lacks recordings: --recordings DIR, where DIR/manifest.jsonl lists them")
-    named = Path(options.model)
-    options.model = named.resolve() if named.is_dir() else _MODELS / named
-    if not (options.model / "model.bin").is_file():
-        parser.error(f"there is no model in {options.model}: `python -m examples.models` lays some")
+    check_material(parser, options)
     if unknown := set(options.contenders or ()) - set(entries(Path(), 0)):
         parser.error(f"there is no contender {', '.join(sorted(unknown))}")
     return options

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from protocol.errors import RpcError
-from protocol.values import Notice, OnDamage, TimeSpan
+from protocol.values import Notice, OnDamage, TimeSpan, notice_about
 from worker.audio.blocks import SAMPLE_RATE, Blocks, Channels, to_float
 from worker.audio.clock import Clock
 from worker.audio.extent import Extent, extent, lacks_index
@@ -33,7 +33,6 @@ _WORTH_TELLING: Final = 0.2
 """Seconds; shorter gaps and overlaps are what every converter makes."""
 _TOUCH: Final = 0.1
 """Seconds; two damaged stretches that are closer are one."""
-_MAX_SPANS: Final = 100
 _SAMPLES_ARE_COUNTED: Final = frozenset({"ogg", "flac", "mp3", "aac", "wav"})
 """Containers whose time stamps count samples. In the others they tell the time, and a recorder that
 paused leaves a hole."""
@@ -245,36 +244,29 @@ class Reading:
     def _tell(self) -> None:
         """Add the notices of what was found in the clip."""
         found = [
-            ("damaged", self._damaged, self._damage_told(), None),
+            ("damaged", self._damaged, self._damage_told()),
             (
                 "time_gaps",
                 self._gaps.longer_than(_WORTH_TELLING),
                 "The recording has gaps in its time stamps: the worker filled them with silence.",
-                "info",
             ),
             (
                 "time_overlaps",
                 self._overlaps.longer_than(_WORTH_TELLING),
                 "By their time stamps, parts of the recording overlap what comes before them: the "
                 "worker left them out.",
-                None,
             ),
             (
                 "time_stamps_broken",
                 self._jumps,
                 "The time stamps of the recording jump: the worker did not follow them, so times "
                 "after that may differ from a player's.",
-                None,
             ),
         ]
-        for kind, spans, message, level in found:
-            inside = spans.within(self._start, self._end)
-            if not inside:
-                continue
-            notice = Notice(kind=kind, message=message, spans=inside[:_MAX_SPANS])
-            if level == "info":
-                notice.level = "info"
-            self.notices.append(notice)
+        for kind, spans, message in found:
+            if inside := spans.within(self._start, self._end):
+                is_info = kind == "time_gaps"  # nothing needs to be done
+                self.notices.append(notice_about(kind, message, inside, info=is_info))
 
     def _damage_told(self) -> str:
         duration = self._blocks.written / SAMPLE_RATE

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from protocol.errors import RpcError
 from protocol.values import AudioTrack, Notice
 from worker.audio.languages import same_language
@@ -69,10 +71,7 @@ def _find(tracks: list[AudioTrack], wanted: int | str, path: str) -> int:
         "audio_no_track",
         f"{path} has no audio {asked}. It has {_listed(tracks)}.",
         path=path,
-        tracks=[
-            {"index": t.index, "language": t.language, "title": t.title, "channels": t.channels}
-            for t in tracks
-        ],
+        tracks=msgspec.to_builtins(tracks),
     )
 
 

@@ -89,7 +89,8 @@ def lay_out(units: Units, limits: Limits) -> list[list[Span]]:
         more = _repeated(line, limits.lines - 1)
         fits = [more[end] for end in first[:count]]
     if limits.duration is not None:
-        fits = [min(a, b) for a, b in zip(fits, _lasts(units, limits.duration), strict=True)]
+        lasts = _longest(units.starts, units.stops, limits.duration)
+        fits = [min(a, b) for a, b in zip(fits, lasts, strict=True)]
     cues = [(0, count)] if fits[0] == count else _cues(units, limits, fits)
     return [_lines(units, limits, first, line, a, b) for a, b in cues]
 
@@ -99,24 +100,16 @@ def _reaches(units: Units, limit: int | None) -> list[int]:
     count = len(units.spans)
     if limit is None:
         return [count] * (count + 1)
-    found: list[int] = []
-    end = 0
-    for i, begin in enumerate(units.begins):
-        end = max(end, i + 1)
-        while end < count and units.ends[end] - begin <= limit:
-            end += 1
-        found.append(end)
-    return [*found, count]
+    return [*_longest(units.begins, units.ends, limit), count]
 
 
-def _lasts(units: Units, limit: int) -> list[int]:
-    """For each unit the end of the longest cue that begins with it."""
-    count = len(units.spans)
+def _longest(begins: Sequence[int], ends: Sequence[int], limit: int) -> list[int]:
+    """For each unit the end of the longest run from its begin that keeps within the limit."""
     found: list[int] = []
     end = 0
-    for i, start in enumerate(units.starts):
+    for i, begin in enumerate(begins):
         end = max(end, i + 1)
-        while end < count and units.stops[end] - start <= limit:
+        while end < len(begins) and ends[end] - begin <= limit:
             end += 1
         found.append(end)
     return found

@@ -8,10 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from protocol.transcription import LanguageSeconds
-from protocol.values import Notice, TimeSpan
-
-_MOST_SPANS: Final = 100
-"""How many spans a notice lists; its message counts all of them."""
+from protocol.values import Notice, TimeSpan, notice_about
 
 SURE: Final = 0.6
 """Probability above which a part may differ from the rest, if"""
@@ -141,24 +138,17 @@ class Findings:
                 f"{self.lost:.1f} s of what sounds like speech have no text: the decoder found "
                 "none that is probable."
             )
-            found.append(_notice("speech_without_text", message, self.silent))
+            found.append(notice_about("speech_without_text", message, self.silent))
         if self.unspoken:
             message = f"Text was dropped in {_times(self.unspoken)} where nobody speaks."
-            found.append(_notice("text_without_speech", message, self.unspoken, info=True))
+            found.append(notice_about("text_without_speech", message, self.unspoken, info=True))
         if self.repeated:
             message = f"Repetitions were dropped in {_times(self.repeated)}: the decoder looped."
-            found.append(_notice("repetition_removed", message, self.repeated, info=True))
+            found.append(notice_about("repetition_removed", message, self.repeated, info=True))
         if self.outside:
             message = f"Text was dropped in {_times(self.outside)} after the end of the audio."
-            found.append(_notice("text_outside_audio", message, self.outside))
+            found.append(notice_about("text_outside_audio", message, self.outside))
         return found
-
-
-def _notice(kind: str, message: str, spans: Sequence[TimeSpan], info: bool = False) -> Notice:
-    notice = Notice(kind=kind, message=message, spans=list(spans[:_MOST_SPANS]))
-    if info:
-        notice.level = "info"
-    return notice
 
 
 def _times(spans: Sequence[TimeSpan]) -> str:
