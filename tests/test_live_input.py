@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.errors import RpcError
@@ -158,6 +158,7 @@ def test_a_jump_back_is_refused() -> None:
     st.sampled_from([8_000, 16_000, 44_100]),
     st.lists(st.tuples(st.integers(0, 5000), st.none() | st.floats(-0.5, 5.0)), max_size=20),
 )
+@example(8_000, [(17, None)])
 def test_all_samples_are_accounted_for(rate: int, chunks: list[tuple[int, float | None]]) -> None:
     intake = Intake("pcm16", rate)
     given_ = 0

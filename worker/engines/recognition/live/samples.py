@@ -66,10 +66,13 @@ class Resampler:
             )
         self._rate = rate
         self._resampler: Any = None
+        self._owed = 0.0
+        """Samples at 16 kHz that are in the resampler."""
 
     def convert(self, samples: Samples) -> Samples:
         """The samples at 16 kHz; the last milliseconds come with the next ones."""
         import av
+        import numpy as np
 
         if self._rate == SAMPLE_RATE or not len(samples):
             return samples
@@ -77,21 +80,17 @@ class Resampler:
             self._resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE)
         frame = av.AudioFrame.from_ndarray(samples[None], "flt", "mono")
         frame.sample_rate = self._rate
-        return self._resampled(frame)
+        frames = [each.to_ndarray()[0] for each in self._resampler.resample(frame)]
+        found: Samples = np.concatenate([np.zeros(0, np.float32), *frames])
+        self._owed += len(samples) * SAMPLE_RATE / self._rate - len(found)
+        return found
 
     def flush(self) -> Samples:
         """The last milliseconds; what follows begins anew."""
         import numpy as np
 
-        if self._resampler is None:
-            return np.zeros(0, np.float32)
-        rest = self._resampled(None)
-        self._resampler = None
-        return rest
-
-    def _resampled(self, frame: Any) -> Samples:
-        import numpy as np
-
-        frames = [each.to_ndarray()[0] for each in self._resampler.resample(frame)]
-        found: Samples = np.concatenate([np.zeros(0, np.float32), *frames])
-        return found
+        owed = round(self._owed)
+        # Silence pushes them out: FFmpeg's own flush drops an input shorter than its filter.
+        rest = self.convert(np.zeros(self._rate // 10 if owed else 0, np.float32))
+        self._resampler, self._owed = None, 0.0
+        return rest[:owed]
