@@ -251,6 +251,31 @@ KINDS: Final = _table(
         "The audio does not contain that many distinguishable speakers.",
         "Request fewer speakers, or omit the number.",
     ),
+    # Live streams
+    ErrorKind(
+        "live_stream_exists",
+        -32040,
+        "A stream of that name is open.",
+        "Choose another name for the new stream, or end the open one with live/finish.",
+    ),
+    ErrorKind(
+        "live_stream_unknown",
+        -32041,
+        "No stream of that name is open.",
+        "Open one with live/transcribe. It ends when that request is answered.",
+    ),
+    ErrorKind(
+        "live_stream_finished",
+        -32042,
+        "The input of the stream has ended: it takes no more audio.",
+        "Open another stream with live/transcribe.",
+    ),
+    ErrorKind(
+        "live_overrun",
+        -32043,
+        "The worker is too far behind to take more audio now.",
+        "Send it again when backlog is smaller, use a smaller model, or a larger maxBacklog.",
+    ),
     # Files
     ErrorKind(
         "storage_failed",

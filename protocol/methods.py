@@ -71,6 +71,9 @@ _WHOLE: Final = (
 _ALIGN: Final = (*_RECORDING, *_MODEL, "language_unsupported", "transcript_invalid")
 _DIARIZE: Final = (*_RECORDING, *_MODEL, "speakers_unsatisfiable")
 _DETECT: Final = (*_RECORDING, *_MODEL, *_OPTIONS)
+_LIVE: Final = (*_ENGINE, *_MODEL, *_FILES, *_OPTIONS, "storage_failed", "live_stream_exists")
+_APPEND: Final = (*_CONTROL, "live_stream_unknown", "live_stream_finished", "live_overrun")
+_STREAM: Final = (*_CONTROL, "live_stream_unknown")
 _EXPORT: Final = (*_WORK, *_FILES)
 _DOWNLOAD: Final = (*_ENGINE, *_HUB, "language_unsupported")
 _LOAD: Final = (*_ENGINE, *_MODEL, *_OPTIONS)
@@ -94,6 +97,10 @@ _ROWS: Final = (
     ("diarize", "diarization:Diarize", _DIARIZE, "Find who speaks when."),
     ("detectSpeech", "detection:DetectSpeech", _RECORDING, "Find the speech in a recording."),
     ("detectLanguage", "detection:DetectLanguage", _DETECT, "Find which language is spoken."),
+    ("live/transcribe", "live:LiveTranscribe", _LIVE, "Open a stream: transcribe while it comes."),
+    ("live/append", "live:LiveAppend", _APPEND, "Send a stream its next audio."),
+    ("live/commit", "live:LiveStream", _STREAM, "End the utterance that goes on in a stream."),
+    ("live/finish", "live:LiveStream", _STREAM, "End the input of a stream."),
     ("export", "transcript:Export", _EXPORT, "Write a transcript as subtitles, tables and more."),
     ("models/list", "models:ListModels", _ENGINE, "List known, cached and loaded models."),
     ("models/download", "models:DownloadModel", _DOWNLOAD, "Download and verify a model."),

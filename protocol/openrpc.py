@@ -258,7 +258,7 @@ def _notifications(schemas: Json, examples: Json) -> list[Json]:
     from protocol.values import Token
 
     values = ("ProgressBegin", "ProgressReport", "ProgressEnd")
-    parts = ("PartialTranscript", "PartialAlignment")
+    parts = ("PartialTranscript", "PartialAlignment", "PartialLive")
     progress = {
         "required": ["token", "value"],
         "properties": {
@@ -324,11 +324,13 @@ def _contract() -> list[type[msgspec.Struct]]:
     from protocol.alignment import PartialAlignment
     from protocol.control import LogMessageParams
     from protocol.errors import CancelledData
+    from protocol.live import PartialLive
     from protocol.progress import ProgressBegin, ProgressEnd, ProgressReport
     from protocol.transcription import PartialTranscript
 
     types: list[type[msgspec.Struct]]
-    types = [PartialAlignment, PartialTranscript, ProgressBegin, ProgressEnd, ProgressReport]
+    types = [PartialAlignment, PartialLive, PartialTranscript]
+    types += [ProgressBegin, ProgressEnd, ProgressReport]
     named = [
         each
         for method in (*REQUESTS.values(), *NOTIFICATIONS.values())

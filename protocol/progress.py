@@ -24,6 +24,8 @@ Stage = Literal[
     "diarization",
     "assignment",
     "probe",
+    "ready",
+    "speech",
 ]
 
 
@@ -39,6 +41,8 @@ class ProgressReport(Result, tag_field="kind", tag="report", omit_defaults=True)
     `percentage` (0-100) is of the whole request and never decreases. If several stages run in
     parallel, `stages` has the percentage of each one that has begun. `audioDone` and `audioTotal`
     are seconds of audio. Bytes and files are those of a model download; `message` names the model.
+    A live stream is `ready` once its model is loaded. At the stage `speech`, `speech` says whether
+    somebody started or ended to speak, and `at` when, in seconds of the stream.
     """
 
     stage: Stage
@@ -51,6 +55,8 @@ class ProgressReport(Result, tag_field="kind", tag="report", omit_defaults=True)
     files_total: int | None = None
     message: str | None = None
     stages: dict[str, float] | None = None
+    speech: Literal["started", "ended"] | None = None
+    at: float | None = None
 
 
 class ProgressEnd(Result, tag_field="kind", tag="end"):

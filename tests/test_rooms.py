@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("worker.audio", "worker.formats", "worker.probe", "worker.engines.contract"),
     ("worker.engines.common", "worker.managers", "worker.batch"),
     ("worker.engines.hub", "worker.engines.decoding", "worker.engines.lane", "worker.pipeline"),
+    ("worker.live",),
     (
         "worker.engines.recognition",
         "worker.engines.alignment",
@@ -41,7 +42,10 @@ STRANGERS = {
     "worker.batch": {"worker.session", "worker.engines"},
     **{
         room: {f"worker.engines.{each}" for each in ("common", "hub", "decoding", "lane")}
-        for room in ("worker.managers", "worker.pipeline", "worker.methods", "worker.front")
+        for room in (
+            *("worker.managers", "worker.pipeline", "worker.live"),
+            *("worker.methods", "worker.front"),
+        )
     },
 }
 """Lower floors that a room must not know all the same: the front is not an engine, for one."""
@@ -125,13 +129,13 @@ def test_the_whole_job_brings_nothing_heavy_into_the_front() -> None:
     assert not set(ast.literal_eval(done.stdout.decode())) & HEAVY
 
 
-@pytest.mark.parametrize("kind", ["audio", "whisper", "faster-whisper", "hub"])
+@pytest.mark.parametrize("kind", ["audio", "whisper", "faster-whisper", "live", "hub"])
 def test_engines_import_their_libraries_with_the_work(kind: str) -> None:
     # So that a missing one is an error of the request, and not the end of the process.
     script = (
         "import sys, json\n"
         "from worker.engines import host\n"
-        f"host._methods({kind!r})\n"
+        f"host._methods(host._engine({kind!r}))\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

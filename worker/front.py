@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Final, NoReturn
 
@@ -32,11 +32,12 @@ from protocol.params import decode_params
 from worker import __version__
 from worker.managers.pool import ModelPool, Policy
 from worker.methods.environment import EnvironmentMethods
+from worker.methods.live import LiveMethods
 from worker.methods.models import ModelMethods
 from worker.methods.recordings import RecordingMethods
 from worker.models.families import FAMILIES
 from worker.session.dispatcher import Dispatcher
-from worker.session.lane import Lane, Method
+from worker.session.lane import Lane
 from worker.session.server import Server, Stop
 from worker.system.limits import DEFAULT_LIMITS, SessionLimits, max_audio_duration, max_audio_size
 from worker.system.log import Log, timestamp
@@ -53,7 +54,8 @@ class Front:
         self,
         server: Server,
         pool: ModelPool,
-        lanes_of: Iterable[Mapping[str, Method]],
+        lanes: Mapping[str, Lane],
+        live: LiveMethods,
         limits: SessionLimits,
     ) -> None:
         self._server = server
@@ -63,9 +65,7 @@ class Front:
         server.limit_lines(limits.max_line_bytes or DEFAULT_MAX_LINE_BYTES)
         self._initialized = False
         self._shut_down = False
-        lanes = {}
-        for group in lanes_of:
-            lanes.update(dict.fromkeys(group, Lane(group, self._log)))
+        self._live = live
         self.dispatcher = Dispatcher(
             server.writer,
             self._log,
@@ -75,8 +75,13 @@ class Front:
                 "rpc.discover": _discover,
                 "jobs/list": self._list_jobs,
                 "shutdown": self._shutdown,
+                **live.requests(),
             },
-            notifications={"initialized": _ignore, "exit": self._exit},
+            notifications={
+                "initialized": _ignore,
+                "exit": self._exit,
+                **live.notifications(),
+            },
             lanes=lanes,
             answer_cancelled=True,
             limits=limits,
@@ -132,6 +137,7 @@ class Front:
         decode_params(raw, NoParams)
         self._shut_down = True
         self.dispatcher.refusal = RpcError("shutting_down")
+        self._live.finish_all()
         return b"null"
 
     def _exit(self, raw: bytes) -> bytes:
@@ -217,9 +223,14 @@ def main(
         **ModelMethods(pool, log).methods(),
         **EnvironmentMethods(pool.token_variables, log).methods(),
     }
-    front = Front(server, pool, (quick, recordings.export_methods()), limits)
+    live = LiveMethods(pool, log)
+    lanes: dict[str, Lane] = {}
+    for group in (quick, recordings.export_methods()):
+        lanes |= dict.fromkeys(group, Lane(group, log))
+    lanes |= live.lanes()
+    front = Front(server, pool, lanes, live, limits)
     watch_reader(output_fd, server.client_gone)
-    code = server.serve(front.dispatcher, pool.close)
+    code = server.serve(front.dispatcher, pool.close, live.finish_all)
     _remove_temporary_files()
     # Without the interpreter's shutdown: a thread may be stuck on a client that does not read.
     os._exit(code)

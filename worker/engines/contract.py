@@ -6,13 +6,14 @@ An engine's methods name their params by these types; `worker.engines.host` serv
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import field
 
 from protocol.alignment import AlignmentOptions, SegmentText
 from protocol.control import Params, Result
 from protocol.diarization import DiarizationOptions
+from protocol.live import LiveSegment, LiveVadParameters, SampleFormat
 from protocol.models import Task
 from protocol.transcription import ModelParams, TranscribeParams, VadParameters
 from protocol.values import NonNegativeInt, Notice, OnDamage
@@ -78,6 +79,74 @@ class EngineTranscribeParams(EngineParams, kw_only=True):
     """Id of the first segment."""
     speaker: str | None = None
     """Speaker of all segments."""
+
+
+class EngineLiveParams(EngineParams, kw_only=True):
+    """Params of the live engine's `live`: how to hear a stream, and where to go on in it.
+
+    Its input comes in `$/live` notifications, each a `LiveInput`; it ends with that of the stream.
+    """
+
+    call: int
+    """Which inputs are meant for this call."""
+    format: SampleFormat
+    sample_rate: int
+    language: str | None
+    interim: bool
+    interval: float
+    end_silence: float
+    max_utterance: float
+    encoder_context: float
+    vad: LiveVadParameters
+    first_id: int = 0
+    """Id of the first segment."""
+    offset: float = 0.0
+    """Where in the stream the input begins, in seconds."""
+    prompt: str = ""
+    """Final text of the utterance that goes on there."""
+
+
+class LiveInput(Params, kw_only=True, omit_defaults=True):
+    """Params of `$/live`: what comes next in a stream."""
+
+    call: int
+    missing: int = 0
+    """Samples that never came, before the audio."""
+    audio: bytes = b""
+    """Whole samples."""
+    end: Literal["utterance", "stream"] | None = None
+    """What ends after them."""
+
+
+class SpeechChange(Result, kw_only=True):
+    """Somebody started to speak, or ended."""
+
+    speech: Literal["started", "ended"]
+    at: float
+
+
+class LivePart(Result, kw_only=True):
+    """A partial result of `live`. Times are seconds of the stream."""
+
+    heard: float
+    """Up to here all is known, but for an utterance that goes on."""
+    settled: float
+    """Audio before this is not needed any more: it is in final words, or nobody speaks."""
+    language: str
+    language_probability: float
+    language_is_clear: bool
+    speech: list[SpeechChange]
+    segments: list[LiveSegment]
+
+
+class EngineLiveResult(Result, kw_only=True):
+    """Result of `live`."""
+
+    device: str
+    compute_type: str
+    busy: float
+    """Seconds of work."""
+    warnings: list[Notice]
 
 
 class LoadAlignmentParams(AlignmentOptions, kw_only=True):

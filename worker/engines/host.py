@@ -37,13 +37,14 @@ def main(kind: str, parent: int | None) -> NoReturn:
     # An engine serves its front alone: when the front's pipe ends, so does the engine.
     server = Server(input_fd, output_fd, log, finish_at_end_of_input=parent is None)
     server.limit_lines(MAX_FRAME_BYTES)  # the front has applied the client's limit
-    methods = _methods(kind)
+    engine = _engine(kind)
+    methods = _methods(engine)
     lane = EngineLane(methods, log)
     dispatcher = Dispatcher(
         server.writer,
         log,
         requests={"ping": lambda _: b"{}"},
-        notifications={"$/pause": lane.pause},
+        notifications={"$/pause": lane.pause, **getattr(engine, "notifications", {})},
         lanes=dict.fromkeys([*methods, "resume"], lane),
         answer_cancelled=False,
         wire=FRAMES,
@@ -53,10 +54,13 @@ def main(kind: str, parent: int | None) -> NoReturn:
     os._exit(code)
 
 
-def _methods(kind: str) -> dict[str, Method]:
-    """The public methods of the engine's class; each names the type of its params."""
+def _engine(kind: str) -> object:
     module, _, class_name = FAMILIES[kind].engine.partition(":")
-    engine = getattr(import_module(module), class_name)()
+    return getattr(import_module(module), class_name)()
+
+
+def _methods(engine: object) -> dict[str, Method]:
+    """The public methods of the engine; each names the type of its params."""
     contract = import_module("worker.engines.contract")
     return {
         name: typed(method, partial(getattr, contract, method.__annotations__["params"]))

@@ -137,6 +137,10 @@ class EngineProcess:
         with suppress(RuntimeError):  # no thread is left: then others wait longer
             self._thread(lambda: self._send(envelope.notification("$/pause", b"{}")))
 
+    def notify(self, method: str, params: bytes) -> None:
+        """Send a notification. It waits while the engine does not read."""
+        self._send(envelope.notification(method, params))
+
     def _call(
         self, method: str, params: bytes, caller: Caller, patience: float | None = None
     ) -> Json:

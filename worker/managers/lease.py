@@ -112,6 +112,12 @@ class Lease:
         """Call the engine, which holds the model. Only within queued work."""
         return self._manager.call(caller, method, params)
 
+    def notify(self, method: str, params: bytes) -> None:
+        """Send the engine a notification, if it runs; from any thread."""
+        engine = self._manager.engine
+        if engine:
+            engine.notify(method, params)
+
     def release(self) -> None:
         """Give the lease back; a second time does no harm."""
         if self.give_back():

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,7 +21,8 @@ from worker.managers import admission, memory
 from worker.managers.downloads import Downloads
 from worker.managers.measures import Measures
 from worker.managers.model import HUB, Model
-from worker.system import heap
+from worker.models.families import FAMILIES
+from worker.system import heap, priority
 from worker.system.child_environment import OFFLINE
 from worker.system.log import Log, timestamp
 
@@ -65,6 +67,8 @@ class ModelPool:
         """By the key of their model."""
         self._measures = Measures()
         self._janitor: threading.Thread | None = None
+        self._streams = 0
+        """How many live streams are open."""
 
     def lease(
         self,
@@ -199,13 +203,34 @@ class ModelPool:
         # All engines but the hub's take models from the cache alone.
         environment = self.token_variables() if model.kind == HUB.kind else OFFLINE
         grace = self.policy.cancel_grace
-        return EngineProcess(
+        engine = EngineProcess(
             model.kind,
             engine_command(model.kind),
             self._log,
             cancel_grace=DEFAULT_CANCEL_GRACE if grace is None else grace,
             environment=environment,
         )
+        if self._streams and _steps_back(model):
+            priority.lower(engine.pid)
+        return engine
+
+    @contextmanager
+    def stepping_back(self) -> Iterator[None]:
+        """While a stream is open, engines of other work leave the CPU to it where both want it.
+
+        Most systems let a process only lower its priority: engines that stepped back stay so.
+        """
+        with self._changed:
+            self._streams += 1
+            others = [each for each in self._managers.values() if _steps_back(each.model)]
+            pids = [each.engine.pid for each in others if each.engine]
+        for pid in pids:
+            priority.lower(pid)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._streams -= 1
 
     def _admit(self, manager: ModelManager, caller: Caller, may_evict_leased: bool) -> bool:
         """Make room for a model that is to be loaded, as `admission.decide` says.
@@ -415,6 +440,11 @@ class ModelPool:
         """End an engine that was told to leave."""
         self._log.info(f"unloading {manager.model.name}: {reason}")
         manager.end()
+
+
+def _steps_back(model: Model) -> bool:
+    """Whether an engine leaves the CPU to streams; alignment may be part of one."""
+    return model.task != "alignment" and not FAMILIES[model.kind].live
 
 
 def _resident(manager: ModelManager) -> int:

@@ -40,6 +40,12 @@ def recognition_model(params: ModelParams, engine: str, download: bool) -> Model
     return _model(engine, params.model, load, source, download, load.compute_type)
 
 
+def live_model(params: ModelParams, number: int) -> Model:
+    """The model for a stream; streams that are open at the same time differ in `number`, from 0."""
+    model = recognition_model(params, "live", params.download)
+    return model._replace(key=model.key + b"#%d" % number) if number else model
+
+
 def alignment_model(options: AlignmentOptions, language: str, download: bool) -> Model:
     """The model that aligns `language`; `download` applies if the options leave it open."""
     load = LoadAlignmentParams(

@@ -31,6 +31,8 @@ class Family(NamedTuple):
     """What the engine imports; `initialize` reports the engine as available if all are present."""
     factors: Mapping[str, float] = MappingProxyType({})
     """Bytes of memory per byte of weights on disk, by compute type; see also `memory.estimate`."""
+    live: bool = False
+    """It hears streams: `live/transcribe` uses it, and no request about a recording."""
 
 
 _CTRANSLATE2: Final = {
@@ -63,6 +65,14 @@ FAMILIES: Final[Mapping[str, Family]] = {
         packages=("whisperx", "pyannote.audio", *_TORCH, *_WHISPER),
         factors=_CTRANSLATE2,
     ),
+    "live": Family(
+        engine="worker.engines.recognition.live.engine:LiveEngine",
+        base=220 * _MB,
+        task="recognition",
+        packages=_WHISPER,
+        factors=_CTRANSLATE2,
+        live=True,
+    ),
     "alignment": Family(
         engine="worker.engines.alignment.engine:AlignmentEngine",
         base=800 * _MB,
@@ -80,6 +90,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
 }
 """By kind, which is also the `engine` that clients give and see."""
 
-RECOGNISERS: Final = [kind for kind, each in FAMILIES.items() if each.task == "recognition"]
+RECOGNISERS: Final = [
+    kind for kind, each in FAMILIES.items() if each.task == "recognition" and not each.live
+]
 """What clients may give as `engine`; the first is the default."""
 TASKS: Final = list(dict.fromkeys(each.task for each in FAMILIES.values() if each.task))

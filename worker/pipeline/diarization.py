@@ -27,7 +27,7 @@ class Diarization(EngineStage):
             self.preload(lease)
             request = EngineDiarizeParams(
                 source=self.shared.tracks.wait("diarization")[0].source,
-                options=_engine_options(self.options),
+                options=engine_options(self.options),
                 checkpoint=params.checkpoint,
             )
             self.result = self.call(lease, "diarize", request, DiarizeResult)
@@ -35,7 +35,7 @@ class Diarization(EngineStage):
         self.shared.progress.finish("diarization")
 
 
-def _engine_options(options: SpeakerOptions) -> DiarizationOptions:
+def engine_options(options: SpeakerOptions) -> DiarizationOptions:
     """Leave out what only the assignment of speakers uses."""
     names = DiarizationOptions.__struct_fields__
     return DiarizationOptions(**{name: getattr(options, name) for name in names})

@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -36,7 +36,7 @@ from worker.pipeline.decode import Decode
 from worker.pipeline.diarization import Diarization
 from worker.pipeline.recognition import Recognition
 from worker.pipeline.result import assemble
-from worker.pipeline.stage import EngineStage, Shared, is_refusal, stage_failed
+from worker.pipeline.stage import EngineStage, Shared, is_refusal, options_of, stage_failed
 from worker.session.job import Json
 from worker.session.lane import failure
 from worker.system.scratch import Scratch
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from worker.managers.pool import ModelPool
     from worker.session.job import Job
     from worker.system.log import Log
-
-T = TypeVar("T")
 
 
 class Pipeline:
@@ -61,9 +59,9 @@ class Pipeline:
         self._error: RpcError | None = None
         self._stages: list[EngineStage] = []
         self._align = (
-            None if params.task == "translate" else _options(params.align, AlignmentOptions)
+            None if params.task == "translate" else options_of(params.align, AlignmentOptions)
         )
-        self._diarize = _options(params.diarize, SpeakerOptions)
+        self._diarize = options_of(params.diarize, SpeakerOptions)
         names: list[Stage] = ["decode", "recognition"]
         names += ["alignment"] if self._align else []
         names += ["diarization", "assignment"] if self._diarize else []
@@ -153,10 +151,3 @@ class Pipeline:
     def _raise_if_ended(self) -> None:
         if self._error:
             raise self._error
-
-
-def _options(given: bool | T, type_: type[T]) -> T | None:
-    """The options of a stage, from a param that may also be a boolean."""
-    if isinstance(given, bool):
-        return type_() if given else None
-    return given

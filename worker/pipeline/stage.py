@@ -33,6 +33,7 @@ class _Timed(Protocol):
 
 
 T = TypeVar("T", bound=_Timed)
+Options = TypeVar("Options")
 
 
 class Shared:
@@ -72,6 +73,13 @@ def stage_failed(option: str, error: RpcError, message: str | None = None) -> No
     return Notice(
         kind="stage_failed", option=option, message=message or error.message, error=details
     )
+
+
+def options_of(given: bool | Options, type_: type[Options]) -> Options | None:
+    """The options of a stage, from a param that may also be a boolean."""
+    if isinstance(given, bool):
+        return type_() if given else None
+    return given
 
 
 class EngineStage(ABC):

@@ -187,6 +187,20 @@ class Job(Cancellable):
                 self._last_report = value
                 self._writer.write_report(token, self._wire.progress(token, value))
 
+    def announce(self, report: ProgressReport) -> None:
+        """Send a progress report that no later one replaces."""
+        with self._lock:
+            if self.progress_token and not self._finished:
+                self._notify(self.progress_token, msgspec.json.encode(report))
+
+    def passing(self, value: msgspec.Struct) -> None:
+        """Send a part of the result that the next part may replace while both wait."""
+        token = self.partial_token
+        with self._lock:
+            if token and not self._finished:
+                line = self._wire.progress(token, msgspec.json.encode(value))
+                self._writer.write_report(token, line)
+
     def partial(self, value: msgspec.Struct) -> None:
         """Send a part of the result."""
         self.forward_partials([msgspec.json.encode(value)])

@@ -99,9 +99,15 @@ class Server:
         """Stop at once, without answers; from any thread."""
         self.stop(Stop(reason, _CLIENT_GONE_CODE, gone=True))
 
-    def serve(self, dispatcher: Dispatcher, on_stop: Callable[[], None] = lambda: None) -> int:
+    def serve(
+        self,
+        dispatcher: Dispatcher,
+        on_stop: Callable[[], None] = lambda: None,
+        on_end_of_input: Callable[[], None] = lambda: None,
+    ) -> int:
         """Serve until there is a reason to stop; return the exit code.
 
+        `on_end_of_input` is called when no more input will come, before the open jobs are finished.
         `on_stop` is called last, after every answer that could be given. To be called from the main
         thread, once.
         """
@@ -111,6 +117,7 @@ class Server:
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         stop = self._wait_for_stop()
         while stop.graceful:
+            on_end_of_input()
             self.log.debug(f"{stop.reason}: finishing the open jobs")
             threading.Thread(target=self._finish, args=(stop.code,), daemon=True).start()
             stop = self._stops.get()

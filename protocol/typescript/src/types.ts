@@ -45,6 +45,10 @@ export type ErrorKind =
   | "token_invalid"
   | "transcript_invalid"
   | "speakers_unsatisfiable"
+  | "live_stream_exists"
+  | "live_stream_unknown"
+  | "live_stream_finished"
+  | "live_overrun"
   | "storage_failed"
   | "export_failed"
   | "export_exists";
@@ -139,6 +143,34 @@ export interface Methods {
   detectLanguage: {
     params: DetectLanguageParams;
     result: DetectLanguageResult;
+  };
+  /**
+   * Open a stream: transcribe while it comes.
+   */
+  "live/transcribe": {
+    params: LiveTranscribeParams;
+    result: LiveTranscribeResult;
+  };
+  /**
+   * Send a stream its next audio.
+   */
+  "live/append": {
+    params: LiveAppendParams;
+    result: LiveAppendResult;
+  };
+  /**
+   * End the utterance that goes on in a stream.
+   */
+  "live/commit": {
+    params: LiveStreamParams;
+    result: LiveStreamResult;
+  };
+  /**
+   * End the input of a stream.
+   */
+  "live/finish": {
+    params: LiveStreamParams;
+    result: LiveStreamResult;
   };
   /**
    * Write a transcript as subtitles, tables and more.
@@ -1567,6 +1599,305 @@ export interface LanguageWindow {
   end: number;
 }
 /**
+ * Params of `live/transcribe`. Only `stream` is required.
+ */
+export interface LiveTranscribeParams {
+  /**
+   * A known name (`small`, `large-v3` …), a hub id (`owner/name`) or a model directory.
+   * @default "small"
+   */
+  model?: string;
+  /**
+   * Branch, tag or commit of a hub model.
+   */
+  revision?: string | null;
+  /**
+   * Download the model from the hub if it is not cached. Without it, nothing is downloaded.
+   * @default false
+   */
+  download?: boolean;
+  /**
+   * `auto` chooses a usable CUDA device, or else the CPU.
+   * @default "auto"
+   */
+  device?: "auto" | "cpu" | "cuda";
+  /**
+   * Index of the device, from 0.
+   * @default 0
+   */
+  deviceIndex?: number;
+  /**
+   * The number type in which CTranslate2 stores and multiplies weights. `auto` is float16 on a CUDA device and int8 on a CPU; `default` is the type that the model is stored in, or float32 if the device does not support that type.
+   * @default "auto"
+   */
+  computeType?:
+    | "auto"
+    | "bfloat16"
+    | "default"
+    | "float16"
+    | "float32"
+    | "int16"
+    | "int8"
+    | "int8_bfloat16"
+    | "int8_float16"
+    | "int8_float32";
+  /**
+   * CPU threads of the model; 0 uses every CPU that this process may use.
+   * @default 0
+   */
+  threads?: number;
+  /**
+   * A name that the client chooses, so that `live/append` may follow at once.
+   */
+  stream: string;
+  /**
+   * 16-bit integers, or 32-bit floats from -1 to 1; little-endian, one channel.
+   * @default "pcm16"
+   */
+  format?: "float32" | "pcm16";
+  /**
+   * Samples per second.
+   * @default 16000
+   */
+  sampleRate?: number;
+  /**
+   * Code such as `en`; without it, the first speech decides.
+   */
+  language?: string | null;
+  /**
+   * Show words while they are said. If false, each utterance is decoded once, at its end.
+   * @default true
+   */
+  interim?: boolean;
+  /**
+   * Seconds of speech between two decodings.
+   * @default 0.5
+   */
+  interval?: number;
+  /**
+   * Seconds without speech that end an utterance.
+   * @default 0.8
+   */
+  endSilence?: number;
+  /**
+   * Seconds after which an utterance is divided, in its quietest place.
+   * @default 12
+   */
+  maxUtterance?: number;
+  /**
+   * Seconds that Whisper's encoder sees at least. It takes time in proportion; some fine-tuned models repeat themselves with less than the 30 s that they were trained on.
+   * @default 8
+   */
+  encoderContext?: number;
+  /**
+   * Seconds of audio that may wait. Beyond, a request is refused with live_overrun, and the audio of a notification becomes a gap. While the model loads, 600.
+   * @default 30
+   */
+  maxBacklog?: number;
+  /**
+   * How to detect speech.
+   */
+  vadParameters?: LiveVadParameters | null;
+  /**
+   * After each utterance, time its words exactly, with an alignment model.
+   * @default false
+   */
+  align?: boolean | AlignmentOptions;
+  /**
+   * At the end, separate the speakers, and assign one to each word and segment.
+   * @default false
+   */
+  diarize?: boolean | SpeakerOptions;
+  /**
+   * Path of a WAV file that keeps all audio, whatever happens to its recognition.
+   */
+  record?: string | null;
+  /**
+   * Replace that file if it exists; if false, it is an error.
+   * @default false
+   */
+  overwrite?: boolean;
+  /**
+   * Interactive requests overtake batch requests.
+   * @default "interactive"
+   */
+  priority?: "batch" | "interactive";
+  /**
+   * How long the models stay loaded afterwards, in seconds; the worker's default when null.
+   */
+  keepAlive?: number | "forever" | null;
+  /**
+   * Report in `$/progress` notifications with this token when the stream is `ready`, and when `speech` starts and ends; without it, none are sent.
+   */
+  progressToken?: number | string | null;
+  /**
+   * Send segments as they become known, with this token.
+   */
+  partialResultToken?: number | string | null;
+}
+/**
+ * How to detect speech in a stream.
+ */
+export interface LiveVadParameters {
+  /**
+   * Somebody speaks where the probability of speech is above this.
+   * @default 0.5
+   */
+  threshold?: number;
+  /**
+   * Nobody speaks where it is below this; null means 0.15 less than `threshold`.
+   */
+  negThreshold?: number | null;
+  /**
+   * Seconds; shorter sounds are not speech.
+   * @default 0.1
+   */
+  minSpeechDuration?: number;
+}
+/**
+ * Result of `live/transcribe`: all final segments. It is a transcript for `export` and others.
+ *
+ * `duration` is that of the stream, with its gaps.
+ */
+export interface LiveTranscribeResult {
+  text: string;
+  language: string;
+  languageProbability: number;
+  /**
+   * Seconds of transcribed audio.
+   */
+  duration: number;
+  durationAfterVad: number;
+  segments: Segment[];
+  model: string;
+  engine: string;
+  device: string;
+  computeType: string;
+  warnings: Notice[];
+  timings: Timings;
+  /**
+   * Seconds of work per second of audio, without waiting and loading.
+   */
+  realTimeFactor: number;
+  /**
+   * With the engine `whisper`: seconds of speech in each language, the most spoken first, which is `language`.
+   */
+  languages?: LanguageSeconds[];
+  /**
+   * With the engine `whisper`: seconds of speech.
+   */
+  speechSeconds?: number;
+  /**
+   * With the engine `whisper`: seconds of speech that have no text; `warnings` lists where.
+   */
+  lostSeconds?: number;
+  /**
+   * With the engine `whisper`: where nobody speaks for a second or longer.
+   */
+  silences?: TimeSpan[];
+  /**
+   * With `diarize`: who speaks when, including overlaps.
+   */
+  turns?: Turn[];
+  /**
+   * With `diarize` or `channelSpeakers`: the speakers, in the order of their first words.
+   */
+  speakers?: string[];
+  speakerEmbeddings?: {
+    [k: string]: number[];
+  };
+  /**
+   * With `formats` and `outputDir`: the written files.
+   */
+  files?: ExportedFile[];
+  /**
+   * With `formats` but without `outputDir`: the texts, by format.
+   */
+  contents?: {
+    [k: string]: string;
+  };
+  /**
+   * Parts of the stream whose audio never came, or was not recognised; `warnings` says why.
+   */
+  gaps: TimeSpan[];
+  /**
+   * Null if nothing was said.
+   */
+  latency: LiveLatency | null;
+  /**
+   * With `record`: the path of the file.
+   */
+  recording?: string;
+}
+/**
+ * How soon words come after they are said, if the audio comes as it is recorded.
+ */
+export interface LiveLatency {
+  /**
+   * Until a word is shown for the first time.
+   */
+  shown: Delay;
+  /**
+   * Until it is final.
+   */
+  final: Delay;
+}
+/**
+ * Seconds after the end of a word within which half of all words come, and 95 of 100.
+ */
+export interface Delay {
+  p50: number;
+  p95: number;
+}
+/**
+ * Params of `live/append`, the next audio of a stream.
+ */
+export interface LiveAppendParams {
+  stream: string;
+  /**
+   * Samples in the stream's format, in base64.
+   */
+  audio: string;
+  /**
+   * When the first sample was recorded, in seconds of the stream. What came before is discarded, and a hole becomes silence. Null means right after the last sample.
+   */
+  at?: number | null;
+}
+/**
+ * How far the stream is, with the audio of the request.
+ */
+export interface LiveAppendResult {
+  audioReceived: number;
+  /**
+   * Up to here all that was said is known, but for an utterance that goes on.
+   */
+  audioDecoded: number;
+  /**
+   * What waits. Send less than `maxBacklog` ahead.
+   */
+  backlog: number;
+}
+/**
+ * Params of `live/commit` and `live/finish`.
+ */
+export interface LiveStreamParams {
+  stream: string;
+}
+/**
+ * How far a stream is, in seconds of audio.
+ */
+export interface LiveStreamResult {
+  audioReceived: number;
+  /**
+   * Up to here all that was said is known, but for an utterance that goes on.
+   */
+  audioDecoded: number;
+  /**
+   * What waits. Send less than `maxBacklog` ahead.
+   */
+  backlog: number;
+}
+/**
  * Params of `export`. Without `outputDir`, no file is written and the result has the texts.
  */
 export interface ExportParams {
@@ -2332,7 +2663,13 @@ export interface Notifications {
      * The request's `progressToken` or `partialResultToken`.
      */
     token: number | string;
-    value: ProgressBegin | ProgressReport | ProgressEnd | PartialTranscript | PartialAlignment;
+    value:
+      | ProgressBegin
+      | ProgressReport
+      | ProgressEnd
+      | PartialTranscript
+      | PartialAlignment
+      | PartialLive;
   };
   /**
    * Send a log message to a client that requested its level in initialize.
@@ -2354,7 +2691,7 @@ export interface ProgressBegin {
 /**
  * How far the request is.
  *
- * `percentage` (0-100) is of the whole request and never decreases. If several stages run in parallel, `stages` has the percentage of each one that has begun. `audioDone` and `audioTotal` are seconds of audio. Bytes and files are those of a model download; `message` names the model.
+ * `percentage` (0-100) is of the whole request and never decreases. If several stages run in parallel, `stages` has the percentage of each one that has begun. `audioDone` and `audioTotal` are seconds of audio. Bytes and files are those of a model download; `message` names the model. A live stream is `ready` once its model is loaded. At the stage `speech`, `speech` says whether somebody started or ended to speak, and `at` when, in seconds of the stream.
  */
 export interface ProgressReport {
   kind: "report";
@@ -2367,7 +2704,9 @@ export interface ProgressReport {
     | "load"
     | "probe"
     | "queue"
+    | "ready"
     | "recognition"
+    | "speech"
     | "speechDetection";
   percentage?: number | null;
   audioDone?: number | null;
@@ -2380,6 +2719,8 @@ export interface ProgressReport {
   stages?: {
     [k: string]: number;
   } | null;
+  speech?: ("ended" | "started") | null;
+  at?: number | null;
 }
 /**
  * The work on the request has ended; the reply says how.
@@ -2399,4 +2740,51 @@ export interface PartialTranscript {
  */
 export interface PartialAlignment {
   segments: AlignedSegment[];
+}
+/**
+ * Value of a partial result: the segments that changed.
+ */
+export interface PartialLive {
+  language: string;
+  audioReceived: number;
+  audioDecoded: number;
+  /**
+   * Seconds from the arrival of the newest decoded sample to the sending of this.
+   */
+  lag: number;
+  segments: LiveSegment[];
+}
+/**
+ * A segment as it is known now: it replaces the one with its `id`.
+ *
+ * Ids ascend, and at most one segment is not final. Once `final`, its text never changes. A final segment without text takes back one that turned out to be nothing.
+ */
+export interface LiveSegment {
+  id: number;
+  start: number;
+  end: number;
+  text: string;
+  language: string;
+  final: boolean;
+  /**
+   * The final words come first.
+   */
+  words: LiveWord[];
+  speaker?: string;
+}
+/**
+ * A word. Once it is `final`, it never changes and never vanishes, but `align` may time it anew, and `diarize` assigns a speaker.
+ */
+export interface LiveWord {
+  start: number;
+  end: number;
+  word: string;
+  probability: number | null;
+  /**
+   * True if the word could not be aligned (a number, for example): its times are estimates.
+   */
+  interpolated?: boolean;
+  speaker?: string;
+  characters?: Character[];
+  final: boolean;
 }

@@ -159,13 +159,7 @@ class Recognizer(ABC):
         if self._model is not None:
             raise RpcError("invalid_request", "This engine has already loaded its model.")
         self._params = params
-        try:
-            self._model, self._warnings = self._load(params)
-        except RpcError as error:
-            if error.kind != "out_of_memory" or params.compute_type.startswith("int8"):
-                raise
-            self._load_as_int8()
-        assert self._model
+        self._model, self._warnings = whisper_model.load_saving_memory(params, self._load)
         return LoadResult(
             device=self._model.model.device,
             compute_type=self._model.model.compute_type,
@@ -331,9 +325,7 @@ class Recognizer(ABC):
 
     def _load_as_int8(self) -> None:
         self._model = None  # frees the memory that loading needs
-        self._params.compute_type = "int8"
-        self._model, self._warnings = self._load(self._params)
-        self._warnings.append(memory_saved("computeType", "loaded the model as int8"))
+        self._model, self._warnings = whisper_model.load_as_int8(self._params, self._load)
 
     @abstractmethod
     def _load(self, params: LoadParams) -> tuple[Any, list[Notice]]:
@@ -364,20 +356,8 @@ class Recognizer(ABC):
             }
             return "en", [option_ignored(name, reason) for name, given in ignored.items() if given]
         if language is not None:
-            known = self._known_languages()
-            if language not in known:
-                raise RpcError(
-                    "language_unsupported",
-                    f"The model does not know the language {request.language}.",
-                    remedy="Omit language to detect it, or give one that the model knows.",
-                    known=known,
-                )
+            whisper_model.check_language(self._model, language)
         return language, []
-
-    def _known_languages(self) -> list[str]:
-        token_of = self._model.hf_tokenizer.token_to_id
-        codes = self._model.supported_languages
-        return sorted(code for code in codes if token_of(f"<|{code}|>") is not None)
 
 
 def _cut(segment: Segment, duration: float, offset: float) -> list[TimeSpan]:

@@ -30,6 +30,11 @@ class Draft:
         self._end = start
         """Where the last final word ends."""
 
+    @property
+    def end(self) -> float:
+        """Where the last final word ends."""
+        return self._end
+
     def show(
         self, final: Sequence[TimedWord], open_: Sequence[TimedWord], language: str
     ) -> Iterator[LiveSegment]:

@@ -125,6 +125,17 @@ class LiveRecogniser:
         return (self._audio.end - self._position) / SAMPLE_RATE
 
     @property
+    def settled(self) -> float:
+        """The seconds before which no audio is needed: it is in final words, or nobody spoke."""
+        kept = max(self._audio.first, self._floor)
+        return max(self._time(kept), self._draft.end)
+
+    @property
+    def language(self) -> StreamLanguage:
+        """In which language the stream is, as far as that is known."""
+        return self._language
+
+    @property
     def is_amid_speech(self) -> bool:
         """Whether an utterance goes on."""
         return self._utterance is not None

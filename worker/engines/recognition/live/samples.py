@@ -6,64 +6,64 @@ its state from chunk to chunk, so that the samples are those of the whole stream
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from protocol.errors import RpcError
 from worker.audio import SAMPLE_RATE
 
 if TYPE_CHECKING:
+    from protocol.live import SampleFormat
     from worker.audio import Samples
 
-Format = Literal["pcm16", "float32"]
-
-LOWEST_RATE: Final = 8_000
-HIGHEST_RATE: Final = 48_000
-"""Hz."""
-
-_BYTES: Final = {"pcm16": 2, "float32": 4}
+_SOUND: Final = 0.003
+"""Amplitude below which equal neighbours say nothing: silence and quiet noise have many."""
 
 
 class SampleReader:
-    """Turns bytes into samples. A sample that is cut in two waits for its second half."""
+    """Turns the bytes of whole samples into samples in [-1, 1]."""
 
-    def __init__(self, format_: Format) -> None:
+    def __init__(self, format_: SampleFormat) -> None:
         self._format = format_
-        self._rest = b""
         self.repaired = 0
         """Samples that were no number, or beyond -1 and 1."""
+        self.twins = 0
+        """Pairs of equal neighbours among the sounds, and"""
+        self.pairs = 0
+        """all such pairs."""
+
+    @property
+    def is_stereo(self) -> bool:
+        """Whether the samples look like those of two equal channels."""
+        return self.pairs > SAMPLE_RATE and self.twins > 0.99 * self.pairs
 
     def read(self, data: bytes) -> Samples:
-        """The samples in [-1, 1] that are complete."""
+        """The samples in `data`."""
         import numpy as np
 
-        data = self._rest + data
-        whole = len(data) - len(data) % _BYTES[self._format]
-        data, self._rest = data[:whole], data[whole:]
         if self._format == "pcm16":
-            scaled: Samples = np.frombuffer(data, "<i2").astype(np.float32)
-            scaled /= 32768.0
-            return scaled
-        given = np.frombuffer(data, "<f4")
-        # NaN is not between any limits.
-        self.repaired += len(given) - int(np.count_nonzero(np.abs(given) <= 1))
-        samples: Samples = np.nan_to_num(np.clip(given, -1, 1)).astype(np.float32)
+            samples: Samples = np.frombuffer(data, "<i2").astype(np.float32)
+            samples /= 32768.0
+        else:
+            given = np.frombuffer(data, "<f4")
+            # NaN is not between any limits.
+            self.repaired += len(given) - int(np.count_nonzero(np.abs(given) <= 1))
+            samples = np.nan_to_num(np.clip(given, -1, 1)).astype(np.float32)
+        self._compare(samples)
         return samples
 
-    def forget(self) -> None:
-        """Drop the first half of a sample, because what follows is not its second half."""
-        self._rest = b""
+    def _compare(self, samples: Samples) -> None:
+        """Count neighbours that are equal in even places but not in odd ones."""
+        import numpy as np
+
+        pairs = samples[: len(samples) // 2 * 2].reshape(-1, 2)
+        sounds = pairs[np.abs(pairs[:, 0]) > _SOUND]
+        self.pairs += len(sounds)
+        self.twins += int(np.count_nonzero(sounds[:, 0] == sounds[:, 1]))
 
 
 class Resampler:
-    """Converts samples to 16 kHz. Raises `RpcError` for a rate that it does not take."""
+    """Converts samples to 16 kHz."""
 
     def __init__(self, rate: int) -> None:
-        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise RpcError(
-                "invalid_params",
-                f"The sample rate is {rate} Hz, not between {LOWEST_RATE} and {HIGHEST_RATE}.",
-                path="$.sampleRate",
-            )
         self._rate = rate
         self._resampler: Any = None
         self._owed = 0.0
