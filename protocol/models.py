@@ -48,8 +48,8 @@ class LoadModelParams(ModelChoice, kw_only=True):
     """`auto` chooses a usable CUDA device, or else the CPU."""
     device_index: NonNegativeInt = 0
     """Index of the device, from 0."""
-    engine: Engine | None = None
-    """For recognition; defaults to faster-whisper."""
+    engine: Engine | Literal["live"] | None = None
+    """For recognition; defaults to `whisper`. `live` is the engine of streams."""
     compute_type: ComputeType | None = None
     """For recognition; defaults to `auto`."""
     threads: NonNegativeInt = 0

@@ -19,6 +19,7 @@ from tests.streams import CHUNK, Stream, joined, silence, words_of
 from tests.support import (
     ALIGNMENT_MODEL,
     DIARIZATION_MODEL,
+    MODEL,
     SAMPLE_RATE,
     Session,
     children,
@@ -305,6 +306,18 @@ def test_all_in_one_batch(start: Start, speech: Any) -> None:
     ]
     session._write(members)
     assert stream.end()["segments"]
+
+
+def test_a_model_can_be_loaded_before_the_stream(start: Start, speech: Any) -> None:
+    session = start()
+    session.call("models/load", {"model": str(MODEL), "engine": "live"})
+    engine = session.engine_pid()
+    stream = Stream(session)
+    stream.speak(speech)
+    stream.finish()
+    assert session.engine_pid() == engine
+    [unloaded] = session.call("models/unload", {"model": str(MODEL)})["unloaded"]
+    assert (unloaded["engine"], unloaded["loads"], unloaded["state"]) == ("live", 1, "idle")
 
 
 def test_the_end_of_input_ends_the_streams(start: Start, speech: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
 
-from tests.faults import clients, engines, storage, surroundings
+from tests.faults import clients, engines, storage, streams, surroundings
 from tests.faults.rig import Run, Tally
 from tests.support import PATIENCE
 
@@ -24,7 +24,7 @@ def _kinds(module: ModuleType) -> list[Kind]:
 
 _OTHERS: Final = ("the_", "what_", "half_", "requests_", "rubbish_", "results_", "audio_")
 KINDS: Final = [
-    kind for module in (clients, engines, storage, surroundings) for kind in _kinds(module)
+    kind for module in (clients, engines, storage, streams, surroundings) for kind in _kinds(module)
 ]
 
 

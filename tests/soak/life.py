@@ -12,6 +12,7 @@ from statistics import linear_regression, median
 from typing import Any, Final, NamedTuple
 
 from tests.faults.rig import SPEECH, Run, kind_of, resident
+from tests.faults.streams import Stream
 from tests.support import ALIGNMENT_MODEL, MODEL, RECORDINGS
 
 MB: Final = 1_000_000
@@ -60,6 +61,7 @@ class Life:
             (self._load, 2),
             (self._unload, 1),
             (self._abort, 1),
+            (self._stream, 4),
         ]
         if alignment:
             self._wanted.append((self._align, 0.3))
@@ -186,6 +188,17 @@ class Life:
     def _unload(self) -> int:
         busy = self.rng.choice(["refuse", "wait", "skip"])
         return self.worker.send("models/unload", {"whenBusy": busy})
+
+    def _stream(self) -> int:
+        stream = Stream(self.worker, f"stream {sum(self.asked.values())}")
+        stream.say()
+        ended = self.rng.random()
+        if ended < 0.7:
+            self.worker.send("live/finish", {"stream": stream.name})
+        else:
+            self.run.moment(0.5)
+            self.worker.cancel(stream.id)
+        return stream.id
 
     def _abort(self) -> None:
         engines = [pid for pid in self.run.processes() if pid != self.worker.pid]

@@ -1,8 +1,8 @@
 """An open stream: what the client sends, what the engine hears, and what becomes known.
 
 Three threads meet here. The session's reader brings the client's audio, and must never wait. A
-feeder passes it on to the engine, and watches for stalls. The thread that reads from the engine
-brings what it heard. The stream outlives its engine: if that is lost, the next one goes on where
+feeder passes it on to the engine. The thread that reads from the engine brings what it heard. A
+fourth one watches whether the others get on. The stream outlives its engine: if that is lost, the next one goes on where
 the last final word ended, with the audio that was kept.
 """
 
@@ -44,6 +44,10 @@ _PAUSED_SECONDS: Final = 2.0
 """Without audio amid speech, after which the utterance is ended."""
 _STALLED_SECONDS: Final = 300.0
 """Without audio, after which the stream is ended."""
+_HANGS_SECONDS: Final = 90.0
+"""Without a word of the engine about audio that it has, after which it is killed."""
+_QUIET_SECONDS: Final = 2.0
+"""Of audio about which an engine may have told nothing."""
 _BEHIND_SECONDS: Final = 2.0
 """Of lag that the result tells, unless audio came more than"""
 _AHEAD_SECONDS: Final = 1.0
@@ -98,6 +102,8 @@ class Stream:
         """last."""
         self._hurried = False
         """Audio came sooner than it can be said."""
+        self._fed_at: float | None = None
+        """When the engine got what it has not told anything of."""
         self._heard = 0.0
         self._settled = 0.0
         self._language_is_clear = False
@@ -193,13 +199,26 @@ class Stream:
         """Pass the input on to an engine until `ended`, which `wake` makes us notice."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._backlog.waits or ended.is_set(), _POLL_SECONDS)
+                self._changed.wait_for(lambda: self._backlog.waits or ended.is_set())
                 if ended.is_set():
                     return
-                self._watch()
                 items = self._backlog.take()
+                self._fed_at = self._fed_at or time.monotonic()
             for item in items:
                 send(LiveInput(call=call, missing=item.missing, audio=item.data, end=item.end))
+
+    def watch(self, kill: Callable[[], None], ended: threading.Event) -> None:
+        """Until `ended`, notice a client that sends nothing any more, and an engine that hangs.
+
+        `kill` ends the engine.
+        """
+        while not ended.wait(_POLL_SECONDS):
+            with self._changed:
+                self._watch_client()
+                hangs = self._fed_at and time.monotonic() - self._fed_at > _HANGS_SECONDS
+                self._fed_at = None if hangs else self._fed_at
+            if hangs:
+                kill()
 
     def wake(self) -> None:
         """Let the feeder see that its engine's call has ended."""
@@ -213,6 +232,8 @@ class Stream:
             self._heard = max(self._heard, part.heard)
             self._settled = max(self._settled, part.settled)
             self._backlog.settle(round(self._settled * self._rate))
+            waits = self._duration - self._heard > _QUIET_SECONDS
+            self._fed_at = time.monotonic() if waits else None
             self.language = part.language
             self.language_probability = part.language_probability
             self._language_is_clear = part.language_is_clear
@@ -234,6 +255,7 @@ class Stream:
         """Where the next engine begins, the first one or one after a crash."""
         with self._changed:
             self._backlog.rewind(round(self._settled * self._rate))
+            self._fed_at = None
             self._heard = self._settled
             abandoned = self._transcript.abandon()
             told = self._partial([abandoned]) if abandoned else None
@@ -364,7 +386,7 @@ class Stream:
         self._backlog.add_end(end)
         self._changed.notify_all()
 
-    def _watch(self) -> None:
+    def _watch_client(self) -> None:
         """End the utterance, or the stream, if no audio comes any more."""
         quiet = time.monotonic() - self._came_at
         if self._finished:

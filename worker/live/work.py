@@ -21,7 +21,13 @@ from protocol.diarization import DiarizeResult, SpeakerOptions
 from protocol.errors import CancelledBy, RpcError
 from protocol.live import LiveTranscribeResult, LiveVadParameters
 from protocol.values import Notice
-from worker.engines.contract import EngineDiarizeParams, EngineLiveParams, EngineLiveResult, Source
+from worker.engines.contract import (
+    EngineDiarizeParams,
+    EngineLiveParams,
+    EngineLiveResult,
+    LiveInput,
+    Source,
+)
 from worker.live.alignment import LiveAlignment
 from worker.live.recorder import Recorder
 from worker.managers.callers import CallbackCaller
@@ -154,21 +160,25 @@ class LiveWork:
             prompt=resumption.prompt,
         )
         ended = threading.Event()
-        feeder = threading.Thread(
-            target=stream.feed,
-            args=[lambda given: lease.notify("$/live", msgspec.json.encode(given)), call, ended],
-            name="feeder",
-            daemon=True,
-        )
+
+        def send(given: LiveInput) -> None:
+            lease.notify("$/live", msgspec.json.encode(given))
+
+        helpers = [
+            threading.Thread(target=stream.feed, args=[send, call, ended], daemon=True),
+            threading.Thread(target=stream.watch, args=[lease.kill, ended], daemon=True),
+        ]
         stream.ready()
-        feeder.start()
+        for helper in helpers:
+            helper.start()
         try:
             with self._clock.stage("recognition"):
                 return lease.call(self._caller, "live", msgspec.json.encode(request))
         finally:
             ended.set()
             stream.wake()
-            feeder.join()
+            for helper in helpers:
+                helper.join()
 
     def _result(self, heard: EngineLiveResult) -> LiveTranscribeResult:
         stream, params = self._stream, self._params

@@ -118,6 +118,12 @@ class Lease:
         if engine:
             engine.notify(method, params)
 
+    def kill(self) -> None:
+        """Kill the engine, if it runs: what it works on fails with engine_crashed."""
+        engine = self._manager.engine
+        if engine:
+            engine.kill()
+
     def release(self) -> None:
         """Give the lease back; a second time does no harm."""
         if self.give_back():

@@ -2238,9 +2238,9 @@ export interface LoadModelParams {
    */
   deviceIndex?: number;
   /**
-   * For recognition; defaults to faster-whisper.
+   * For recognition; defaults to `whisper`. `live` is the engine of streams.
    */
-  engine?: ("faster-whisper" | "whisper" | "whisperx") | null;
+  engine?: ("faster-whisper" | "whisper" | "whisperx") | "live" | null;
   /**
    * For recognition; defaults to `auto`.
    */
