@@ -6,6 +6,7 @@ import errno
 import os
 import struct
 import threading
+import time
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -265,6 +266,30 @@ def test_silence_is_no_pause(monkeypatch: pytest.MonkeyPatch, opened: Open) -> N
     stream.stream.append(SECOND, None, paced=False)
     stream.serve(0.2)
     assert [given_.end for given_ in stream.inputs] == [None]
+
+
+class Sleep(threading.Event):
+    """Ends after a few waits, each of which takes as long as a machine sleeps."""
+
+    waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        time.sleep(0.4)
+        self.waits += 1
+        return self.waits > 3
+
+
+def test_a_machine_that_sleeps_ends_nothing(monkeypatch: pytest.MonkeyPatch, opened: Open) -> None:
+    for name in ("_STALLED_SECONDS", "_HANGS_SECONDS"):
+        monkeypatch.setattr(stream_module, name, 0.3)
+    monkeypatch.setattr(stream_module, "_ASLEEP_SECONDS", 0.1)
+    monkeypatch.setattr(stream_module, "_POLL_SECONDS", 0.02)
+    stream = opened()
+    stream.stream.append(SECOND, None, paced=False)
+    stream.serve(0.1)
+    stream.stream.watch(stream._kill, Sleep())
+    assert stream.kills == 0
+    assert stream.stream.notices == []
 
 
 def test_an_engine_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, opened: Open) -> None:

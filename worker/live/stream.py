@@ -2,8 +2,8 @@
 
 Three threads meet here. The session's reader brings the client's audio, and must never wait. A
 feeder passes it on to the engine. The thread that reads from the engine brings what it heard. A
-fourth one watches whether the others get on. The stream outlives its engine: if that is lost, the next one goes on where
-the last final word ended, with the audio that was kept.
+fourth one watches whether the others get on. The stream outlives its engine: if that is lost, the
+next one goes on where the last final word ended, with the audio that was kept.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ _BEHIND_SECONDS: Final = 2.0
 _AHEAD_SECONDS: Final = 1.0
 """ahead of the time at which it can be said."""
 _POLL_SECONDS: Final = 0.25
+_ASLEEP_SECONDS: Final = 1.0
+"""By which a wait takes too long, if the machine was asleep meanwhile."""
 _SILENCE: Final = 1.0
 """Seconds without speech that the result lists."""
 
@@ -212,8 +214,14 @@ class Stream:
 
         `kill` ends the engine.
         """
+        looked_at = time.monotonic()
         while not ended.wait(_POLL_SECONDS):
+            now = time.monotonic()
+            asleep, looked_at = now - looked_at - _POLL_SECONDS, now
             with self._changed:
+                if asleep > _ASLEEP_SECONDS:  # the machine was, and nobody could send anything
+                    self._came_at += asleep
+                    self._fed_at = self._fed_at and self._fed_at + asleep
                 self._watch_client()
                 hangs = self._fed_at and time.monotonic() - self._fed_at > _HANGS_SECONDS
                 self._fed_at = None if hangs else self._fed_at
