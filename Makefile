@@ -11,7 +11,7 @@ BUNDLE := dist/$(FLAVOR)/transcription-worker/transcription-worker
 SEALED := dist/$(FLAVOR)/sealed
 BUNDLE_TESTS := bundle transcribe bad_input session engine cancel cli models
 ifeq ($(FLAVOR),full)
-BUNDLE_TESTS += alignment diarization whisperx pipeline
+BUNDLE_TESTS += alignment diarization whisperx pipeline live
 endif
 REAL_BUNDLE_TESTS := samples call options
 # More recordings for test-real, in the form of benchmarks/real: a directory, or none.

@@ -13,7 +13,8 @@ from benchmarks.live.simulate import Run, simulate
 from benchmarks.real.score import word_errors
 from benchmarks.real.truth import load_manifest
 from tests.real.speech import call_lines, sample, text_of
-from tests.support import SAMPLE_RATE
+from tests.streams import Stream
+from tests.support import SAMPLE_RATE, Session, kill_hard
 from tests.test_live_recogniser import check
 from worker.audio import decode
 from worker.engines.common.speech import Detector
@@ -67,3 +68,19 @@ def test_errors_are_near_those_of_the_same_recordings_offline(base: Any, recordi
             errors, count = word_errors(recording.text, listen(base, recording.path).text, "en")
             wrong, total = wrong + errors, total + count
     assert wrong / total < 0.08
+
+
+def test_a_call_through_the_worker_survives_its_engine(models: Path, telephone: Path) -> None:
+    samples = (decode(str(telephone)) * 32767).astype("<i2")
+    with Session() as session:
+        stream = Stream(session, model=str(models / "base"), encoderContext=8, language="en")
+        half = len(samples) // 2
+        stream.speak(samples[:half])
+        stream.until(lambda: any(each["final"] and each["text"] for each in stream.ordered()))
+        kill_hard(session.engine_pid())
+        stream.speak(samples[half:])
+        result = stream.finish()
+    assert [each["kind"] for each in result["warnings"]] == ["engine_restarted"]
+    assert result["gaps"] == []
+    errors, count = word_errors(" ".join(line.text for line in call_lines()), result["text"], "en")
+    assert errors / count < 0.3
