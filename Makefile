@@ -9,9 +9,9 @@ PIP := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pip --disable-pip-version-check
 FLAVOR ?= lite
 BUNDLE := dist/$(FLAVOR)/transcription-worker/transcription-worker
 SEALED := dist/$(FLAVOR)/sealed
-BUNDLE_TESTS := bundle transcribe bad_input session engine cancel cli models
+BUNDLE_TESTS := bundle transcribe bad_input session engine cancel cli models live
 ifeq ($(FLAVOR),full)
-BUNDLE_TESTS += alignment diarization whisperx pipeline live
+BUNDLE_TESTS += alignment diarization whisperx pipeline live_stages
 endif
 REAL_BUNDLE_TESTS := samples call options
 # More recordings for test-real, in the form of benchmarks/real: a directory, or none.
