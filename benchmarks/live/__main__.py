@@ -4,7 +4,8 @@ The recordings are those of benchmarks/real, fed as by a microphone at simulated
 (`simulate`), with one thread. Delays count from the end of each word, as the same model heard it
 offline; errors are compared with that result, and with the truth. The first table has the worker,
 the worker without interim results, and whisper_streaming's policy. The second has ten minutes
-without speech, the third three hours of which most is silence.
+without speech, the third a minute through the worker, in real time, and with an engine that is
+killed; the last three hours of which most is silence.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from benchmarks.common import (
     versions,
     write_json,
 )
+from benchmarks.live import wire
 from benchmarks.live.measures import Delays, delays
 from benchmarks.live.simulate import Recogniser, Run, simulate
 from benchmarks.live.whisper_streaming import WhisperStreaming
@@ -122,6 +124,8 @@ def main() -> int:
         document["other languages"] = asdict(foreign)
     if options.only in (None, "silence"):
         print(f"\n{_sounds_table(policies['**worker**'])}", flush=True)
+    if options.only in (None, "wire"):
+        print(f"\n{_wire_table(options.model, english)}", flush=True)
     if options.only in (None, "memory"):
         print(f"\n{_memory_table(policies['**worker**'], english, options.hours)}", flush=True)
     _keep(options.json, document)
@@ -136,7 +140,7 @@ def _keep(path: Path | None, document: dict[str, Any]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__)
     material_options(parser)
-    parser.add_argument("--only", choices=("speech", "silence", "memory"))
+    parser.add_argument("--only", choices=("speech", "silence", "wire", "memory"))
     parser.add_argument("--hours", type=int, default=3, help="length of the long stream")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to FILE")
     options = parser.parse_args()
@@ -321,6 +325,34 @@ def _sounds() -> Iterator[tuple[str, Any]]:
     yield "hum", at_level(hum(count), -30).astype(np.float32)
     yield "music", at_level(sounds.music(count), -20).astype(np.float32)
     yield "clicks of keys", at_level(sounds.typing(count), -30).astype(np.float32)
+
+
+def _wire_table(model: Path, recordings: Sequence[Recording]) -> str:
+    """A minute of speech through the worker, and the same with an engine that is killed."""
+    speech = np.concatenate([decode(str(recording.path)) for recording in recordings])
+    speech = np.concatenate([speech[: 60 * SAMPLE_RATE], _silence(_AFTER)])
+    seconds = len(speech) / SAMPLE_RATE
+    plain, killed = wire.run(model, speech), wire.run(model, speech, kill=True)
+    latency = plain.result["latency"]
+    rows = [
+        ("word end → first shown, p50 / p95 s", _told_delay(latency["shown"])),
+        ("word end → final, p50 / p95 s", _told_delay(latency["final"])),
+        ("front, CPU s per s", f"{plain.front_cpu / seconds:.4f}"),
+        ("engine, CPU s per s", f"{plain.engine_cpu / seconds:.2f}"),
+        ("front, resident MB", f"{plain.front_memory / 1e6:.0f}"),
+        ("engine killed → model loaded, s", f"{killed.load:.2f}"),
+        ("engine killed → words up to date, s", f"{killed.caught_up:.2f}"),
+        ("words, and with a killed engine", f"{_words(plain)}, {_words(killed)}"),
+    ]
+    return table((f"{seconds:.0f} s through the worker", "measured"), rows)
+
+
+def _told_delay(delay: dict[str, float]) -> str:
+    return f"{delay['p50']:.2f} / {delay['p95']:.2f}"
+
+
+def _words(seen: wire.Seen) -> int:
+    return sum(len(segment["words"]) for segment in seen.result["segments"])
 
 
 def _memory_table(policy: Policy, recordings: Sequence[Recording], hours: int) -> str:
