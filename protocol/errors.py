@@ -251,6 +251,18 @@ KINDS: Final = _table(
         "The audio does not contain that many distinguishable speakers.",
         "Request fewer speakers, or omit the number.",
     ),
+    ErrorKind(
+        "voice_too_short",
+        -32032,
+        "The recordings contain too little speech of one person.",
+        "Give recordings in which the person speaks for ten seconds or longer.",
+    ),
+    ErrorKind(
+        "voice_invalid",
+        -32033,
+        "The file is not a voice print that this model can use.",
+        "Make one with speakers/enroll and the same diarization model.",
+    ),
     # Live streams
     ErrorKind(
         "live_stream_exists",

@@ -121,8 +121,9 @@ class LiveWord(Word, kw_only=True):
 class LiveSegment(Result, kw_only=True):
     """A segment as it is known now: it replaces the one with its `id`.
 
-    Ids ascend, and at most one segment is not final. Once `final`, its text never changes. A final
-    segment without text takes back one that turned out to be nothing.
+    Ids ascend, and at most one segment is not final. Once `final`, its text never changes, but
+    `diarize` divides it at the end where the speaker changes. A final segment without text takes
+    back one that turned out to be nothing.
     """
 
     id: int

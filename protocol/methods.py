@@ -66,12 +66,17 @@ _OPTIONS: Final = ("compute_type_unsupported", "language_unsupported")
 _FILES: Final = ("export_exists", "export_failed")
 
 _WHOLE: Final = (
-    *(*_RECORDING, *_MODEL, *_FILES, *_OPTIONS, "transcript_invalid", "speakers_unsatisfiable"),
+    *(*_RECORDING, *_MODEL, *_FILES, *_OPTIONS),
+    *("transcript_invalid", "speakers_unsatisfiable", "voice_invalid"),
 )
 _ALIGN: Final = (*_RECORDING, *_MODEL, "language_unsupported", "transcript_invalid")
-_DIARIZE: Final = (*_RECORDING, *_MODEL, "speakers_unsatisfiable")
+_DIARIZE: Final = (*_RECORDING, *_MODEL, "speakers_unsatisfiable", "voice_invalid")
+_ENROLL: Final = (*_RECORDING, *_MODEL, *_FILES, "voice_too_short")
 _DETECT: Final = (*_RECORDING, *_MODEL, *_OPTIONS)
-_LIVE: Final = (*_ENGINE, *_MODEL, *_FILES, *_OPTIONS, "storage_failed", "live_stream_exists")
+_LIVE: Final = (
+    *(*_ENGINE, *_MODEL, *_FILES, *_OPTIONS),
+    *("storage_failed", "live_stream_exists", "voice_invalid"),
+)
 _APPEND: Final = (*_CONTROL, "live_stream_unknown", "live_stream_finished", "live_overrun")
 _STREAM: Final = (*_CONTROL, "live_stream_unknown")
 _EXPORT: Final = (*_WORK, *_FILES)
@@ -95,6 +100,7 @@ _ROWS: Final = (
     ("transcribe", "transcription:Transcribe", _WHOLE, "Transcribe a recording; stream segments."),
     ("align", "alignment:Align", _ALIGN, "Find when each word of a transcript is said."),
     ("diarize", "diarization:Diarize", _DIARIZE, "Find who speaks when."),
+    ("speakers/enroll", "speakers:Enroll", _ENROLL, "Make a voice known by its name."),
     ("detectSpeech", "detection:DetectSpeech", _RECORDING, "Find the speech in a recording."),
     ("detectLanguage", "detection:DetectLanguage", _DETECT, "Find which language is spoken."),
     ("live/transcribe", "live:LiveTranscribe", _LIVE, "Open a stream: transcribe while it comes."),

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from protocol.alignment import AlignmentOptions, Word
 from protocol.control import Params, Result
-from protocol.diarization import SpeakerOptions, Turn
+from protocol.diarization import NamedSpeaker, SpeakerOptions, Turn
 from protocol.transcript import ExportedFile, ExportOptions, FileName, Format
 from protocol.values import (
     Count,
@@ -285,6 +285,8 @@ class TranscribeResult(Result, kw_only=True):
     speakers: list[str] | UnsetType = UNSET
     """With `diarize` or `channelSpeakers`: the speakers, in the order of their first words."""
     speaker_embeddings: dict[str, list[float]] | UnsetType = UNSET
+    voices: list[NamedSpeaker] | UnsetType = UNSET
+    """With `diarize.voices`: the speakers that were recognised."""
     files: list[ExportedFile] | UnsetType = UNSET
     """With `formats` and `outputDir`: the written files."""
     contents: dict[str, str] | UnsetType = UNSET

@@ -73,6 +73,15 @@ def test_utterances_alone_are_written_down(model: Any, truth: dict[str, Any]) ->
     assert [word.word.strip() for word in words] == said(truth, "en-02.flac")
 
 
+def test_what_is_said_twice_is_written_twice(model: Any, truth: dict[str, Any]) -> None:
+    samples = decode(str(RECORDINGS / "en-01.flac"))
+    expected = said(truth, "en-01.flac")
+    for gap in (0.0, 0.4, 1.5):
+        twice = np.concatenate([samples, np.zeros(round(gap * SAMPLE_RATE), np.float32), samples])
+        words = [word.word.strip() for word in check(listen(model, twice))]
+        assert len(words) > 1.4 * len(expected)
+
+
 def test_what_is_no_speech_gives_no_event(model: Any) -> None:
     count = 20 * SAMPLE_RATE
     sounds = Sounds(3)

@@ -1,6 +1,7 @@
 """The command line: picks the command and imports only what it needs.
 
-People use `transcribe`, `batch`, `models`, `check` and `diagnose`; applications start `serve`.
+People use `transcribe`, `live`, `batch`, `models`, `check` and `diagnose`; applications start
+`serve`.
 """
 
 from __future__ import annotations
@@ -57,6 +58,14 @@ def _run(argv: Sequence[str]) -> int:
         from worker.cli.transcribe import main as transcribe_main
 
         return transcribe_main(options)
+    if options.command == "live":
+        from worker.cli import live
+
+        return live.main(options)
+    if options.command == "enroll":
+        from worker.cli import enroll
+
+        return enroll.main(options)
     if options.command == "batch":
         from worker.cli import batch
 
@@ -98,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     from worker.cli.batch import add_options as add_batch_options
     from worker.cli.check import add_commands as add_probe_commands
+    from worker.cli.enroll import add_options as add_enroll_options
+    from worker.cli.live import add_options as add_live_options
     from worker.cli.models import add_commands as add_models_commands
     from worker.cli.serve import add_options as add_serve_options
     from worker.cli.transcribe import add_options as add_transcribe_options
@@ -107,9 +118,13 @@ def _parser() -> argparse.ArgumentParser:
     add_transcribe_options(
         commands.add_parser("transcribe", help="transcribe files from the terminal")
     )
+    add_live_options(
+        commands.add_parser("live", help="transcribe a microphone or a stream while it runs")
+    )
     add_batch_options(
         commands.add_parser("batch", help="transcribe many files, folders or a manifest")
     )
+    add_enroll_options(commands.add_parser("enroll", help="make a voice known by its name"))
     add_probe_commands(commands)
     add_models_commands(commands.add_parser("models", help="list, download or remove models"))
     return parser

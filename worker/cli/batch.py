@@ -7,7 +7,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import orjson
 
@@ -21,9 +21,11 @@ from worker.batch.progress import BatchBar, Progress, span
 from worker.batch.report import Line, Report
 from worker.batch.run import Batch, Interrupt
 from worker.cli.transcribe import add_job_options, job_params, page_plays
-from worker.system.paths import printable
+from worker.system.paths import printable, to_wire
 from worker.system.stdin import STDIN, Spool
 
+_VOICES: Final = ".voices"
+"""Folder of the voices that recordings share."""
 _EPILOG = """\
 Each line of the manifest is {"audio": PATH, "name": …}, with any params of transcribe. Output files
 are named after their recordings and mirror, below DIR, the tree below the deepest folder that
@@ -49,6 +51,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=(),
         metavar="LIST",
         help="CUDA devices, such as 0,1, that share the files; --jobs applies to each",
+    )
+    parser.add_argument(
+        "--speakers-across",
+        action="store_true",
+        help="an unknown voice has the same SPEAKER_nn in all recordings (implies --diarize); the "
+        "voices are kept in DIR/.voices",
     )
 
 
@@ -91,6 +99,10 @@ def main(options: argparse.Namespace) -> int:
 def _main(options: argparse.Namespace, output_dir: Path, spool: Spool) -> int:
     try:
         params = job_params(options)
+        if options.speakers_across:
+            asked = params.get("diarize")
+            others = asked if isinstance(asked, dict) else {}
+            params["diarize"] = {**others, "voiceFolder": to_wire(output_dir / _VOICES)}
         check(params, output_dir)
         tasks = _tasks(options, output_dir, spool)
         report = Report(Path(options.report) if options.report else output_dir / "report.jsonl")

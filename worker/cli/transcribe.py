@@ -42,6 +42,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that `job_params` reads."""
+    add_model_options(parser)
+    add_track_option(parser)
+    parser.add_argument("--task", choices=["transcribe", "translate"], default="transcribe")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="decode N windows at a time")
+    parser.add_argument("--engine", choices=RECOGNISERS)
+    parser.add_argument("--word-timestamps", action="store_true")
+    add_stage_options(parser)
+    parser.add_argument("--channel-speakers", action="store_true", help="each channel is a speaker")
+    add_any_option(parser, "transcribe", "beamSize=1")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `model_params` reads."""
     parser.add_argument(
         "--model",
         default="small",
@@ -49,15 +62,19 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--offline", action="store_true", help="never download a model")
     parser.add_argument("--language", help="code such as en (default: detect it)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--compute-type", default="auto", metavar="TYPE")
+
+
+def add_track_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that `track` reads."""
     parser.add_argument(
         "--track", metavar="TRACK", help="audio track: its index, from 0, or a language tag"
     )
-    parser.add_argument("--task", choices=["transcribe", "translate"], default="transcribe")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--compute-type", default="auto", metavar="TYPE")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="decode N windows at a time")
-    parser.add_argument("--engine", choices=RECOGNISERS)
-    parser.add_argument("--word-timestamps", action="store_true")
+
+
+def add_stage_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `stage_params` reads."""
     parser.add_argument("--align", action="store_true", help="time words exactly")
     parser.add_argument(
         "--align-model", metavar="MODEL", help="alignment model (default: that of the language)"
@@ -68,45 +85,74 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         help="assign speakers; the model may need a token: HF_TOKEN, or the hub's own login",
     )
     parser.add_argument("--diarize-model", metavar="MODEL", help="a hub id or a directory")
+    parser.add_argument(
+        "--voice",
+        action="append",
+        metavar="FILE",
+        help="a voice that `enroll` made known; repeat it for several",
+    )
     for name in ("num", "min", "max"):
         parser.add_argument(f"--{name}-speakers", type=int, metavar="N")
-    parser.add_argument("--channel-speakers", action="store_true", help="each channel is a speaker")
+
+
+def add_any_option(parser: argparse.ArgumentParser, method: str, example: str) -> None:
+    """Add the option that `any_params` reads."""
     parser.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=JSON",
-        help="any other param of the transcribe method, such as beamSize=1",
+        help=f"any other param of the {method} method, such as {example}",
     )
 
 
 def job_params(options: argparse.Namespace) -> dict[str, Any]:
     """Params of `transcribe` for any recording; raises `ValueError` for a malformed --option."""
     return {
-        "model": to_wire(options.model),
-        "download": not options.offline,
+        **model_params(options),
         "task": options.task,
-        "device": options.device,
-        "computeType": options.compute_type,
-        "wordTimestamps": options.word_timestamps,
-        **_optional(
+        **set_params(
             engine=options.engine,
-            language=options.language,
-            track=_track(options.track),
+            wordTimestamps=options.word_timestamps or None,  # left open, --diarize wants them
+            track=track(options.track),
             batchSize=options.batch_size,
-            align=_stage(options.align, model=options.align_model),
-            diarize=_stage(
-                options.diarize,
-                model=options.diarize_model,
-                numSpeakers=options.num_speakers,
-                minSpeakers=options.min_speakers,
-                maxSpeakers=options.max_speakers,
-            ),
             channelSpeakers=options.channel_speakers or None,
             formats=options.formats.split(",") if options.formats else None,
         ),
-        **dict(_parse_option(text) for text in options.option),
+        **stage_params(options),
+        **any_params(options),
     }
+
+
+def model_params(options: argparse.Namespace) -> dict[str, Any]:
+    """Params that say which model to use, and how."""
+    return {
+        "model": to_wire(options.model),
+        "download": not options.offline,
+        "device": options.device,
+        "computeType": options.compute_type,
+        **set_params(language=options.language),
+    }
+
+
+def stage_params(options: argparse.Namespace) -> dict[str, Any]:
+    """Params of the stages after recognition that are asked for."""
+    return set_params(
+        align=_stage(options.align, model=options.align_model),
+        diarize=_stage(
+            options.diarize,
+            model=options.diarize_model,
+            numSpeakers=options.num_speakers,
+            minSpeakers=options.min_speakers,
+            maxSpeakers=options.max_speakers,
+            voices=options.voice and [to_wire(Path(each).absolute()) for each in options.voice],
+        ),
+    )
+
+
+def any_params(options: argparse.Namespace) -> dict[str, Any]:
+    """The params given as --option; raises `ValueError` for a malformed one."""
+    return dict(_parse_option(text) for text in options.option)
 
 
 def page_plays(params: dict[str, Any], audio: Path, folder: Path) -> dict[str, Any]:
@@ -128,7 +174,7 @@ def page_plays(params: dict[str, Any], audio: Path, folder: Path) -> dict[str, A
 def main(options: argparse.Namespace) -> int:
     """Transcribe each file; return 0 if all succeeded, 1 otherwise, 2 for wrong usage."""
     try:
-        params = job_params(options) | _optional(
+        params = job_params(options) | set_params(
             checkpoint=options.checkpoint and to_wire(options.checkpoint),
             name=options.name and to_wire(options.name),
         )
@@ -141,13 +187,13 @@ def main(options: argparse.Namespace) -> int:
     with Spool() as spool, Client() as client:
         for file in options.files:
             try:
-                _transcribe(client, spool, file, options, _optional(name=names.get(file)) | params)
+                _transcribe(client, spool, file, options, set_params(name=names.get(file)) | params)
             except RpcError as error:
                 failures += 1
                 remedy = error.data.get("remedy", "")
-                _tell(spool.hidden(f"{file}: {error.message} {remedy}".rstrip()))
+                tell(spool.hidden(f"{file}: {error.message} {remedy}".rstrip()))
             except WorkerEndedError as error:
-                _tell(f"{file}: {error}")
+                tell(f"{file}: {error}")
                 return 1
             except KeyboardInterrupt:
                 _stop(client)
@@ -212,42 +258,44 @@ def _transcribe(
                 bar.update(value)
             else:
                 for segment in value["segments"]:
-                    bar.write(_line(segment))
+                    bar.write(line(segment))
 
         result = client.result(client.send("transcribe", params), show)
     for warning in result["warnings"]:
-        _tell(f"{file}: {warning['message']}")
+        tell(f"{file}: {warning['message']}")
     if options.json:
         sys.stdout.buffer.write(orjson.dumps({"file": to_wire(file), **result}) + b"\n")
         sys.stdout.buffer.flush()
     elif not result["segments"]:
-        _tell(f"{file}: no speech found")
+        tell(f"{file}: no speech found")
     elif not live:
         for segment in result["segments"]:
-            print(_line(segment), flush=True)
+            print(line(segment), flush=True)
 
 
-def _tell(line: str) -> None:
-    sys.stderr.write(printable(line) + "\n")
+def tell(message: str) -> None:
+    """Print a message on stderr, as one line."""
+    sys.stderr.write(printable(message) + "\n")
 
 
-def _optional(**params: Any) -> dict[str, Any]:
+def set_params(**params: Any) -> dict[str, Any]:
     """The params that are set."""
     return {name: value for name, value in params.items() if value is not None}
 
 
-def _track(text: str | None) -> int | str | None:
+def track(text: str | None) -> int | str | None:
     """An index, if it is one, or else a language tag."""
     return int(text) if text and text.isdecimal() else text
 
 
 def _stage(wanted: bool, **options: Any) -> dict[str, Any] | None:
     """A stage's options, or None: setting any of them requests the stage."""
-    given = _optional(**options)
+    given = set_params(**options)
     return given if wanted or given else None
 
 
-def _line(segment: dict[str, Any]) -> str:
+def line(segment: dict[str, Any]) -> str:
+    """A segment as it is printed: its times, its speaker and its text."""
     speaker = f"{segment['speaker']}: " if "speaker" in segment else ""
     return f"[{clock(segment['start'])} - {clock(segment['end'])}] {speaker}{segment['text']}"
 

@@ -80,7 +80,7 @@ class Stream:
         self.language_probability = 0.0
         self.speech: list[TimeSpan] = []
         self.notices: list[Notice] = []
-        self.on_final: Callable[[LiveSegment], None] = lambda segment: None
+        self.on_final: list[Callable[[LiveSegment], None]] = []
         """Called with each final segment that has text, after it was sent."""
         self._changed = threading.Condition()
         self._rate = params.sample_rate
@@ -286,6 +286,12 @@ class Stream:
             told = self._partial([self._transcript.align(aligned)])
         self.job.partial(told)
 
+    def name(self, id_: int, speaker: str) -> None:
+        """Tell the client who says a segment."""
+        with self._changed:
+            told = self._partial([self._transcript.name(id_, speaker)])
+        self.job.partial(told)
+
     def send_final(self, segments: Iterable[Segment]) -> None:
         """Tell the client final segments again, with what was learnt since."""
         again = [
@@ -437,7 +443,8 @@ class Stream:
             self.job.passing(told)
         for segment in final:
             if segment.words:
-                self.on_final(segment)
+                for call in self.on_final:
+                    call(segment)
 
 
 def _extend(spans: list[TimeSpan], start: float, end: float) -> None:

@@ -31,7 +31,7 @@ class Transcript:
             self.next_id = segment.id + 1
             self._open = None if segment.final else segment
             if segment.final and segment.words:
-                self._final[segment.id] = msgspec.json.encode(segment)
+                self._keep(segment)
 
     def abandon(self) -> LiveSegment | None:
         """End the segment that is being said with its final words; return it, if there is one."""
@@ -48,6 +48,12 @@ class Transcript:
         )
         self.take([segment])
         return segment
+
+    def name(self, id_: int, speaker: str) -> LiveSegment:
+        """Give a final segment its speaker; return it."""
+        segment = _decode(self._final[id_])
+        segment.speaker = speaker
+        return self._keep(segment)
 
     def align(self, aligned: AlignedSegment) -> LiveSegment:
         """Give a final segment the times of its words; return it."""
@@ -68,8 +74,7 @@ class Transcript:
                 for word in aligned.words
             ],
         )
-        self._final[segment.id] = msgspec.json.encode(segment)
-        return segment
+        return self._keep(segment)
 
     def segments(self) -> Iterator[Segment]:
         """The final segments, as those of a recording."""
@@ -85,6 +90,7 @@ class Transcript:
                 no_speech_prob=None,
                 temperature=None,
                 language=found.language,
+                speaker=found.speaker,
                 words=[
                     Word(
                         start=word.start,
@@ -97,3 +103,7 @@ class Transcript:
                     for word in found.words
                 ],
             )
+
+    def _keep(self, segment: LiveSegment) -> LiveSegment:
+        self._final[segment.id] = msgspec.json.encode(segment)
+        return segment

@@ -1,8 +1,8 @@
 """The work on an open stream, from its model's load to the reply.
 
 An engine that is lost is replaced, as long as the one before got further; the stream knows where to
-go on. Alignment follows beside recognition, diarization when the input has ended. If one of these
-two fails, the transcript has a warning instead.
+go on. Alignment and names of known voices follow beside recognition, diarization when the input has
+ended. If one of these fails, the transcript has a warning instead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from protocol.alignment import AlignmentOptions
 from protocol.diarization import DiarizeResult, SpeakerOptions
 from protocol.errors import CancelledBy, RpcError
 from protocol.live import LiveTranscribeResult, LiveVadParameters
-from protocol.values import Notice
+from protocol.values import Notice, notice_about
 from worker.engines.contract import (
     EngineDiarizeParams,
     EngineLiveParams,
@@ -28,12 +28,12 @@ from worker.engines.contract import (
     LiveInput,
     Source,
 )
-from worker.live.alignment import LiveAlignment
 from worker.live.recorder import Recorder
+from worker.live.refinement import Alignment, Naming, Refinement
 from worker.managers.callers import CallbackCaller
 from worker.managers.resolve import diarization_model
-from worker.pipeline import speakers
-from worker.pipeline.diarization import engine_options
+from worker.pipeline import speakers, voices
+from worker.pipeline.diarization import engine_options, finish
 from worker.pipeline.draft import Draft
 from worker.pipeline.stage import options_of, stage_failed
 from worker.session.job import Json
@@ -43,6 +43,10 @@ from worker.system.paths import from_wire
 from worker.system.scratch import Scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from protocol.transcription import Segment
+    from protocol.values import TimeSpan
     from worker.live.stream import Stream
     from worker.managers.lease import Lease
     from worker.managers.model import Model
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
 
 _ATTEMPTS: Final = 3
 """Engines that may be lost in a row without one that got further."""
+_SHORT_SPEECH: Final = 1.0
+"""Seconds of what sounds like speech and may be none, such as a cough."""
 _RESUMABLE: Final = ("engine_crashed", "internal_error")
 
 _calls: Final = itertools.count(1)
@@ -70,7 +76,7 @@ class LiveWork:
         self._caller = CallbackCaller(self._job.report, stream.take)
         self._clock = StageClock(time.monotonic() - self._job.accepted_at)
         self._diarizer = CallbackCaller(self._job.report)
-        self._alignment: LiveAlignment | None = None
+        self._refinements: list[Refinement] = []
 
     def run(self) -> Json:
         """Serve the stream until its input has ended; return the result. Raises `RpcError`."""
@@ -78,17 +84,16 @@ class LiveWork:
         diarize = options_of(self._params.diarize, SpeakerOptions)
         with ExitStack() as stack:
             recorder = self._record(stack)
-            if align and recorder:
-                self._alignment = LiveAlignment(
-                    self._stream, align, recorder, self._pool, self._log
-                )
-                stack.callback(self._alignment.stop)
+            if recorder:
+                self._refinements = self._refine(recorder, align, diarize)
+            for each in self._refinements:
+                stack.callback(each.stop)
             self._job.on_cancel(self._cancel)
             stack.callback(self._job.on_cancel, None)
             stack.enter_context(self._pool.stepping_back())
             heard = self._hear_all()
-            if self._alignment:
-                self._alignment.finish()
+            for each in self._refinements:
+                each.finish()
             result = self._result(heard)
             if recorder:
                 recorder.close()
@@ -113,6 +118,20 @@ class LiveWork:
         stack.callback(recorder.close)
         self._stream.record(recorder)
         return recorder
+
+    def _refine(
+        self,
+        recorder: Recorder,
+        align: AlignmentOptions | None,
+        diarize: SpeakerOptions | None,
+    ) -> list[Refinement]:
+        """Begin what follows for each final segment."""
+        stages: list[Refinement] = []
+        if align:
+            stages.append(Alignment(self._stream, align, recorder, self._pool, self._log))
+        if diarize and diarize.voices:
+            stages.append(Naming(self._stream, diarize, recorder, self._pool, self._log))
+        return stages
 
     def _hear_all(self) -> EngineLiveResult:
         """Let engines hear the stream, one after another if they are lost, to its end."""
@@ -186,6 +205,10 @@ class LiveWork:
         segments = stream.segments()
         duration = round(stream.duration, 3)
         speech = round(sum(span.end - span.start for span in stream.speech), 3)
+        lost = [span for span in stream.speech if not _has_text(span, segments)]
+        if lost:
+            message = "What sounds like speech has no text: the decoder found none."
+            stream.note([notice_about("speech_without_text", message, lost)])
         result = LiveTranscribeResult(
             text=" ".join(segment.text for segment in segments),
             language=stream.language,
@@ -201,6 +224,7 @@ class LiveWork:
             timings=self._clock.timings({}),
             real_time_factor=heard.busy / duration if duration else 0.0,
             speech_seconds=speech,
+            lost_seconds=round(sum(span.end - span.start for span in lost), 3),
             silences=stream.silences(),
             gaps=stream.gaps(),
             latency=stream.latency(),
@@ -215,6 +239,7 @@ class LiveWork:
         """Assign speakers, and send all segments again; warn if that fails."""
         params = self._params
         try:
+            known = voices.known(options)
             lease = self._pool.lease(
                 diarization_model(options, params.download),
                 priority=params.priority,
@@ -227,6 +252,7 @@ class LiveWork:
                 caller = self._diarizer
                 reply = lease.run(caller, lambda: lease.perform(caller, "diarize", request))
             found = msgspec.json.decode(b"".join(reply), type=DiarizeResult)
+            finish(found, options, known)
         except Exception as error:
             reported = failure(error, self._job.method, self._log)
             if reported.kind == "cancelled":
@@ -242,13 +268,21 @@ class LiveWork:
         result.segments = draft.segments()
         result.turns = found.turns
         result.speaker_embeddings = found.embeddings
+        result.voices = found.voices
         result.speakers = speakers.order_of_appearance(result.segments)
 
     def _cancel(self, by: CancelledBy) -> None:
         self._caller.stop(by)
         self._diarizer.stop(by)
-        if self._alignment:
-            self._alignment.stop()
+        for each in self._refinements:
+            each.stop()
+
+
+def _has_text(span: TimeSpan, segments: Sequence[Segment]) -> bool:
+    """Whether a span of speech has words, or is too short to need any."""
+    if span.end - span.start < _SHORT_SPEECH:
+        return True
+    return any(each.start < span.end and span.start < each.end for each in segments)
 
 
 def _restarted(error: RpcError) -> Notice:

@@ -14,12 +14,13 @@ import msgspec
 from protocol import methods
 from protocol.errors import RpcError
 from worker.managers.pool import ModelPool
-from worker.session.lane import Method, typed
+from worker.session.lane import Method, as_json, typed
 
 if TYPE_CHECKING:
     from protocol.alignment import AlignParams
     from protocol.detection import DetectLanguageParams, DetectSpeechParams
     from protocol.diarization import DiarizeParams
+    from protocol.speakers import EnrollParams
     from protocol.transcript import ExportParams, ExportResult
     from protocol.transcription import TranscribeParams
     from worker.engines.contract import EngineParams, Source
@@ -56,6 +57,7 @@ class RecordingMethods:
                 "transcribe": self.transcribe,
                 "align": self.align,
                 "diarize": self.diarize,
+                "speakers/enroll": self.enroll,
                 "detectSpeech": self.detect_speech,
                 "detectLanguage": self.detect_language,
             }
@@ -114,16 +116,35 @@ class RecordingMethods:
 
     def diarize(self, job: Job, params: DiarizeParams) -> Later:
         """Serve `diarize`."""
-        from protocol.diarization import DiarizationOptions
+        from protocol.diarization import DiarizeResult
         from worker.engines.contract import EngineDiarizeParams
         from worker.managers.resolve import diarization_model
+        from worker.pipeline import voices
+        from worker.pipeline.diarization import engine_options, finish, names_speakers
 
         source = _source(params)
-        options = _narrowed(params, DiarizationOptions)
-
+        known = voices.known(params)
+        options = engine_options(params)
         model = diarization_model(options, download=False)
         request = EngineDiarizeParams(source=source, options=options)
-        return self._ask(job, params, model, "Diarizing", request)
+        if not names_speakers(params):
+            return self._ask(job, params, model, "Diarizing", request)
+
+        def name_speakers(reply: Json) -> Json:
+            found = msgspec.json.decode(b"".join(reply), type=DiarizeResult)
+            finish(found, params, known)
+            return as_json(found)
+
+        return self._ask(job, params, model, "Diarizing", request, name_speakers)
+
+    def enroll(self, job: Job, params: EnrollParams) -> Later:
+        """Serve `speakers/enroll`."""
+        from worker.audio import check_file
+        from worker.pipeline.enroll import enroll
+
+        for sample in params.recordings:
+            check_file(sample.audio)
+        return self._start(job, params, lambda: enroll(job, params, self._pool))
 
     def detect_speech(self, job: Job, params: DetectSpeechParams) -> Later:
         """Serve `detectSpeech`."""
@@ -146,21 +167,33 @@ class RecordingMethods:
         return self._ask(job, params, model, "Detecting the language of", request)
 
     def _ask(
-        self, job: Job, params: _EngineWork, model: Model, doing: str, request: EngineParams
+        self,
+        job: Job,
+        params: _EngineWork,
+        model: Model,
+        doing: str,
+        request: EngineParams,
+        finish: Callable[[Json], Json] = lambda reply: reply,
     ) -> Later:
-        """Let the engine of `model` answer the job; its method has the job's, in snake case."""
+        """Let the engine of `model` answer the job; its method has the job's, in snake case.
+
+        `finish` makes the result of what the engine answers.
+        """
         lease = self._pool.lease(model, priority=params.priority, keep_alive=params.keep_alive)
 
         def work() -> Json:
             request.queue_seconds = time.monotonic() - job.accepted_at
             job.begin(f"{doing} {os.path.basename(params.audio)}")
             method = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", job.method)
-            return lease.perform(job, method, request)
+            return finish(lease.perform(job, method, request))
 
         return lease.answer(job, work)
 
     def _start(
-        self, job: Job, params: TranscribeParams | AlignParams, run: Callable[[], Json]
+        self,
+        job: Job,
+        params: TranscribeParams | AlignParams | EnrollParams,
+        run: Callable[[], Json],
     ) -> Later:
         """Let several engines answer the job, from a thread of its own."""
         from worker.pipeline.queue import Pipelines

@@ -75,6 +75,7 @@ def assemble(shared: Shared, diarization: Diarization | None) -> TranscribeResul
     if diarized:
         result.turns = diarized.turns
         result.speaker_embeddings = diarized.embeddings
+        result.voices = diarized.voices
     if diarized or any(track.speaker for track in tracks):
         result.speakers = speakers.order_of_appearance(segments)
     return result

@@ -45,6 +45,8 @@ export type ErrorKind =
   | "token_invalid"
   | "transcript_invalid"
   | "speakers_unsatisfiable"
+  | "voice_too_short"
+  | "voice_invalid"
   | "live_stream_exists"
   | "live_stream_unknown"
   | "live_stream_finished"
@@ -129,6 +131,13 @@ export interface Methods {
   diarize: {
     params: DiarizeParams;
     result: DiarizeResult;
+  };
+  /**
+   * Make a voice known by its name.
+   */
+  "speakers/enroll": {
+    params: EnrollParams;
+    result: EnrollResult;
   };
   /**
    * Find the speech in a recording.
@@ -804,6 +813,19 @@ export interface SpeakerOptions {
    */
   embeddings?: boolean;
   /**
+   * Paths of files that `speakers/enroll` wrote. A speaker whose voice is in one of them gets its name; others stay SPEAKER_00 …
+   */
+  voices?: string[];
+  /**
+   * Path of a folder that keeps the voices of unknown speakers: so they have the same SPEAKER_nn in all recordings that are diarized with it. Created if it does not exist; the client deletes it.
+   */
+  voiceFolder?: string | null;
+  /**
+   * How probable a match has to be. Of single turns of real meetings, with CAM++ embeddings, 0.5 recognises 27 of 28 whose speaker is enrolled, and takes 1 in 100 for a given other voice; whole recordings are easier. Embeddings of other models may need another threshold.
+   * @default 0.5
+   */
+  voiceThreshold?: number;
+  /**
    * The speaker of a word outside every turn: with `nearest`, that of the nearest turn; with `whisperx`, none, as in the whisperx package.
    * @default "nearest"
    */
@@ -910,6 +932,10 @@ export interface TranscribeResult {
   speakerEmbeddings?: {
     [k: string]: number[];
   };
+  /**
+   * With `diarize.voices`: the speakers that were recognised.
+   */
+  voices?: NamedSpeaker[];
   /**
    * With `formats` and `outputDir`: the written files.
    */
@@ -1069,6 +1095,20 @@ export interface Turn {
   start: number;
   end: number;
   speaker: string;
+}
+/**
+ * A speaker whose voice is known.
+ */
+export interface NamedSpeaker {
+  name: string;
+  /**
+   * What the speaker would have been called otherwise, such as SPEAKER_00.
+   */
+  label: string;
+  /**
+   * How probable it is that this is the same voice, from 0 to 1.
+   */
+  score: number;
 }
 /**
  * A written file; the path is absolute.
@@ -1304,6 +1344,19 @@ export interface DiarizeParams {
    */
   embeddings?: boolean;
   /**
+   * Paths of files that `speakers/enroll` wrote. A speaker whose voice is in one of them gets its name; others stay SPEAKER_00 …
+   */
+  voices?: string[];
+  /**
+   * Path of a folder that keeps the voices of unknown speakers: so they have the same SPEAKER_nn in all recordings that are diarized with it. Created if it does not exist; the client deletes it.
+   */
+  voiceFolder?: string | null;
+  /**
+   * How probable a match has to be. Of single turns of real meetings, with CAM++ embeddings, 0.5 recognises 27 of 28 whose speaker is enrolled, and takes 1 in 100 for a given other voice; whole recordings are easier. Embeddings of other models may need another threshold.
+   * @default 0.5
+   */
+  voiceThreshold?: number;
+  /**
    * Path of an audio or video file.
    */
   audio: string;
@@ -1366,12 +1419,136 @@ export interface DiarizeResult {
   embeddings?: {
     [k: string]: number[];
   };
+  /**
+   * With `embeddings`: which model computed them. Those of different models do not compare.
+   */
+  embeddingModel?: string;
+  /**
+   * With `voices`: the speakers that were recognised.
+   */
+  voices?: NamedSpeaker[];
   model: string;
   device: string;
   /**
    * Seconds of decoded audio.
    */
   duration: number;
+  warnings: Notice[];
+  timings: Timings;
+}
+/**
+ * Params of `speakers/enroll`.
+ */
+export interface EnrollParams {
+  /**
+   * Branch, tag or commit of a hub model.
+   */
+  revision?: string | null;
+  /**
+   * Download the model if it is not cached. Within `transcribe`, null follows its `download`.
+   */
+  download?: boolean | null;
+  /**
+   * `auto` chooses a usable CUDA device, or else the CPU.
+   * @default "auto"
+   */
+  device?: "auto" | "cpu" | "cuda" | "mps";
+  /**
+   * Index of the device, from 0.
+   * @default 0
+   */
+  deviceIndex?: number;
+  /**
+   * CPU threads; 0 uses every CPU that this process may use, fewer while other stages run.
+   * @default 0
+   */
+  threads?: number;
+  /**
+   * Load pickled weights, which can run code when loaded. Only for authors whom you trust.
+   * @default false
+   */
+  allowPickle?: boolean;
+  /**
+   * What the speaker will be called.
+   */
+  name: string;
+  /**
+   * Ten seconds of speech are enough; several recordings make the voice easier to recognise.
+   *
+   * @minItems 1
+   */
+  recordings: VoiceSample[];
+  /**
+   * Path of the file for the voice print, which only its owner can read.
+   */
+  output: string;
+  /**
+   * Replace that file if it exists; if false, it is an error.
+   * @default false
+   */
+  overwrite?: boolean;
+  /**
+   * The pyannote pipeline that will recognise the voice: its embedding model is used.
+   * @default "pyannote/speaker-diarization-community-1"
+   */
+  model?: string;
+  /**
+   * Interactive requests overtake batch requests.
+   * @default "interactive"
+   */
+  priority?: "batch" | "interactive";
+  /**
+   * How long the model stays loaded afterwards, in seconds; the worker's default when null.
+   */
+  keepAlive?: number | "forever" | null;
+  /**
+   * Report progress in `$/progress` notifications with this token; without it, none are sent.
+   */
+  progressToken?: number | string | null;
+  /**
+   * Send partial results, as they become available, with this token.
+   */
+  partialResultToken?: number | string | null;
+}
+/**
+ * A recording, or a part of one, in which the person speaks alone.
+ */
+export interface VoiceSample {
+  /**
+   * Path of an audio or video file.
+   */
+  audio: string;
+  /**
+   * Use only this channel (from 0); without it, all channels are mixed.
+   */
+  channel?: number | null;
+  /**
+   * Which audio track, if there are several: its index (from 0), or a language tag such as `en`.
+   */
+  track?: number | string | null;
+  /**
+   * Seconds into the recording.
+   * @default 0
+   */
+  start?: number;
+  end?: number | null;
+  /**
+   * If the recording is damaged: use what is good of it with a warning, or fail the request.
+   * @default "warn"
+   */
+  onDamage?: "fail" | "warn";
+}
+/**
+ * Result of `speakers/enroll`.
+ */
+export interface EnrollResult {
+  name: string;
+  path: string;
+  /**
+   * Of speech in the voice print.
+   */
+  seconds: number;
+  model: string;
   warnings: Notice[];
   timings: Timings;
 }
@@ -1806,6 +1983,10 @@ export interface LiveTranscribeResult {
   speakerEmbeddings?: {
     [k: string]: number[];
   };
+  /**
+   * With `diarize.voices`: the speakers that were recognised.
+   */
+  voices?: NamedSpeaker[];
   /**
    * With `formats` and `outputDir`: the written files.
    */
@@ -2757,7 +2938,7 @@ export interface PartialLive {
 /**
  * A segment as it is known now: it replaces the one with its `id`.
  *
- * Ids ascend, and at most one segment is not final. Once `final`, its text never changes. A final segment without text takes back one that turned out to be nothing.
+ * Ids ascend, and at most one segment is not final. Once `final`, its text never changes, but `diarize` divides it at the end where the speaker changes. A final segment without text takes back one that turned out to be nothing.
  */
 export interface LiveSegment {
   id: number;

@@ -10,7 +10,8 @@ Nobody wants to wait for the end of a sentence, and nobody wants words that chan
    the prompt, so that a step costs the same however long somebody speaks.
 4. In a pause of 0.3 s the audio is decoded once more and not again, and all words are final: no
    more will be heard of them.
-5. Sentences are segments, and have ascending ids (`draft`).
+5. Speech for which a decoding has no words is decoded by itself (`coverage`).
+6. Sentences are segments, and have ascending ids (`draft`).
 
 Nothing here depends on a clock: where steps lie is counted in samples, so that the same audio gives
 the same segments in whatever chunks it comes. Only `lag` says that the driver is behind: then steps
@@ -24,6 +25,7 @@ whisper_streaming was measured in benchmarks/live.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +33,7 @@ from worker.audio import SAMPLE_RATE
 from worker.engines.common.speech import WINDOW
 from worker.engines.recognition.live.agreement import Agreement
 from worker.engines.recognition.live.audio import LiveAudio
+from worker.engines.recognition.live.coverage import without_words
 from worker.engines.recognition.live.draft import Draft
 from worker.engines.recognition.live.events import Event, Language, Speech
 from worker.engines.recognition.live.language import StreamLanguage
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from worker.audio import Samples
     from worker.engines.recognition.live.listener import Listener
     from worker.engines.recognition.live.voice import Detector
-    from worker.engines.recognition.whisper.word_times import Silence
+    from worker.engines.recognition.whisper.word_times import Silence, TimedWord
 
 _MARGIN: Final = 3200
 """Samples of audio before speech: the detector notices it late."""
@@ -282,16 +285,34 @@ class LiveRecogniser:
         """Ask the listener about the audio of an utterance up to a position."""
         samples = self._audio.read(utterance.first, until)
         told = self._hear_language(utterance, samples)
-        start = self._time(utterance.first)
         words = self._listener.decode(
             samples, self._language.language, utterance.prompt, self._silences(utterance, until)
         )
-        utterance.words = [
-            word._replace(start=word.start + start, end=word.end + start) for word in words
-        ]
+        words = self._with_unheard(utterance, samples, words)
+        utterance.words = _later(words, self._time(utterance.first))
         utterance.spoken = 0
         utterance.heard_until = until
         return told
+
+    def _with_unheard(
+        self, utterance: Utterance, samples: Samples, words: Sequence[TimedWord]
+    ) -> Sequence[TimedWord]:
+        """The words, and those of a stretch of speech that has none, if it has some by itself."""
+        probabilities = self._heard(utterance.first, utterance.first + len(samples))
+        found = without_words(probabilities, words, self._options.voice.threshold)
+        if found is None or not words:
+            return words
+        start, end = found
+        place = round(self._time(utterance.first) + start, 1)
+        if place in utterance.without_words:
+            return words
+        first = max(0, round(start * SAMPLE_RATE) - _MARGIN)
+        stretch = samples[first : round(end * SAMPLE_RATE) + _MARGIN]
+        more = self._listener.decode(stretch, self._language.language, "", [])
+        if not more:
+            utterance.without_words.add(place)
+        more = [each for each in _later(more, first / SAMPLE_RATE) if start <= each.end <= end + 1]
+        return sorted([*words, *more], key=lambda word: word.start)
 
     def _hear_language(self, utterance: Utterance, samples: Samples) -> list[Event]:
         """Ask in which language the utterance is, until that is clear."""
@@ -314,6 +335,14 @@ class LiveRecogniser:
         start, stop = (max(0, at - first) / SAMPLE_RATE for at in (utterance.first, until))
         return silent_spans(heard, start, stop)
 
+    def _heard(self, first: int, stop: int) -> Samples:
+        """The probabilities of speech in the windows between two positions."""
+        import numpy as np
+
+        begin = self._position - WINDOW * len(self._probabilities)
+        heard = np.array(self._probabilities, np.float32)
+        return heard[max(0, (first - begin) // WINDOW) : max(0, (stop - begin) // WINDOW)]
+
     def _is_heard(self, utterance: Utterance) -> bool:
         """Whether the last decoding heard the pause that goes on."""
         silent_from = self._voice.silent_from
@@ -334,3 +363,8 @@ class LiveRecogniser:
 
     def _place(self, time: float) -> int:
         return round((time - self._offset) * SAMPLE_RATE)
+
+
+def _later(words: Sequence[TimedWord], seconds: float) -> list[TimedWord]:
+    """The words that much later."""
+    return [word._replace(start=word.start + seconds, end=word.end + seconds) for word in words]

@@ -29,6 +29,8 @@ class Utterance:
         self.words: Sequence[TimedWord] = ()
         """What it found, with times of the stream."""
         self.agreement = Agreement()
+        self.without_words: set[float] = set()
+        """Where stretches of speech begin in which nothing was found, in seconds of the stream."""
 
     def continue_after(self, words: Sequence[TimedWord], first: int) -> None:
         """Drop the audio before a position, where these words end."""
