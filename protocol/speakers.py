@@ -50,7 +50,8 @@ class EnrollParams(TorchModelParams, kw_only=True):
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     """What the speaker will be called."""
     recordings: Annotated[list[VoiceSample], Meta(min_length=1)]
-    """Ten seconds of speech are enough; several recordings make the voice easier to recognise."""
+    """Ten seconds of speech are enough; several recordings make the voice easier to recognise. Of
+    each, the first two minutes are used."""
     output: NonEmptyStr
     """Path of the file for the voice print, which only its owner can read."""
     overwrite: bool = False

@@ -38,6 +38,9 @@ _WRITTEN_SECONDS: Final = 10.0
 """How long to wait for the recording."""
 _AROUND: Final = 0.5
 """Seconds of audio around a segment that is aligned."""
+_CONTEXT: Final = 12.0
+"""Seconds of audio in which a voice is recognised: the pipeline fills up what is less than ten with
+silence, which changes the embedding."""
 _SHORTEST: Final = 1.0
 """Seconds of a segment whose voice can be recognised."""
 
@@ -162,14 +165,16 @@ class Naming(Refinement):
         model = diarization_model(self._options, self.stream.params.download)
         options = engine_options(self._options)
         options.num_speakers = options.min_speakers = options.max_speakers = None
-        request = EngineDiarizeParams(
-            source=self.source(segment.start, segment.end), options=options
-        )
+        start = min(segment.start, segment.end - _CONTEXT)
+        request = EngineDiarizeParams(source=self.source(start, segment.end), options=options)
         found = msgspec.json.decode(self.ask(model, "diarize", request), type=DiarizeResult)
         voices.name_speakers(found, self._known, self._options.voice_threshold)
         if not found.voices:
             return
-        longest = max(found.speakers, key=lambda each: voices.seconds_of(found.turns, each))
+        own = [turn for turn in found.exclusive_turns if turn.end > segment.start]
+        for turn in own:
+            turn.start = max(turn.start, segment.start)
+        longest = max(found.speakers, key=lambda each: voices.seconds_of(own, each))
         if longest in {each.name for each in found.voices}:
             self.stream.name(segment.id, longest)
 

@@ -4,7 +4,7 @@ A voice print is the mean embedding of what somebody said; the diarization pipel
 speaker's mean embedding in a recording with it. The cosine of the angle between the two becomes a
 probability by a logistic curve, which was fitted to CAM++ embeddings of real meetings and a
 telephone call: two turns of the same person have a cosine of 0.59 in the median, of different
-persons 0.07; of a turn and a voice print, the same person's is above 0.46 in 27 of 28 cases, and
+persons 0.07; of a turn and a voice print, the same person's is above 0.43 in 27 of 28 cases, and
 another person's in 2 of 220.
 
 Voice prints are biometric data: they appear in no log, error or progress report.
@@ -32,10 +32,13 @@ from worker.system.scratch import PendingFile
 if TYPE_CHECKING:
     from protocol.diarization import DiarizeResult, NamingOptions, Turn
 
-_EVEN: Final = 0.46
+_EVEN: Final = 0.43
 """The cosine at which the same voice is as probable as another, and"""
 _SLOPE: Final = 25.0
 """by how much the log odds change with it."""
+_ALIKE: Final = 0.7
+"""Share of the highest cosine with a voice in a recording above which others are that voice, too.
+On a telephone line, different voices have cosines of up to 0.5."""
 _LARGEST_FILE: Final = 1 << 20
 """Bytes."""
 _LABEL: Final = "SPEAKER_{:02}"
@@ -141,9 +144,9 @@ def probability(cosine: float) -> float:
 def name_speakers(found: DiarizeResult, voices: Sequence[Voice], threshold: float) -> None:
     """Call the speakers with known voices by their names, in all of the result.
 
-    A voice may be that of several speakers, whom the pipeline took for different ones. No other
-    speaker has the name of a known voice. Raises `RpcError` of kind voice_invalid for a voice of
-    another embedding model.
+    A voice may be that of several speakers, whom the pipeline took for different ones, if they are
+    about as similar to it. No other speaker has the name of a known voice. Raises `RpcError` of
+    kind voice_invalid for a voice of another embedding model.
     """
     if found.embeddings is UNSET:  # nobody speaks, or the pipeline has no embeddings
         found.voices = []
@@ -154,9 +157,7 @@ def name_speakers(found: DiarizeResult, voices: Sequence[Voice], threshold: floa
                 "voice_invalid",
                 f"The voice print of {voice.name} was made with another embedding model.",
             )
-    compared = found.embeddings.items() if voices else ()
-    matches = [best_match(*each, voices) for each in compared]
-    matches = [match for match in matches if match.score >= threshold]
+    matches = _matches(found.embeddings, voices, threshold) if voices else []
     names = _new_names(found.speakers, matches, {voice.name for voice in voices})
     for turn in (*found.turns, *found.exclusive_turns):
         turn.speaker = names[turn.speaker]
@@ -192,16 +193,21 @@ def name_with_folder(
                 save(voice, folder / f"{name}{_SUFFIX}", overwrite=False)
 
 
-def best_match(label: str, embedding: Sequence[float], voices: Sequence[Voice]) -> NamedSpeaker:
-    """The most similar voice, however similar it is."""
-    unit = normalised(embedding)
-    cosines = [
-        math.fsum(a * b for a, b in zip(unit, each.embedding, strict=True)) for each in voices
+def _matches(
+    embeddings: Mapping[str, Sequence[float]], voices: Sequence[Voice], threshold: float
+) -> list[NamedSpeaker]:
+    """The speakers who are probable enough to have the voice that is most similar to theirs."""
+    best: list[tuple[str, str, float]] = []
+    for label, embedding in embeddings.items():
+        unit = normalised(embedding)
+        cosine, name = max((_cosine(unit, voice.embedding), voice.name) for voice in voices)
+        best.append((label, name, cosine))
+    highest = {name: cosine for _, name, cosine in sorted(best, key=lambda each: each[2])}
+    return [
+        NamedSpeaker(name=name, label=label, score=round(probability(cosine), 4))
+        for label, name, cosine in best
+        if probability(cosine) >= threshold and cosine >= _ALIKE * highest[name]
     ]
-    best = max(range(len(voices)), key=cosines.__getitem__)
-    return NamedSpeaker(
-        name=voices[best].name, label=label, score=round(probability(cosines[best]), 4)
-    )
 
 
 def mean(embeddings: Iterable[tuple[Sequence[float], float]]) -> list[float]:

@@ -2,6 +2,8 @@
 import type {
   ErrorKind,
   ExportParams,
+  LiveSegment,
+  LiveTranscribeResult,
   ModelRow,
   ProbeResult,
   ProgressReport,
@@ -36,9 +38,25 @@ export interface JobOptions {
   download: boolean;
 }
 
+export interface RecordOptions extends JobOptions {
+  /** Samples per second. */
+  sampleRate: number;
+}
+
+/** What is left of a recording, and what was said in it. If one of them failed, the other is kept. */
+export interface Recorded {
+  /** Null if nothing was recorded. */
+  recording: Recording | null;
+  /** Where it is kept. */
+  path: string | null;
+  /** Null if there is a failure. */
+  result: LiveTranscribeResult | null;
+  failure: Failure | null;
+}
+
 /** Why a request failed, in words for the user. */
 export interface Failure {
-  kind: ErrorKind | "worker_ended" | "refused" | "unexpected";
+  kind: ErrorKind | "worker_ended" | "refused" | "microphone" | "unexpected";
   message: string;
   remedy: string | null;
   /** For a report: the end of the worker's stderr. */
@@ -51,9 +69,12 @@ export type Outcome<T> = { ok: true; value: T } | { ok: false; failure: Failure 
 /** Events while the page waits. */
 export type News =
   | { kind: "progress"; report: ProgressReport }
-  | { kind: "segments"; language: string; segments: Segment[] }
+  | { kind: "segments"; language: string; segments: (Segment | LiveSegment)[] }
+  /** From now on, it hears what is recorded. */
+  | { kind: "listening" }
+  /** `restarts`: at once, because a job waits, which starts over. */
   | { kind: "worker"; state: "ended"; message: string; restarts: boolean }
-  | { kind: "worker"; state: "running" };
+  | { kind: "worker"; state: "running"; restarted: boolean };
 
 /** Each request, by the name of its channel. */
 export interface Requests {
@@ -62,6 +83,11 @@ export interface Requests {
   /** Opens the recording at this path, which the user dropped on the page. */
   add: (path: string) => Recording;
   transcribe: (recording: string, options: JobOptions) => TranscribeResult;
+  /** Transcribes what it hears, until the page stops it. */
+  record: (options: RecordOptions) => Recorded;
+  /** Ends the recording after what was heard. */
+  stop: () => void;
+  /** Cancels either. */
   cancel: () => void;
   /** Saves the last transcript where the user chooses; returns the path, or null. */
   save: (format: Format) => string | null;
@@ -74,34 +100,46 @@ export const CHANNELS: readonly Channel[] = [
   "open",
   "add",
   "transcribe",
+  "record",
+  "stop",
   "cancel",
   "save",
   "models",
   "probe",
 ];
 
+/** The channel of samples, which have no answer. */
+export const SAMPLES = "samples";
+
 type Answer<C extends Channel> = Promise<Outcome<ReturnType<Requests[C]>>>;
 type Ask<C extends Channel> = (...args: Parameters<Requests[C]>) => Answer<C>;
 
 export interface Api extends Omit<{ [C in Channel]: Ask<C> }, "add"> {
   drop(file: File): Answer<"add">;
+  /** Of the recording that goes on; of one channel, from -1 to 1. */
+  hear(samples: Float32Array): void;
   listen(listener: (news: News) => void): void;
 }
 
 /** How requests and news travel: Electron's IPC, or a stand-in for it. */
 export interface Transport {
+  /** Requests and samples arrive in the order in which they were sent. */
   ask<C extends Channel>(channel: C, ...args: Parameters<Requests[C]>): Answer<C>;
+  send(samples: Float32Array): void;
   listen(listener: (news: News) => void): void;
   /** The path of a dropped file. */
   pathOf(file: File): string;
 }
 
 /** The API over a transport: one function per request, and no way to send another. */
-export function api({ ask, listen, pathOf }: Transport): Api {
+export function api({ ask, send, listen, pathOf }: Transport): Api {
   return {
     open: () => ask("open"),
     drop: (file) => ask("add", pathOf(file)),
     transcribe: (recording, options) => ask("transcribe", recording, options),
+    record: (options) => ask("record", options),
+    stop: () => ask("stop"),
+    hear: (samples) => send(samples),
     cancel: () => ask("cancel"),
     save: (format) => ask("save", format),
     models: () => ask("models"),

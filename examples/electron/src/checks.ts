@@ -1,5 +1,5 @@
 /** Validates what the page sends: it shows text from others, so it is not trusted. */
-import type { Format, JobOptions } from "./api.js";
+import type { Format, JobOptions, RecordOptions } from "./api.js";
 
 export const FORMATS: readonly Format[] = [
   "srt",
@@ -52,4 +52,24 @@ export function asJobOptions(value: unknown): JobOptions {
     speakers,
     download: given.download === true,
   };
+}
+
+/** The rates that the worker takes. */
+const [LOWEST_RATE, HIGHEST_RATE] = [8_000, 48_000];
+/** Of one chunk; the page sends a tenth. */
+const MOST_SECONDS = 10;
+
+export function asRecordOptions(value: unknown): RecordOptions {
+  const options = asJobOptions(value);
+  const { sampleRate } = value as RecordOptions;
+  if (!Number.isInteger(sampleRate) || sampleRate < LOWEST_RATE || sampleRate > HIGHEST_RATE) {
+    throw new Refusal("The worker does not take this sample rate.");
+  }
+  return { ...options, sampleRate };
+}
+
+/** Null if it is something else: samples have no answer. */
+export function asSamples(value: unknown): Float32Array | null {
+  const samples = value instanceof Float32Array && value.length <= HIGHEST_RATE * MOST_SECONDS;
+  return samples ? value : null;
 }

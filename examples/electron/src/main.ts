@@ -6,14 +6,15 @@ import {
   ipcMain,
   protocol,
   session,
+  systemPreferences,
   type WebFrameMain,
 } from "electron";
 import { bundledWorker } from "transcription-worker-client";
-import { CHANNELS } from "./api.js";
+import { CHANNELS, SAMPLES } from "./api.js";
+import { ORIGIN, permitted } from "./permissions.js";
 import { serving } from "./serve.js";
 import { Session } from "./session.js";
 
-const ORIGIN = "app://transcriber";
 const AUDIO = "aac aif aiff flac m4a m4b mp3 oga ogg opus wav wma".split(" ");
 const VIDEO = "avi mkv mov mp4 webm wmv".split(" ");
 
@@ -49,6 +50,7 @@ const transcriber = new Session({
     });
     return canceled ? null : filePath;
   },
+  recordings: join(app.getPath("userData"), "recordings"),
   tell: (news) => {
     if (window && !window.isDestroyed()) window.webContents.send("news", news);
   },
@@ -67,6 +69,10 @@ for (const channel of CHANNELS) {
   });
 }
 
+ipcMain.on(SAMPLES, (event, samples: unknown) => {
+  if (trusted(event.senderFrame)) transcriber.hear(samples);
+});
+
 protocol.registerSchemesAsPrivileged([
   {
     scheme: "app",
@@ -79,6 +85,25 @@ app.on("web-contents-created", (_, contents) => {
   contents.on("will-attach-webview", (event) => event.preventDefault());
   contents.setWindowOpenHandler(() => ({ action: "deny" }));
 });
+
+function allowMicrophone(): void {
+  const { defaultSession } = session;
+  defaultSession.setPermissionRequestHandler((_, permission, answer, details) => {
+    const { requestingUrl: url, isMainFrame } = details;
+    const { mediaTypes: media } = details as { mediaTypes?: string[] };
+    if (!permitted({ permission, url, media, isMainFrame })) answer(false);
+    else if (process.platform !== "darwin") answer(true);
+    else void systemPreferences.askForMediaAccess("microphone").then(answer, () => answer(false));
+  });
+  defaultSession.setPermissionCheckHandler((_, permission, origin, { mediaType, isMainFrame }) =>
+    permitted({
+      permission,
+      url: `${origin.replace(/\/$/, "")}/`,
+      media: [mediaType],
+      isMainFrame,
+    }),
+  );
+}
 
 async function open(): Promise<void> {
   window = new BrowserWindow({
@@ -95,13 +120,18 @@ async function open(): Promise<void> {
     },
   });
   window.removeMenu();
+  const { webContents } = window;
+  webContents.on("render-process-gone", (_, { reason }) => {
+    transcriber.abandon();
+    if (reason !== "launch-failed") webContents.reload();
+  });
   await window.loadURL(`${ORIGIN}/`);
 }
 
 void app.whenReady().then(async () => {
   const serve = serving(join(__dirname, "page"), (recording) => transcriber.pathOf(recording));
   protocol.handle("app", serve);
-  session.defaultSession.setPermissionRequestHandler((_, __, answer) => answer(false));
+  allowMicrophone();
   await open();
 });
 

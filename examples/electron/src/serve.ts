@@ -26,6 +26,7 @@ const PAGES: Record<string, string> = {
   "/": "index.html",
   "/page.css": "page.css",
   "/page.js": "page.js",
+  "/worklet.js": "worklet.js",
 };
 
 /** Serves the page from the folder `pages`, and recordings under `/audio/ID`. */

@@ -1,22 +1,37 @@
 /** Connects the application with the worker. It does not depend on Electron. */
 import { randomUUID } from "node:crypto";
-import { stat } from "node:fs/promises";
-import { basename, dirname, extname } from "node:path";
+import { mkdir, stat } from "node:fs/promises";
+import { basename, dirname, extname, join } from "node:path";
 import {
   AbortError,
   RpcError,
   TranscriptionWorker,
   WorkerEndedError,
+  type LiveStream,
   type Params,
+  type Progress,
   type SpawnOptions,
   type TranscribeParams,
   type TranscribeResult,
 } from "transcription-worker-client";
-import type { Channel, Failure, Format, JobOptions, News, Outcome, Recording } from "./api.js";
-import { asFormat, asJobOptions, asText, Refusal } from "./checks.js";
+import type {
+  Channel,
+  Failure,
+  Format,
+  JobOptions,
+  News,
+  Outcome,
+  Recorded,
+  Recording,
+  RecordOptions,
+} from "./api.js";
+import { asFormat, asJobOptions, asRecordOptions, asSamples, asText, Refusal } from "./checks.js";
 
 /** The largest recording that an html page embeds. */
 const EMBEDDED_BYTES = 32 * 2 ** 20;
+
+/** Of the worker's WAV files: what is no longer has no sound. */
+const HEADER_BYTES = 80;
 
 const RESTART = "Try again: the worker restarts. The health report shows what it lacks.";
 
@@ -27,6 +42,8 @@ export interface Surroundings {
   chooseRecording(): Promise<string | null>;
   /** Asks the user where to save, and before overwriting a file: a path, or null. */
   chooseTarget(name: string): Promise<string | null>;
+  /** The folder of what is recorded. */
+  recordings: string;
   tell(news: News): void;
   /** Which recogniser to use; the worker's own by default. */
   engine?: TranscribeParams["engine"];
@@ -40,8 +57,11 @@ export class Session {
   readonly #recordings = new Map<string, string>();
   #worker: Promise<TranscriptionWorker> | undefined;
   #job: AbortController | undefined;
+  /** The recording that goes on. */
+  #live: LiveStream | undefined;
   #last: { path: string; result: TranscribeResult } | undefined;
-  #ended = false;
+  /** Set from the end of the worker to the next news of a job: whether that starts over. */
+  #ended: { restarts: boolean } | undefined;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -54,6 +74,8 @@ export class Session {
     },
     add: (path) => this.#add(asText(path)),
     transcribe: (recording, options) => this.#transcribe(asText(recording), asJobOptions(options)),
+    record: (options) => this.#record(asRecordOptions(options)),
+    stop: async () => void this.#live?.finish(),
     cancel: async () => this.#job?.abort(),
     save: (format) => this.#save(asFormat(format)),
     models: async () => (await (await this.#running()).models.list({ task: "recognition" })).models,
@@ -65,9 +87,19 @@ export class Session {
     try {
       return { ok: true, value: await this.#handlers[channel](...args) };
     } catch (error) {
-      if (error instanceof WorkerEndedError && !this.#job) this.#worker = undefined;
-      return { ok: false, failure: describe(error) };
+      return { ok: false, failure: this.#failure(error) };
     }
+  }
+
+  /** Takes samples of the recording that goes on; what else a page may send is ignored. */
+  hear(samples: unknown): void {
+    const heard = asSamples(samples);
+    if (heard) this.#live?.push(heard);
+  }
+
+  /** Ends the job of a page that is gone. */
+  abandon(): void {
+    this.#job?.abort();
   }
 
   /** The path of a recording, if the user has opened it. */
@@ -100,9 +132,10 @@ export class Session {
       clientInfo: { name: "transcriber" },
       restart: true,
       onExit: (error) => {
-        this.#ended = true;
         const [message = ""] = error.message.split(" Its stderr ends with:", 1);
-        this.#tell({ kind: "worker", state: "ended", message, restarts: Boolean(this.#job) });
+        const restarts = Boolean(this.#job) && !this.#live;
+        this.#ended = { restarts };
+        this.#tell({ kind: "worker", state: "ended", message, restarts });
       },
     });
     return this.#worker;
@@ -110,8 +143,12 @@ export class Session {
 
   #tell(news: News): void {
     if (news.kind !== "worker" && this.#ended) {
-      this.#ended = false;
-      this.#surroundings.tell({ kind: "worker", state: "running" });
+      this.#surroundings.tell({
+        kind: "worker",
+        state: "running",
+        restarted: this.#ended.restarts,
+      });
+      this.#ended = undefined;
     }
     this.#surroundings.tell(news);
   }
@@ -119,18 +156,17 @@ export class Session {
   async #transcribe(recording: string, options: JobOptions): Promise<TranscribeResult> {
     const path = this.#recordings.get(recording);
     if (path === undefined) throw new Refusal("No such recording is open.", "Open it first.");
-    if (this.#job) throw new Refusal("A recording is being transcribed.", "Wait, or cancel it.");
     const { engine } = this.#surroundings;
-    const job = (this.#job = new AbortController());
-    this.#last = undefined;
+    const job = this.#begin();
     try {
       const worker = await this.#running();
-      const stream = worker.transcribeStream({ ...params(path, options), ...(engine && { engine }) }, {
-        signal: job.signal,
-        onProgress: (report) => {
-          if (report.kind === "report") this.#tell({ kind: "progress", report });
+      const stream = worker.transcribeStream(
+        { audio: path, ...common(options), ...(engine && { engine }) },
+        {
+          signal: job.signal,
+          onProgress: (report) => this.#report(report),
         },
-      });
+      );
       for await (const part of stream) this.#tell({ kind: "segments", ...part });
       const result = await stream.result();
       this.#last = { path, result };
@@ -138,6 +174,47 @@ export class Session {
     } finally {
       this.#job = undefined;
     }
+  }
+
+  /** Keeps what is recorded, whatever becomes of the transcript. */
+  async #record({ sampleRate, ...options }: RecordOptions): Promise<Recorded> {
+    const job = this.#begin();
+    const path = join(this.#surroundings.recordings, `${now()}.wav`);
+    const recorded: Recorded = { recording: null, path: null, result: null, failure: null };
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      const worker = await this.#running();
+      const live = worker.live(
+        { ...common(options), sampleRate, record: path },
+        { signal: job.signal, onProgress: (report) => this.#report(report) },
+      );
+      this.#live = live;
+      this.#tell({ kind: "listening" });
+      for await (const part of live) this.#tell({ kind: "segments", ...part });
+      recorded.result = await live.result();
+      this.#last = { path, result: recorded.result };
+    } catch (error) {
+      this.#job = undefined;
+      recorded.failure = this.#failure(error);
+    }
+    this.#job = this.#live = undefined;
+    const { size } = await stat(path).catch(() => ({ size: 0 }));
+    return size > HEADER_BYTES ? { ...recorded, recording: await this.#add(path), path } : recorded;
+  }
+
+  #begin(): AbortController {
+    if (this.#job) throw new Refusal("A recording is being transcribed.", "Wait, or cancel it.");
+    this.#last = undefined;
+    return (this.#job = new AbortController());
+  }
+
+  #report(report: Progress): void {
+    if (report.kind === "report") this.#tell({ kind: "progress", report });
+  }
+
+  #failure(error: unknown): Failure {
+    if (error instanceof WorkerEndedError && !this.#job) this.#worker = undefined;
+    return describe(error);
   }
 
   async #save(format: Format): Promise<string | null> {
@@ -161,11 +238,15 @@ export class Session {
   }
 }
 
-/** The params of the worker's `transcribe`. */
-function params(audio: string, options: JobOptions): Params<"transcribe"> {
+type Common = Pick<
+  Params<"transcribe"> & Params<"live/transcribe">,
+  "model" | "language" | "download" | "align" | "diarize"
+>;
+
+/** The params that the worker's methods have in common. */
+function common(options: JobOptions): Common {
   const { model, language, download, align, alignmentModel, diarize, diarizationModel } = options;
   return {
-    audio,
     model,
     language,
     download,
@@ -175,6 +256,11 @@ function params(audio: string, options: JobOptions): Params<"transcribe"> {
       numSpeakers: options.speakers,
     },
   };
+}
+
+/** A name for a file: `2026-11-30 22.15.03`. */
+function now(): string {
+  return new Date().toLocaleString("sv-SE").replaceAll(":", ".");
 }
 
 function describe(error: unknown): Failure {

@@ -41,6 +41,7 @@ export async function bridge(
     worker: WORKER,
     chooseRecording: async () => null,
     chooseTarget: async () => null,
+    recordings: "/nowhere",
     ...surroundings,
     tell,
   });
@@ -51,10 +52,14 @@ export async function bridge(
     const { pathname } = new URL(request.url!, "http://localhost");
     const channel = CHANNELS.find((known) => pathname === `/ask/${known}`);
     if (channel && request.method === "POST") {
-      let args = JSON.parse(await text(request)) as unknown[];
+      let args = JSON.parse(String(await body(request))) as unknown[];
       const { find } = surroundings;
       if (channel === "add" && find) args = args.map((path) => find(String(path).slice(9)));
       response.end(JSON.stringify(await session.handle(channel, args)));
+    } else if (pathname === "/samples" && request.method === "POST") {
+      const bytes = await body(request);
+      session.hear(new Float32Array(new Uint8Array(bytes).buffer));
+      response.end();
     } else if (pathname === "/news") {
       response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
       listeners.add(response);
@@ -94,14 +99,14 @@ async function pass(from: Response, to: ServerResponse, page: boolean): Promise<
     const own = '<script src="page.js"';
     to.end((await from.text()).replace(own, `<script src="preload.js" defer></script>${own}`));
   } else if (from.body) {
-    const body = Readable.fromWeb(from.body as ReadableStream);
-    to.on("close", () => body.destroy());
-    body.on("error", () => to.destroy()).pipe(to);
+    const bytes = Readable.fromWeb(from.body as ReadableStream);
+    to.on("close", () => bytes.destroy());
+    bytes.on("error", () => to.destroy()).pipe(to);
   } else to.end();
 }
 
-async function text(request: IncomingMessage): Promise<string> {
+async function body(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }

@@ -7,10 +7,18 @@ declare global {
   }
 }
 
+/** Requests over HTTP overtake each other; those of Electron's IPC do not. */
+let sent: Promise<unknown> = Promise.resolve();
+
 window.transcriber = api({
   ask: async (channel, ...args: Parameters<Requests[keyof Requests]>) => {
     const body = JSON.stringify(args);
+    await sent;
     return (await fetch(`/ask/${channel}`, { method: "POST", body })).json();
+  },
+  send: (samples) => {
+    const body = new Blob([samples as Float32Array<ArrayBuffer>]);
+    sent = sent.then(() => fetch("/samples", { method: "POST", body }));
   },
   listen: (listener) => {
     const source = new EventSource("/news");

@@ -3,15 +3,19 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
-import { CHANNELS } from "../src/api.js";
+import { CHANNELS, SAMPLES, type Recorded } from "../src/api.js";
+import { ORIGIN, permitted, type Wish } from "../src/permissions.js";
 import { Session, type Surroundings } from "../src/session.js";
-import { DEMO, MIXTURE, PLAIN, worker } from "./support.js";
+import { DEMO, MIXTURE, PLAIN, temporary, worker } from "./support.js";
+
+const SAID = new Float32Array([0.5]);
 
 function session(surroundings: Partial<Surroundings> = {}): Session {
   return new Session({
     worker: { command: "/nowhere/transcription-worker" },
     chooseRecording: async () => MIXTURE,
     chooseTarget: async () => null,
+    recordings: temporary,
     tell: () => {},
     ...surroundings,
   });
@@ -20,20 +24,27 @@ function session(surroundings: Partial<Surroundings> = {}): Session {
 test("the preload script exposes named functions alone, and needs nothing but Electron", () => {
   const exposed: Record<string, Record<string, (...args: unknown[]) => unknown>> = {};
   const invoked: unknown[] = [];
+  const sent: unknown[] = [];
   runInNewContext(readFileSync(join(__dirname, "../dist/preload.js"), "utf8"), {
     module: {},
     require: (name: string) => {
       assert.equal(name, "electron");
       return {
         contextBridge: { exposeInMainWorld: (as: string, it: never) => (exposed[as] = it) },
-        ipcRenderer: { invoke: (...args: unknown[]) => invoked.push(args[0]), on: () => {} },
+        ipcRenderer: {
+          invoke: (...args: unknown[]) => invoked.push(args[0]),
+          send: (...args: unknown[]) => sent.push(args),
+          on: () => {},
+        },
         webUtils: { getPathForFile: () => "/dropped" },
       };
     },
   });
   assert.deepEqual(Object.keys(exposed), ["transcriber"]);
-  const { listen, ...requests } = exposed["transcriber"]!;
+  const { listen, hear, ...requests } = exposed["transcriber"]!;
   assert.equal(typeof listen, "function");
+  hear!(SAID);
+  assert.deepEqual(sent, [[SAMPLES, SAID]]);
   for (const request of Object.values(requests)) request({}, {});
   assert.deepEqual(invoked.sort(), [...CHANNELS].sort());
 });
@@ -51,6 +62,10 @@ test("what is no request is refused", async () => {
     ["transcribe", ["id", null]],
     ["transcribe", ["id", { ...PLAIN, speakers: "2" }]],
     ["transcribe", ["id", { ...PLAIN, model: ["x"] }]],
+    ["record", [PLAIN]],
+    ["record", [{ ...PLAIN, sampleRate: 96_000 }]],
+    ["record", [{ ...PLAIN, sampleRate: "48000" }]],
+    ["record", [null]],
     ["save", ["exe"]],
     ["save", ["../srt"]],
   ] as const;
@@ -84,4 +99,38 @@ test("the end of the application is not told as a cancelled job", async () => {
   assert.ok(!outcome.ok);
   assert.equal(outcome.failure.kind, "worker_ended");
   assert.equal(outcome.failure.message, "The worker was ended from outside.");
+});
+
+test("what is no sound is ignored, and so is sound that nothing records", () => {
+  const mine = session();
+  for (const sent of [SAID, [0.5], "x", null, undefined, { length: 1 }, new Float32Array(1e6)]) {
+    mine.hear(sent);
+  }
+});
+
+test("the page may hear the microphone, and nothing else", () => {
+  const wish = { permission: "media", url: `${ORIGIN}/`, media: ["audio"], isMainFrame: true };
+  assert.ok(permitted(wish));
+  const others: Partial<Wish>[] = [
+    { permission: "geolocation" },
+    { url: "https://example.org/" },
+    { url: `${ORIGIN}.example.org/` },
+    { url: undefined },
+    { media: ["video"] },
+    { media: ["audio", "video"] },
+    { media: [] },
+    { media: undefined },
+    { media: ["unknown"] },
+    { isMainFrame: false },
+  ];
+  for (const other of others) assert.ok(!permitted({ ...wish, ...other }), JSON.stringify(other));
+});
+
+test("a recording that cannot begin is told, and leaves no file", async () => {
+  const mine = session();
+  const outcome = await mine.handle("record", [{ ...PLAIN, sampleRate: 16_000 }]);
+  assert.ok(outcome.ok);
+  const { recording, path, result, failure } = outcome.value as Recorded;
+  assert.deepEqual([recording, path, result], [null, null, null]);
+  assert.equal(failure?.kind, "worker_ended");
 });

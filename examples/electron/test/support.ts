@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { after, before } from "node:test";
@@ -16,6 +16,9 @@ export const MIXTURE = join(ROOT, "tests/mixtures/mixture-01.flac");
 /** A minute and a half of speech, in three windows: it can be interrupted after the first. */
 export const DEMO = join(ROOT, "tests/recordings/demo.flac");
 
+/** Ten seconds of one person. */
+export const SHORT = join(ROOT, "tests/recordings/en-01.flac");
+
 export const PLAIN: JobOptions = {
   model: MODEL,
   language: "en",
@@ -28,6 +31,12 @@ export const PLAIN: JobOptions = {
 };
 
 const BROWSERS = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
+export const temporary = mkdtempSync(join(tmpdir(), "transcriber-"));
+after(() => rmSync(temporary, { recursive: true, force: true }));
+export const RECORDINGS = join(temporary, "recordings");
+/** What the browser's microphone hears, once, whenever it is opened. */
+const SPOKEN = join(temporary, "spoken.wav");
+
 const FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -37,12 +46,14 @@ const FLAGS = [
   "--disable-sync",
   "--mute-audio",
   "--no-first-run",
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+  `--use-file-for-fake-audio-capture=${SPOKEN}%noloop`,
 ];
 
 /** Time for the worker to load torch on a busy machine. */
 export const PATIENCE_MS = 600_000;
 
-export const temporary = mkdtempSync(join(tmpdir(), "transcriber-"));
 /** What the stand-in for Electron's dialogs answers with. */
 export const answers = { recording: MIXTURE, target: "" };
 
@@ -62,6 +73,7 @@ export function withApplication(): void {
       worker,
       chooseRecording: async () => answers.recording,
       chooseTarget: async (name) => join(answers.target, name),
+      recordings: RECORDINGS,
       find: (name) => join(temporary, name),
       engine: "faster-whisper", // the small test model is a poor clock, which our own needs
     });
@@ -76,12 +88,11 @@ export function withApplication(): void {
   after(async () => {
     await browser.close();
     await application.close();
-    rmSync(temporary, { recursive: true, force: true });
   });
 }
 
 /** The page, anew; what goes wrong in it unseen fails the test that ends with `check`. */
-export async function openPage(theme: "dark" | "light" = "dark"): Promise<Page> {
+export async function openPage(theme: "dark" | "light" = "dark", url?: string): Promise<Page> {
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   await page.setViewport({ width: 1180, height: 820 });
@@ -89,8 +100,8 @@ export async function openPage(theme: "dark" | "light" = "dark"): Promise<Page> 
   page.on("pageerror", (error) => {
     throw error;
   });
-  await page.goto(application.url);
-  await page.waitForSelector("#language option[value=en]");
+  await page.goto(url ?? application.url);
+  if (url === undefined) await page.waitForSelector("#language option[value=en]");
   return page;
 }
 
@@ -98,7 +109,7 @@ export async function openPage(theme: "dark" | "light" = "dark"): Promise<Page> 
 export async function start(
   page: Page,
   recording: string,
-  { model = MODEL, ...options }: Partial<JobOptions> = {},
+  options: Partial<JobOptions> = {},
 ): Promise<void> {
   answers.recording = recording;
   await page.click("#open");
@@ -107,6 +118,14 @@ export async function start(
     {},
     basename(recording),
   );
+  await choose(page, options);
+  await page.click("#start");
+}
+
+export async function choose(
+  page: Page,
+  { model = MODEL, ...options }: Partial<JobOptions> = {},
+): Promise<void> {
   await fill(page, "#model", model);
   await page.select("#language", "en");
   await page.$eval("details", (details) => (details.open = true));
@@ -117,7 +136,30 @@ export async function start(
     if (on !== (options[name] ?? false)) await page.click(`#${name}`);
   }
   await page.$eval("details", (details) => (details.open = false));
-  await page.click("#start");
+}
+
+/** Lets the microphone hear this recording. */
+export async function speak(page: Page, recording: string): Promise<void> {
+  const samples = await page.evaluate(async (bytes) => {
+    const context = new OfflineAudioContext(1, 1, 48_000);
+    const coded = Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
+    const decoded = await context.decodeAudioData(coded.buffer);
+    return [...decoded.getChannelData(0)].map((sample) => Math.round(sample * 32_767));
+  }, readFileSync(recording).toString("base64"));
+  hear(samples);
+}
+
+/** Lets the microphone hear these samples, 48000 per second. */
+export function hear(samples: readonly number[]): void {
+  const header = Buffer.alloc(44);
+  header.write("RIFF____WAVEfmt ");
+  header.writeUInt32LE(36 + 2 * samples.length, 4);
+  for (const [at, value] of [16, 0x10001, 48_000, 96_000, 0x100002].entries()) {
+    header.writeUInt32LE(value, 16 + 4 * at);
+  }
+  header.write("data", 36);
+  header.writeUInt32LE(2 * samples.length, 40);
+  writeFileSync(SPOKEN, Buffer.concat([header, Buffer.from(Int16Array.from(samples).buffer)]));
 }
 
 async function fill(page: Page, selector: string, text: string): Promise<void> {

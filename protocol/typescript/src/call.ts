@@ -16,6 +16,14 @@ const UNREPEATABLE: ReadonlySet<string> = new Set<keyof Methods>([
   "models/remove",
 ]);
 
+/** Of a stream that has ended with its worker, as has the audio that was sent to it. */
+const STREAMED: ReadonlySet<string> = new Set<keyof Methods>([
+  "live/transcribe",
+  "live/append",
+  "live/commit",
+  "live/finish",
+]);
+
 /** One request until its answer, even if several worker processes have to run it. */
 export class Call {
   /** Settles with the answer. */
@@ -41,6 +49,7 @@ export class Call {
 
   /** Whether to send it again if the worker ends before answering. */
   get repeatable(): boolean {
+    if (STREAMED.has(this.method)) return false;
     const { overwrite } = this.params as { overwrite?: unknown };
     const idempotent = !UNREPEATABLE.has(this.method) && overwrite !== false;
     return !this.aborted && (idempotent || this.sent === 0);
@@ -99,6 +108,23 @@ export class Call {
   #end(): void {
     this.full = false;
     this.options.signal?.removeEventListener("abort", this.#onAbort);
+  }
+}
+
+/** A notification about an open request. It is dropped where that is not open any more. */
+export class Notice {
+  /** It does not wait to be sent any more. */
+  gone = false;
+
+  constructor(
+    readonly about: Call,
+    private readonly method: string,
+    private readonly params: object,
+  ) {}
+
+  /** The JSON-RPC notification. */
+  message(): object {
+    return { jsonrpc: "2.0", method: this.method, params: this.params };
   }
 }
 

@@ -1,5 +1,6 @@
 export { bundledWorker, unpackedPath, type BundledWorker } from "./electron.js";
 export { AbortError, ProtocolError, RpcError, WorkerEndedError, type Ending } from "./errors.js";
+export type { LiveOptions, LiveParams, LiveStream } from "./live.js";
 export type {
   Method,
   Params,
@@ -11,5 +12,6 @@ export type {
   StreamOptions,
 } from "./methods.js";
 export type { CloseOptions, Command, LogMessage, RestartOptions, SpawnOptions } from "./options.js";
+export type { Samples } from "./samples.js";
 export type * from "./types.js";
 export { TranscriptionWorker } from "./worker.js";

@@ -1,6 +1,7 @@
 import type {
   Methods,
   PartialAlignment,
+  PartialLive,
   PartialTranscript,
   ProgressBegin,
   ProgressEnd,
@@ -22,6 +23,7 @@ export type Result<M extends Method> = Methods[M]["result"];
 export interface Partials {
   transcribe: PartialTranscript;
   align: PartialAlignment;
+  "live/transcribe": PartialLive;
 }
 
 /** How far a request is. */

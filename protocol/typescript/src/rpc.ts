@@ -1,5 +1,5 @@
 import type { Readable, Writable } from "node:stream";
-import { Call } from "./call.js";
+import { Call, Notice } from "./call.js";
 import { ProtocolError, type ErrorObject } from "./errors.js";
 import { LineSplitter } from "./framing.js";
 import type { Notifications } from "./types.js";
@@ -23,7 +23,7 @@ export class Connection {
   readonly #lines = new LineSplitter();
   readonly #text = new TextDecoder("utf-8", { fatal: true });
   readonly #pending = new Map<number, Call>();
-  #outbox: (Call | object)[] = [];
+  #outbox: (Call | Notice)[] = [];
   #blocked = false;
   #draining = false;
 
@@ -49,14 +49,19 @@ export class Connection {
     this.flow();
   }
 
+  /** Sends a notification as soon as the worker reads, after what was sent before. */
+  post(notice: Notice): void {
+    this.#outbox.push(notice);
+    this.#write();
+  }
+
   /** Cancels a request, which the worker still answers. An unsent request is dropped. */
   cancel(call: Call): void {
     if (this.#outbox.includes(call)) {
       this.#pending.delete(call.id);
       call.reject(undefined);
     } else if (this.#pending.has(call.id)) {
-      this.#outbox.push({ jsonrpc: "2.0", method: "$/cancelRequest", params: { id: call.id } });
-      this.#write();
+      this.post(new Notice(call, "$/cancelRequest", { id: call.id }));
     }
     this.flow();
   }
@@ -94,9 +99,14 @@ export class Connection {
   #write(): void {
     while (!this.#blocked && this.#outbox.length > 0) {
       const next = this.#outbox.shift()!;
+      const about = next instanceof Notice ? next.about : next;
+      const open = this.#pending.has(about.id);
       let line: string;
-      if (!(next instanceof Call)) line = JSON.stringify(next);
-      else if (!this.#pending.has(next.id)) continue;
+      if (next instanceof Notice) {
+        next.gone = true;
+        if (!open) continue;
+        line = JSON.stringify(next.message());
+      } else if (!open) continue;
       else {
         try {
           line = JSON.stringify(next.message());

@@ -15,6 +15,9 @@ export class PartsReader<Part, Result> implements PartialStream<Part, Result> {
   #news: Promise<void> | undefined;
   #wake: () => void = () => {};
 
+  /** With `merge`, parts that wait become one, so that they need no limit. */
+  constructor(private readonly merge?: (earlier: Part, later: Part) => Part) {}
+
   /** Must be called once with the call, whose `onPartial` is {@link take}. */
   attach(call: Call, steer: Steering): void {
     this.#call = call;
@@ -28,15 +31,20 @@ export class PartsReader<Part, Result> implements PartialStream<Part, Result> {
   }
 
   readonly take = (part: Part): void => {
-    if (this.#resultWanted && !this.#iterated) return;
-    this.#parts.push(part);
-    this.#gauge();
+    if (this.merge) {
+      const waiting = this.#parts.pop();
+      this.#parts.push(waiting === undefined ? part : this.merge(waiting, part));
+    } else {
+      if (this.#resultWanted && !this.#iterated) return;
+      this.#parts.push(part);
+      this.#gauge();
+    }
     this.#tell();
   };
 
   result(): Promise<Result> {
     this.#resultWanted = true;
-    if (!this.#iterated) this.#parts.length = 0;
+    if (!this.#iterated && !this.merge) this.#parts.length = 0;
     this.#gauge();
     return this.#call.answer as Promise<Result>;
   }

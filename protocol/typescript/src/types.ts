@@ -1473,7 +1473,7 @@ export interface EnrollParams {
    */
   name: string;
   /**
-   * Ten seconds of speech are enough; several recordings make the voice easier to recognise.
+   * Ten seconds of speech are enough; several recordings make the voice easier to recognise. Of each, the first two minutes are used.
    *
    * @minItems 1
    */

@@ -1,6 +1,7 @@
-import { Call, hand, type CallOptions } from "./call.js";
+import { Call, hand, type CallOptions, type Notice } from "./call.js";
 import { unpackedPath } from "./electron.js";
 import { WorkerEndedError, type Ending } from "./errors.js";
+import { LiveStream, type LiveOptions, type LiveParams, type Wire } from "./live.js";
 import type {
   Method,
   Params,
@@ -30,22 +31,39 @@ export class TranscriptionWorker {
     unload: this.#method("models/unload"),
     remove: this.#method("models/remove"),
   };
+  readonly speakers = { enroll: this.#method("speakers/enroll") };
   readonly environment = {
     probe: this.#method("environment/probe"),
     devices: this.#method("environment/devices"),
   };
   readonly jobs = { list: this.#method("jobs/list") };
   readonly hub = { whoami: this.#method("hub/whoami") };
+  /** Opens a stream, which transcribes audio while it comes. */
+  readonly live: Live = Object.assign(
+    (params: LiveParams = {}, options: LiveOptions = {}) =>
+      new LiveStream(params, options, this.#wire),
+    {
+      transcribe: this.#method("live/transcribe"),
+      append: this.#method("live/append"),
+      commit: this.#method("live/commit"),
+      finish: this.#method("live/finish"),
+    },
+  );
   readonly rpc = { discover: this.#method("rpc.discover") };
 
   readonly #options: SpawnOptions;
   readonly #restart: Required<RestartOptions> | undefined;
   readonly #listener: Listener;
+  readonly #wire: Wire = {
+    send: (method, params, options) => this.#send(method, params, options),
+    post: (notice) => this.#post(notice),
+    cancel: (call) => this.#abort(call),
+  };
   #process: WorkerProcess | undefined;
   #connection: Connection | undefined;
   #initialized!: InitializeResult;
-  /** Calls to send to the next process. */
-  #backlog: Call[] = [];
+  /** What to send to the next process. */
+  #backlog: (Call | Notice)[] = [];
   #ids = 0;
   #restarts = 0;
   #starting = false;
@@ -108,10 +126,7 @@ export class TranscriptionWorker {
     const stream = new PartsReader<Partials[M], Result<M>>();
     const call = this.#send(method, params, { ...options, onPartial: stream.take });
     stream.attach(call, {
-      cancel: () => {
-        call.abort();
-        this.#cancel(call);
-      },
+      cancel: () => this.#abort(call),
       flow: () => this.#connection?.flow(),
     });
     return stream;
@@ -172,6 +187,17 @@ export class TranscriptionWorker {
     return call;
   }
 
+  #post(notice: Notice): void {
+    if (this.#ended) return;
+    if (this.#connection) this.#connection.post(notice);
+    else this.#backlog.push(notice);
+  }
+
+  #abort(call: Call): void {
+    call.abort();
+    this.#cancel(call);
+  }
+
   #cancel(call: Call): void {
     const waiting = this.#backlog.indexOf(call);
     if (waiting === -1) return this.#connection?.cancel(call);
@@ -202,7 +228,10 @@ export class TranscriptionWorker {
     }
     this.#initialized = (await initialize.answer) as InitializeResult;
     this.#connection = connection;
-    for (const call of this.#backlog.splice(0)) connection.send(call);
+    for (const next of this.#backlog.splice(0)) {
+      if (next instanceof Call) connection.send(next);
+      else connection.post(next);
+    }
   }
 
   #initialize(): Call {
@@ -251,8 +280,17 @@ export class TranscriptionWorker {
   }
 }
 
-function fail(calls: readonly Call[], error: Error): void {
-  for (const call of calls) call.reject(error);
+function fail(waiting: readonly (Call | Notice)[], error: Error): void {
+  for (const each of waiting) if (each instanceof Call) each.reject(error);
+}
+
+/** Opens a stream; its members are the methods of the contract. */
+interface Live {
+  (params?: LiveParams, options?: LiveOptions): LiveStream;
+  transcribe: NamedMethod<"live/transcribe">;
+  append: NamedMethod<"live/append">;
+  commit: NamedMethod<"live/commit">;
+  finish: NamedMethod<"live/finish">;
 }
 
 /** A method by its own name; params may be omitted if none is required. */

@@ -88,7 +88,7 @@ console.log(0, required.RpcError === RpcError ? RpcError.name : "two");`,
 
 test("its types hold in a strict program that has no types of Node", () => {
   const source = `
-import { TranscriptionWorker, type Progress, type Result, type Transcript } from "transcription-worker-client";
+import { TranscriptionWorker, type LiveStream, type Progress, type Result, type Transcript } from "transcription-worker-client";
 export async function use(worker: TranscriptionWorker, formats: ("srt" | "vtt")[]): Promise<string | undefined> {
   const result: Result<"transcribe"> = await worker.transcribe(
     { audio: "a.wav", align: true },
@@ -98,6 +98,15 @@ export async function use(worker: TranscriptionWorker, formats: ("srt" | "vtt")[
   const { contents } = await worker.export({ transcript, formats });
   const listed = await worker.request("models/list", { cachedOnly: true });
   await worker.models.list();
+  const live: LiveStream = worker.live({ sampleRate: 48_000 }, { onPartial: (part) => part.lag });
+  live.push(new Float32Array(1));
+  await live.write(new Int16Array(1), 0.5);
+  for await (const part of live) part.segments.map(({ final, words }) => final || words[0]?.final);
+  const spoken: Transcript = await live.finish();
+  // @ts-expect-error bytes are no samples
+  live.push(new Uint8Array(1));
+  // @ts-expect-error there is no such rate
+  worker.live({ sampleRate: "48000" });
   // @ts-expect-error audio is required
   await worker.transcribe({});
   // @ts-expect-error there is no such option
@@ -108,7 +117,7 @@ export async function use(worker: TranscriptionWorker, formats: ("srt" | "vtt")[
   await worker.ping({}, { onProgress: () => {} });
   // @ts-expect-error there is no such method
   await worker.request("transcribes", {});
-  return contents?.["srt"] ?? listed.models[0]?.name;
+  return contents?.["srt"] ?? spoken.language ?? listed.models[0]?.name;
 }
 `;
   const options = { module: "node16", lib: ["es2022", "dom"], types: [] };
@@ -128,7 +137,7 @@ test("the first example of the README runs", async () => {
 });
 
 test("each example of the README is valid, under the resolution of Node and of bundlers", async () => {
-  assert.equal(examples().length, 4);
+  assert.equal(examples().length, 5);
   const files = Object.fromEntries(examples().map((source, i) => [`example-${i}.mts`, source]));
   symlinkSync(join(PACKAGE, "node_modules/@types"), join(consumer, "node_modules/@types"));
   await typeChecks(files, { module: "node16", types: ["node"] });

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,6 +27,22 @@ after(async () => {
   await Promise.all(opened.map((worker) => worker.close({ graceMs: 2000, terminateMs: 200 })));
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
+
+const DECODE = `
+import sys, av
+resampler = av.AudioResampler(format="s16", layout="mono", rate=16000)
+with av.open(sys.argv[1]) as file:
+    for frame in [*file.decode(audio=0), None]:
+        for each in resampler.resample(frame):
+            sys.stdout.buffer.write(each.to_ndarray().tobytes())
+`;
+
+/** The samples of a recording, 16000 per second. */
+export function samplesOf(recording: string): Int16Array {
+  const python = join(ROOT, ".venv/bin/python");
+  const bytes = execFileSync(python, ["-c", DECODE, recording], { maxBuffer: 2 ** 30 });
+  return new Int16Array(Uint8Array.from(bytes).buffer);
+}
 
 /** Starts a worker that is closed after the tests. */
 export async function start(options: Partial<SpawnOptions> = {}): Promise<TranscriptionWorker> {

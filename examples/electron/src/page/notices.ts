@@ -22,6 +22,7 @@ const TITLES: Partial<Record<Failure["kind"], string>> = {
   model_gated: "The model’s authors require that you accept their terms",
   model_invalid: "The model is damaged",
   model_not_cached: "The model is not on this machine",
+  microphone: "The microphone cannot be used",
   model_not_found: "The model does not exist",
   out_of_memory: "Memory ran out",
   refused: "This is not possible now",
@@ -71,6 +72,17 @@ export function showWarning({ kind, message, error }: Notice): void {
 export function showUnplayable(): void {
   const message = "The player does not know its format. You can still transcribe it.";
   once({ tone: "info", kind: "playing", title: "This recording cannot be played", message });
+}
+
+/** Where what was recorded is kept. */
+export function showKept(path: string): void {
+  once({ tone: "info", kind: "recorded", title: "The recording is kept", message: path });
+}
+
+/** The microphone went away while it was recorded. */
+export function showLost(): void {
+  const message = "The microphone was disconnected. What you said before is transcribed.";
+  once({ tone: "warning", kind: "microphone", title: "The recording has ended", message });
 }
 
 /** Says that the worker ended and, in the same place, that it has restarted. */

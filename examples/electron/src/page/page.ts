@@ -1,12 +1,25 @@
 /** The page: opens recordings, sends requests, shows results. */
-import type { TranscribeResult } from "transcription-worker-client";
-import type { Api, Failure, Format, JobOptions, News, Outcome, Recording } from "../api.js";
+import type { LiveTranscribeResult, TranscribeResult } from "transcription-worker-client";
+import type {
+  Api,
+  Failure,
+  Format,
+  JobOptions,
+  News,
+  Outcome,
+  Recorded,
+  Recording,
+} from "../api.js";
 import { FORMATS } from "../checks.js";
 import { byId, clock, el } from "./dom.js";
 import { showHealth } from "./health.js";
+import { Listening } from "./listening.js";
+import { Microphone, unheard } from "./microphone.js";
 import {
   clearNotices,
   showFailure,
+  showKept,
+  showLost,
   showUnplayable,
   showWarning,
   showWorker,
@@ -19,7 +32,7 @@ import { Transcript } from "./transcript.js";
 
 declare const transcriber: Api;
 
-type State = "empty" | "ready" | "running" | "done";
+type State = "empty" | "ready" | "running" | "recording" | "finishing" | "done";
 
 const FORMAT_NAMES: Record<Format, string> = {
   srt: "Subtitles (srt)",
@@ -51,7 +64,18 @@ const transcript = new Transcript(speakers, (seconds) => {
   play();
 });
 const progress = new JobProgress(say);
+const listening = new Listening(say);
 let recording: Recording | undefined;
+/** A recording that goes on. */
+let dictation:
+  | {
+      microphone: Microphone;
+      /** What was said before the worker listens; null once it does. */
+      early: Float32Array[] | null;
+      /** All of it was heard: the microphone is free. */
+      heard: boolean;
+    }
+  | undefined;
 
 function say(text: string): void {
   byId("status").textContent = text;
@@ -59,13 +83,15 @@ function say(text: string): void {
 
 function enter(state: State): void {
   document.body.dataset["state"] = state;
-  const running = state === "running";
+  const running = state === "running" || state === "recording" || state === "finishing";
   start.hidden = running;
   start.disabled = state === "empty";
-  byId("cancel").hidden = !running;
+  byId("cancel").hidden = !running || state === "recording";
   byId("cancel").toggleAttribute("disabled", false);
   byId("options").querySelector("fieldset")!.disabled = running;
   for (const id of ["open", "drop"]) byId(id).toggleAttribute("disabled", running);
+  byId("record").toggleAttribute("disabled", running && state !== "recording");
+  byId("record-label").textContent = state === "recording" ? "Stop" : "Record";
   byId("save").toggleAttribute("disabled", state !== "done");
 }
 
@@ -73,16 +99,30 @@ async function take(opening: Promise<Outcome<Recording | null>>): Promise<void> 
   const outcome = await opening;
   if (!outcome.ok) return showFailure(outcome.failure);
   if (!outcome.value) return;
-  recording = outcome.value;
   clearNotices();
   clearTranscript();
-  timeline.clear();
-  byId("file").textContent = recording.name;
-  document.title = `${recording.name} – Transcriber`;
-  audio.src = `/audio/${recording.id}`;
   enter("ready");
-  say(`${recording.name} is open.`);
-  await measure(recording);
+  say(`${outcome.value.name} is open.`);
+  await load(outcome.value);
+}
+
+async function load(opened: Recording): Promise<void> {
+  recording = opened;
+  timeline.clear();
+  byId("file").textContent = opened.name;
+  document.title = `${opened.name} – Transcriber`;
+  audio.src = `/audio/${opened.id}`;
+  await measure(opened);
+}
+
+function close(): void {
+  recording = undefined;
+  audio.removeAttribute("src");
+  audio.load();
+  timeline.clear();
+  clearTranscript();
+  byId("file").textContent = "";
+  document.title = "Transcriber";
 }
 
 /** A recording that the browser cannot decode has no waveform; the worker knows more formats. */
@@ -127,43 +167,123 @@ async function transcribe(): Promise<void> {
   enter("running");
   const outcome = await transcriber.transcribe(recording.id, asked);
   if (outcome.ok) return finish(outcome.value);
-  const { failure } = outcome;
   enter("ready");
-  say(failure.message);
-  showFailure(failure, downloading(failure, asked));
+  fail(outcome.failure, asked, transcribe);
 }
 
-function finish(result: TranscribeResult): void {
+function fail(failure: Failure, asked: JobOptions, again: () => Promise<void>): void {
+  say(failure.message);
+  showFailure(failure, downloading(failure, asked, again));
+}
+
+async function record(): Promise<void> {
+  const before = document.body.dataset["state"] as State;
+  clearNotices();
+  byId("record").toggleAttribute("disabled", true);
+  const opened = await Microphone.open().catch(unheard);
+  if (!(opened instanceof Microphone)) {
+    enter(before);
+    return showFailure(opened);
+  }
+  if (document.body.dataset["state"] !== before) return opened.stop(); // the user did something else
+  const { sampleRate } = opened;
+  const asked = options();
+  close();
+  listening.begin(sampleRate);
+  enter("recording");
+  const mine = (dictation = { microphone: opened, early: [], heard: false });
+  opened.start(hearSamples, () => {
+    showLost();
+    void stop();
+  });
+  const outcome = await transcriber.record({ ...asked, sampleRate });
+  dictation = undefined;
+  await mine.microphone.stop();
+  if (outcome.ok) return keep(outcome.value, asked);
+  enter("empty");
+  showFailure(outcome.failure);
+}
+
+function hearSamples(samples: Float32Array): void {
+  listening.hear(samples);
+  if (dictation?.early) dictation.early.push(samples);
+  else if (dictation) transcriber.hear(samples);
+}
+
+/** The worker has begun to listen, also to what was said before. */
+function catchUp(): void {
+  if (!dictation) return;
+  for (const samples of dictation.early ?? []) transcriber.hear(samples);
+  dictation.early = null;
+  if (dictation.heard) void transcriber.stop();
+}
+
+async function stop(): Promise<void> {
+  if (!dictation || document.body.dataset["state"] !== "recording") return;
+  const mine = dictation;
+  enter("finishing");
+  listening.finish();
+  await mine.microphone.stop();
+  mine.heard = true;
+  if (!mine.early) void transcriber.stop();
+}
+
+function keep({ recording: made, path, result, failure }: Recorded, asked: JobOptions): void {
+  if (made) void load(made);
+  if (path !== null) showKept(path);
+  if (result) {
+    clearTranscript();
+    return finish(result);
+  }
+  enter(made ? "ready" : "empty");
+  if (failure) fail(failure, asked, record);
+}
+
+function finish(result: TranscribeResult | LiveTranscribeResult): void {
   transcript.take(result.segments);
   timeline.turns = result.turns ?? transcript.segments;
   byId("nothing").hidden = result.segments.length > 0;
   byId("summary").textContent = [
-    new Intl.DisplayNames("en", { type: "language" }).of(result.language),
+    result.language && new Intl.DisplayNames("en", { type: "language" }).of(result.language),
     clock(result.duration),
-    `${(1 / result.realTimeFactor).toPrecision(2)} × speed`,
-  ].join(" · ");
+    speed(result),
+  ]
+    .filter(Boolean)
+    .join(" · ");
   for (const warning of result.warnings) if (warning.level !== "info") showWarning(warning);
   enter("done");
   say(`Transcribed: ${result.segments.length} segments.`);
 }
 
-function downloading({ kind }: Failure, { download }: JobOptions): Action | undefined {
+/** How fast a recording was transcribed, or how soon the words of a live one came. */
+function speed(result: TranscribeResult | LiveTranscribeResult): string {
+  if (!("latency" in result)) return `${(1 / result.realTimeFactor).toPrecision(2)} × speed`;
+  return result.latency ? `words after ${result.latency.shown.p50.toFixed(1)} s` : "";
+}
+
+function downloading(
+  { kind }: Failure,
+  { download }: JobOptions,
+  again: () => Promise<void>,
+): Action | undefined {
   if (kind !== "model_not_cached" || download) return undefined;
   const run = (): void => {
     field("download").checked = true;
-    void transcribe();
+    void again();
   };
   const remedy = "Download it once: it then stays on this machine.";
   return { label: "Download and try again", remedy, run };
 }
 
 function hear(news: News): void {
-  if (news.kind === "progress") progress.report(news.report);
+  if (news.kind === "progress") (dictation ? listening : progress).report(news.report);
+  else if (news.kind === "listening") catchUp();
   else if (news.kind === "segments") {
     transcript.take(news.segments);
     timeline.turns = transcript.segments;
   } else if (news.state === "running") {
-    showWorker("The worker has restarted", "The transcription starts over.", "info");
+    const message = news.restarted ? "The transcription starts over." : "It is there again.";
+    showWorker("The worker has restarted", message, "info");
   } else {
     const what = news.restarts
       ? "It restarts, and the transcription starts over."
@@ -229,6 +349,7 @@ async function fillModels(): Promise<void> {
   );
 }
 
+byId("record").addEventListener("click", () => void (dictation ? stop() : record()));
 for (const id of ["open", "drop"]) {
   byId(id).addEventListener("click", () => void take(transcriber.open()));
 }
@@ -279,7 +400,7 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dragging");
   const file = event.dataTransfer?.files[0];
-  if (file && document.body.dataset["state"] !== "running") void take(transcriber.drop(file));
+  if (file && !byId("open").hasAttribute("disabled")) void take(transcriber.drop(file));
 });
 
 transcriber.listen(hear);

@@ -3,7 +3,7 @@ import type { ProgressReport } from "transcription-worker-client";
 import type { JobOptions } from "../api.js";
 import { byId, bytes, el } from "./dom.js";
 
-const NAMES: Record<ProgressReport["stage"], string> = {
+export const NAMES: Record<ProgressReport["stage"], string> = {
   queue: "Waiting",
   download: "Downloading",
   load: "Loading models",
@@ -14,6 +14,8 @@ const NAMES: Record<ProgressReport["stage"], string> = {
   diarization: "Separating speakers",
   assignment: "Assigning speakers",
   probe: "Checking",
+  ready: "Listening",
+  speech: "Listening",
 };
 
 export class JobProgress {

@@ -1,7 +1,10 @@
 /** Shows the segments as they arrive; a segment with a known id replaces the earlier one. */
-import type { Segment, Word } from "transcription-worker-client";
+import type { LiveSegment, LiveWord, Segment, Word } from "transcription-worker-client";
 import { byId, clock, el } from "./dom.js";
 import type { Speakers } from "./speakers.js";
+
+/** A live segment comes again while it is said, and without text if it was nothing. */
+export type Shown = Segment | LiveSegment;
 
 /** A word below this probability is marked as unsure. */
 const UNSURE = 0.4;
@@ -10,7 +13,7 @@ export class Transcript {
   readonly #list = byId<HTMLOListElement>("segments");
   readonly #items = new Map<number, HTMLLIElement>();
   /** In the order of their ids. */
-  segments: readonly Segment[] = [];
+  segments: readonly Shown[] = [];
   #now: Element | undefined;
 
   constructor(
@@ -31,11 +34,13 @@ export class Transcript {
     this.#now = undefined;
   }
 
-  take(segments: readonly Segment[]): void {
+  take(all: readonly Shown[]): void {
     const follow = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 80;
-    const again = new Set(segments.map(({ id }) => id));
+    const again = new Set(all.map(({ id }) => id));
     const others = this.segments.filter(({ id }) => !again.has(id));
+    const segments = all.filter((segment) => !("final" in segment) || segment.text.trim() !== "");
     this.segments = [...others, ...segments].sort(inOrder);
+    for (const { id } of all) if (!segments.some((segment) => segment.id === id)) this.#drop(id);
     for (const segment of segments) {
       const item = this.#item(segment);
       const there = this.#items.get(segment.id);
@@ -48,7 +53,7 @@ export class Transcript {
         changed?.classList.toggle("goes-on", Boolean(speaker) && speaker === before);
       }
     }
-    if (follow && document.body.dataset["state"] === "running") {
+    if (follow && document.body.dataset["state"] !== "done") {
       this.#list.scrollTop = this.#list.scrollHeight;
     }
   }
@@ -71,13 +76,20 @@ export class Transcript {
     word?.classList.add("now");
   }
 
+  #drop(id: number): void {
+    this.#items.get(id)?.remove();
+    this.#items.delete(id);
+  }
+
   /** The item to insert the segment before; null for the end, the usual place. */
-  #after(segment: Segment): Element | null {
-    const next = this.segments.find((other) => inOrder(other, segment) > 0 && this.#items.has(other.id));
+  #after(segment: Shown): Element | null {
+    const next = this.segments.find(
+      (other) => inOrder(other, segment) > 0 && this.#items.has(other.id),
+    );
     return (next && this.#items.get(next.id)) ?? null;
   }
 
-  #item({ id, start, text, words, speaker }: Segment): HTMLLIElement {
+  #item({ id, start, text, words, speaker, ...rest }: Shown): HTMLLIElement {
     const name = speaker === undefined ? "" : this.speakers.name(speaker);
     const at = { "data-start": String(start) };
     const time = el("button", { ...at, type: "button", class: "time" }, clock(start));
@@ -85,6 +97,7 @@ export class Transcript {
     const said = el("p", { ...at, class: "said", dir: "auto" });
     if (words?.length) said.append(...words.flatMap(asSpan));
     else said.textContent = text.trim();
+    if ("final" in rest && !rest.final) said.classList.add("interim");
     const item = el("li", { "data-id": String(id), "data-name": name }, time);
     if (speaker !== undefined) {
       item.dataset["speaker"] = String(this.speakers.colour(speaker));
@@ -96,9 +109,16 @@ export class Transcript {
 }
 
 /** A word, after the space before it. */
-function asSpan({ word, start, probability, interpolated }: Word): (string | Node)[] {
+function asSpan({
+  word,
+  start,
+  probability,
+  interpolated,
+  ...rest
+}: Word | LiveWord): (string | Node)[] {
   const bare = word.trimStart();
   const span = el("span", { class: "word", "data-start": String(start) }, bare);
+  if ("final" in rest && rest.final) span.classList.add("final");
   if (interpolated) {
     span.classList.add("estimated");
     span.title = "Its time is an estimate.";
@@ -110,6 +130,6 @@ function asSpan({ word, start, probability, interpolated }: Word): (string | Nod
 }
 
 /** By time: a later part of a segment in which the speaker changes has a higher id. */
-function inOrder(one: Segment, other: Segment): number {
+function inOrder(one: Shown, other: Shown): number {
   return one.start - other.start || one.id - other.id;
 }
