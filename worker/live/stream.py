@@ -93,8 +93,10 @@ class Stream:
         """Chunks that came before the recorder."""
         self._lost: list[TimeSpan] = []
         """Audio that came and was not recognised."""
-        self._refused: list[str] = []
-        """Why audio in notifications was refused."""
+        self._refused = 0
+        """Notifications whose audio was refused, and why"""
+        self._first_refusal = ""
+        """the first was."""
         self._ready_at: float | None = None
         """When the first engine had loaded its model."""
         self._finished = False
@@ -163,7 +165,8 @@ class Stream:
     def refuse(self, error: RpcError) -> None:
         """Note that the audio of a notification was refused."""
         with self._changed:
-            self._refused.append(error.message)
+            self._first_refusal = self._first_refusal or error.message
+            self._refused += 1
 
     # What the work on the stream needs.
 
@@ -358,8 +361,8 @@ class Stream:
             found.append(notice_about("audio_lost", message, self._lost))
         if self._refused:
             message = (
-                f"The audio of {len(self._refused)} notifications was refused. The first reason: "
-                f"{self._refused[0]}"
+                f"The audio of {self._refused} notifications was refused. The first reason: "
+                f"{self._first_refusal}"
             )
             found.append(Notice(kind="audio_refused", message=message))
         if self._worst_lag > _BEHIND_SECONDS and not self._hurried:

@@ -43,7 +43,7 @@ from worker.system.paths import from_wire
 from worker.system.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from protocol.transcription import Segment
     from protocol.values import TimeSpan
@@ -84,9 +84,8 @@ class LiveWork:
         diarize = options_of(self._params.diarize, SpeakerOptions)
         with ExitStack() as stack:
             recorder = self._record(stack)
-            if recorder:
-                self._refinements = self._refine(recorder, align, diarize)
-            for each in self._refinements:
+            for each in self._refine(recorder, align, diarize) if recorder else ():
+                self._refinements.append(each)
                 stack.callback(each.stop)
             self._job.on_cancel(self._cancel)
             stack.callback(self._job.on_cancel, None)
@@ -124,14 +123,12 @@ class LiveWork:
         recorder: Recorder,
         align: AlignmentOptions | None,
         diarize: SpeakerOptions | None,
-    ) -> list[Refinement]:
+    ) -> Iterator[Refinement]:
         """Begin what follows for each final segment."""
-        stages: list[Refinement] = []
         if align:
-            stages.append(Alignment(self._stream, align, recorder, self._pool, self._log))
+            yield Alignment(self._stream, align, recorder, self._pool, self._log)
         if diarize and diarize.voices:
-            stages.append(Naming(self._stream, diarize, recorder, self._pool, self._log))
-        return stages
+            yield Naming(self._stream, diarize, recorder, self._pool, self._log)
 
     def _hear_all(self) -> EngineLiveResult:
         """Let engines hear the stream, one after another if they are lost, to its end."""
