@@ -111,7 +111,7 @@ bundle-test-real: $(SEALED) models ## the frozen program on real models and spee
 bundle-clean: ## remove what freezing made
 	rm -rf build/lite build/full build/quickstart dist
 
-benchmark: setup ## the front, recognition, alignment, the whole job, real speech and live against peers
+benchmark: setup ## the front, recognition, alignment, speakers, the whole job, real speech and live against peers
 	$(BIN)/python -m benchmarks.protocol
 	$(BIN)/python -m benchmarks.decoding
 	$(BIN)/python -m benchmarks.recognition
@@ -119,6 +119,7 @@ benchmark: setup ## the front, recognition, alignment, the whole job, real speec
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.real
 	$(BIN)/python -m benchmarks.live
+	$(BIN)/python -m benchmarks.diarization
 
 lock: ## resolve the locks anew (needs uv)
 	@for name in full benchmark; do \

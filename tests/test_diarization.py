@@ -273,6 +273,30 @@ def test_weights_of_a_pipeline_run_no_code(loader: Engine, tmp_path: Path) -> No
     assert (tmp_path / "sprung").exists()
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "named"),
+    [
+        ("pyannote.audio.pipelines.SpeakerDiarization", "mine.Pipeline", "mine.Pipeline"),
+        ("AgglomerativeClustering", "OracleClustering", "OracleClustering"),
+        (
+            "params:\n  cl",
+            "preprocessors:\n  audio:\n    name: mine.Denoise\nparams:\n  cl",
+            "audio",
+        ),
+    ],
+)
+def test_a_pipeline_with_classes_of_ones_own_is_refused(
+    loader: Engine, tmp_path: Path, ours: str, theirs: str, named: str
+) -> None:
+    copy = shutil.copytree(DIARIZATION_MODEL, tmp_path / "pipeline")
+    config = (copy / "config.yaml").read_text("utf-8")
+    (copy / "config.yaml").write_text(config.replace(ours, theirs), "utf-8")
+    error = refusal(loader, model=str(copy))
+    assert error.kind == "model_invalid"
+    assert f" names {named}, which" in str(error)
+    assert "SpeakerDiarization" in error.data["remedy"]
+
+
 # An embedding in an ONNX file, and no PLDA
 
 

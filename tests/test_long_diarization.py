@@ -1,9 +1,10 @@
-"""Diarization of recordings that are cut into pieces: every voice keeps its name."""
+"""Diarization by stretches: it gives what the pipeline gives for the whole recording."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,171 +23,9 @@ from tests.support import DIARIZATION_MODEL, MIXTURES, SAMPLE_RATE, load_truth, 
 from worker.engines.common import recording
 from worker.engines.contract import EngineDiarizeParams, LoadDiarizationParams, Source
 from worker.engines.diarization.engine import DiarizationEngine
-from worker.engines.diarization.linking import embeddings, joined, link, threshold_of
-from worker.engines.diarization.piece import NumberedTurn, PieceSpeakers, Voice
 from worker.session.job import Job
 
 TRUTH = load_truth(MIXTURES)
-
-# Linking
-
-A, B, C = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]
-NEAR_A, NEAR_B = [0.98, 0.2, 0.0], [0.2, 0.98, 0.0]
-
-
-def piece(number: int, *voices: tuple[float, list[float] | None]) -> PieceSpeakers:
-    """10 s in which everybody speaks, one after another, as long as they do."""
-    turns = []
-    at = 10.0 * number
-    for speaker, (seconds, _) in enumerate(voices):
-        turns.append(NumberedTurn(at, at + seconds, speaker))
-        at += seconds
-    return PieceSpeakers(
-        start=10.0 * number,
-        end=10.0 * (number + 1),
-        turns=turns,
-        exclusive_turns=turns,
-        voices=[Voice(seconds=seconds, embedding=vector) for seconds, vector in voices],
-    )
-
-
-def partition(numbers: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Numbered in order of appearance."""
-    seen: dict[int, int] = {}
-    return [[seen.setdefault(number, len(seen)) for number in each] for each in numbers]
-
-
-def test_a_voice_has_one_number_in_all_pieces() -> None:
-    found = [piece(0, (5, A), (4, B)), piece(1, (5, C)), piece(2, (4, NEAR_B), (5, NEAR_A))]
-    assert partition(link(found, 0.3)) == [[0, 1], [2], [1, 0]]
-
-
-def test_speakers_of_one_piece_are_never_joined() -> None:
-    found = [piece(0, (4, A), (4, NEAR_A)), piece(1, (4, A))]
-    assert partition(link(found, 1.9)) == [[0, 1], [0]]
-
-
-def test_voices_farther_apart_than_the_threshold_are_not_joined() -> None:
-    found = [piece(0, (5, A)), piece(1, (5, NEAR_A))]
-    distance = 1 - 0.98 / math.hypot(0.98, 0.2)
-    assert partition(link(found, distance * 1.01)) == [[0], [0]]
-    assert partition(link(found, distance * 0.99)) == [[0], [1]]
-
-
-def test_the_least_number_of_speakers_holds() -> None:
-    found = [piece(0, (5, A)), piece(1, (5, NEAR_A)), piece(2, (5, A))]
-    assert partition(link(found, 0.3, least=2)) == [[0], [1], [0]]
-    assert partition(link(found, 0.3, least=3)) == [[0], [1], [2]]
-
-
-def test_brief_speakers_count_towards_the_least() -> None:
-    """Nobody who is known to be one is taken for two because of those."""
-    found = [piece(0, (5, A), (1, C)), piece(1, (5, NEAR_A), (1, B))]
-    assert partition(link(found, 0.3, least=2)) == [[0, 1], [0, 1]]
-    assert partition(link(found, 0.3, least=3)) == [[0, 1], [0, 2]]
-
-
-def test_the_most_number_of_speakers_holds() -> None:
-    found = [piece(0, (5, A)), piece(1, (5, B)), piece(2, (5, NEAR_B), (2, [0.6, 0.0, 0.8]))]
-    assert partition(link(found, 0.01, most=2)) == [[0], [1], [1, 0]]
-
-
-def test_the_most_number_of_speakers_holds_in_dead_ends() -> None:
-    """The joining of the two nearest, piece by piece, ends at more than two."""
-    rng = np.random.default_rng(1)
-    for _ in range(200):
-        found = [
-            piece(
-                number,
-                *((float(rng.uniform(2, 5)), rng.normal(size=3).tolist()),) * 1,
-                (float(rng.uniform(2, 5)), rng.normal(size=3).tolist()),
-            )
-            for number in range(6)
-        ]
-        numbers = link(found, 0.01, most=2)
-        assert {number for each in numbers for number in each} == {0, 1}
-        assert all(len(set(each)) == 2 for each in numbers)
-
-
-def test_a_brief_speaker_joins_the_nearest_voice() -> None:
-    brief = 1.0
-    far = [0.5, 0.6, 0.7]
-    found = [piece(0, (5, A), (5, B)), piece(1, (brief, far), (5, B)), piece(2, (brief, C))]
-    numbers = partition(link(found, 0.1))
-    assert numbers[1] == [0, 1]
-    assert numbers[2][0] in (0, 1)
-
-
-def test_a_speaker_without_embedding_joins_the_nearest_in_time() -> None:
-    found = [piece(0, (5, A), (5, B)), piece(1, (0.3, None)), piece(2, (5, A), (5, B))]
-    assert partition(link(found, 0.1)) == [[0, 1], [1], [0, 1]]
-    found[1] = piece(1, (0.3, None), (5, B))
-    assert partition(link(found, 0.1)) == [[0, 1], [0, 1], [0, 1]]
-
-
-def test_surplus_brief_speakers_become_voices() -> None:
-    found = [piece(0, (5, A)), piece(1, (1, A), (1, B), (0.1, None))]
-    numbers = partition(link(found, 0.1))
-    assert numbers[0][0] == numbers[1][0]
-    assert len(set(numbers[1])) == 3
-
-
-def test_brief_speakers_alone_are_linked_among_themselves() -> None:
-    found = [piece(0, (1, A)), piece(1, (1, B)), piece(2, (1, NEAR_A))]
-    assert partition(link(found, 0.3)) == [[0], [1], [0]]
-
-
-def test_without_embeddings_no_speakers_are_linked() -> None:
-    found = [piece(0, (5, None), (4, None)), piece(1), piece(2, (5, None))]
-    assert partition(link(found, 0.3)) == [[0, 1], [], [2]]
-    assert link([], 0.3) == []
-
-
-def test_one_piece_is_unchanged() -> None:
-    voices: list[tuple[float, list[float] | None]] = [(5, A), (1, A), (0.1, None), (3, NEAR_A)]
-    assert partition(link([piece(0, *voices)], 2.0)) == [[0, 1, 2, 3]]
-
-
-def test_embeddings_are_means_weighted_by_speech() -> None:
-    found = [piece(0, (6, A)), piece(1, (2, B), (3, None))]
-    assert embeddings(found, [[0], [0, 1]]) == {0: pytest.approx([0.75, 0.25, 0.0])}
-
-
-def test_a_turn_across_pieces_is_joined() -> None:
-    found = [
-        PieceSpeakers(0, 10, [NumberedTurn(1, 4, 0), NumberedTurn(8, 9.98, 1)], [], []),
-        PieceSpeakers(10, 20, [NumberedTurn(10.02, 12, 0), NumberedTurn(10.05, 11, 1)], [], []),
-        PieceSpeakers(20, 30, [NumberedTurn(20.5, 22, 0)], [], []),
-    ]
-    numbers = [[0, 1], [1, 0], [0]]
-    assert joined(found, numbers, lambda each: each.turns) == [
-        NumberedTurn(1, 4, 0),
-        NumberedTurn(8, 12, 1),
-        NumberedTurn(10.05, 11, 0),
-        NumberedTurn(20.5, 22, 0),
-    ]
-
-
-def test_a_piece_round_trips_as_json() -> None:
-    found = piece(3, (5, [0.1, np.float32(0.1).item(), 1e-30]), (1, None))
-    assert msgspec.json.decode(msgspec.json.encode(found), type=PieceSpeakers) == found
-
-
-@pytest.mark.parametrize(
-    ("threshold", "method", "expected"),
-    [(0.8, "centroid", 0.32), (0.4, "average", 0.4), (0.8, "ward", 0.25), (0.6, None, 0.25)],
-)
-def test_the_threshold_comes_from_the_pipeline(
-    threshold: float, method: str | None, expected: float
-) -> None:
-    class Clustering:
-        metric = "cosine"
-
-    clustering = Clustering()
-    clustering.__dict__.update(threshold=threshold, method=method)
-    assert threshold_of(clustering) == pytest.approx(expected)
-    assert threshold_of(None) == pytest.approx(0.25)
-
 
 # The engine, with shorter pieces than it has
 
@@ -213,15 +52,34 @@ def engine() -> DiarizationEngine:
     return found
 
 
+def engine_with_vbx(directory: Path) -> DiarizationEngine:
+    """An engine whose pipeline clusters as pyannote's community-1 does."""
+    shutil.copytree(DIARIZATION_MODEL, directory)
+    config = directory / "config.yaml"
+    text = config.read_text("utf-8").replace("AgglomerativeClustering", "VBxClustering")
+    for ours, vbx in (
+        ("method: centroid", "threshold: 0.6"),
+        ("min_cluster_size: 3", "Fa: 0.07"),
+        ("threshold: 0.85", "Fb: 0.8"),
+    ):
+        text = text.replace(ours, vbx)
+    config.write_text(text, "utf-8")
+    found = DiarizationEngine()
+    found.load(Watched(), LoadDiarizationParams(model=str(directory)))
+    return found
+
+
 def diarize(
     engine: DiarizationEngine,
     path: Path,
     job: Watched | None = None,
     start: float = 0,
+    checkpoint: str | None = None,
     **options: Any,
 ) -> DiarizeResult:
     params = EngineDiarizeParams(
         source=Source(path=str(path), start=start),
+        checkpoint=checkpoint,
         options=DiarizationOptions(threads=1, **options),
     )
     return engine.diarize(job or Watched(), params)
@@ -272,21 +130,52 @@ def error_rate(truth: list[dict[str, Any]], result: DiarizeResult) -> float:
     return wrong / length
 
 
-def test_pieces_are_about_as_good_as_the_whole(
-    engine: DiarizationEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(
+    params=[
+        {},
+        "VBx",
+        pytest.param(
+            {"clustering": {"method": "average", "threshold": 0.4}}, marks=pytest.mark.slow
+        ),
+        pytest.param({"segmentation": {"min_duration_off": 0.3}}, marks=pytest.mark.slow),
+    ],
+    ids=["as it is", "VBx", "average", "gaps filled"],
+)
+def pipeline(
+    request: pytest.FixtureRequest, engine: DiarizationEngine, tmp_path: Path
+) -> Iterator[DiarizationEngine]:
+    """The engine with other settings of its pipeline."""
+    if request.param == "VBx":
+        yield engine_with_vbx(tmp_path / "pipeline")
+        return
+    usual = engine._pipeline.parameters(instantiated=True)
+    engine._pipeline.instantiate(
+        {part: {**values, **request.param.get(part, {})} for part, values in usual.items()}
+    )
+    yield engine
+    engine._pipeline.instantiate(usual)
+
+
+@pytest.mark.parametrize("seconds", [8, 30])
+def test_stretches_give_what_the_whole_gives(
+    pipeline: DiarizationEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
     path = tmp_path / "long.wav"
     truth = repeated(path, "mixture-09.flac", 3, 2.0)
-    whole = diarize(engine, path)
-    shorter(monkeypatch, 30)
+    whole = diarize(pipeline, path, embeddings=True)
+    shorter(monkeypatch, seconds)
     job = Watched()
-    stretched = diarize(engine, path, job, embeddings=True)
-    assert error_rate(truth, stretched) < error_rate(truth, whole) + 0.03
-    assert len(stretched.speakers) == 3
-    assert stretched.duration == whole.duration
-    assert stretched.warnings == []
+    stretched = diarize(pipeline, path, job, embeddings=True)
+    assert stretched.turns == whole.turns
+    assert stretched.exclusive_turns == whole.exclusive_turns
+    assert isinstance(whole.embeddings, dict)
     assert isinstance(stretched.embeddings, dict)
-    assert list(stretched.embeddings) == stretched.speakers
+    assert list(stretched.embeddings) == list(whole.embeddings)
+    for speaker, vector in whole.embeddings.items():
+        assert stretched.embeddings[speaker] == pytest.approx(vector)
+    assert stretched.warnings == whole.warnings == []
+    assert stretched.duration == whole.duration
+    assert error_rate(truth, stretched) < 0.5
     assert job.told == sorted(job.told)
     assert len({each // 20 for each in job.told}) == 5
 
@@ -405,16 +294,41 @@ def test_a_job_can_be_cancelled_in_any_piece(
     assert percentage < job.told[-1] < percentage + 30
 
 
-def test_a_legacy_pipeline_is_linked_by_its_embedding_model(
+def test_a_long_job_resumes_with_any_number_of_speakers(
     engine: DiarizationEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What the models find does not depend on it."""
     path = tmp_path / "long.wav"
-    truth = repeated(path, "mixture-09.flac", 3, 2.0)
-    shorter(monkeypatch, 30)
+    repeated(path, "mixture-01.flac", 3, 1.0)
+    shorter(monkeypatch, 20)
+    kept = str(tmp_path / "checkpoint")
+    job = Watched(lambda report: (report.percentage or 0) > 50)
+    with pytest.raises(RpcError):
+        diarize(engine, path, job, checkpoint=kept)
+    expected = diarize(engine, path)
+    resumed = diarize(engine, path, checkpoint=kept)
+    assert [warning.kind for warning in resumed.warnings] == ["resumed"]
+    assert resumed.turns == expected.turns
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(engine._pipeline._segmentation, "infer", forbidden)
+    one = diarize(engine, path, checkpoint=kept, max_speakers=1)
+    assert one.speakers == ["SPEAKER_00"]
+
+
+def test_a_legacy_pipeline_gives_embeddings_only_by_stretches(
+    engine: DiarizationEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own output is nothing but turns."""
+    path = tmp_path / "long.wav"
+    repeated(path, "mixture-01.flac", 2, 1.0)
     monkeypatch.setattr(engine._pipeline, "legacy", True)
-    result = diarize(engine, path)
-    assert error_rate(truth, result) < 0.2
-    monkeypatch.setattr(DiarizationEngine, "_embedding_model", None)
-    apart = diarize(engine, path, embeddings=True)
-    assert [warning.kind for warning in apart.warnings] == ["speakers_not_linked", "option_ignored"]
-    assert len(apart.speakers) > len(result.speakers)
+    whole = diarize(engine, path, embeddings=True)
+    assert [warning.kind for warning in whole.warnings] == ["option_ignored"]
+    shorter(monkeypatch, 20)
+    stretched = diarize(engine, path, embeddings=True)
+    assert stretched.turns == whole.turns
+    assert isinstance(stretched.embeddings, dict)
+    assert list(stretched.embeddings) == stretched.speakers

@@ -198,20 +198,22 @@ def test_what_ctranslate2_says_is_told_by_its_kind(said: str, kind: str) -> None
     assert error.message == f"It failed: {said}."
 
 
-def test_diarization_goes_on_in_smaller_batches(monkeypatch: pytest.MonkeyPatch, job: Job) -> None:
+def test_diarization_goes_on_in_smaller_batches(job: Job) -> None:
     from worker.engines.contract import EngineDiarizeParams, Source
     from worker.engines.diarization.engine import DiarizationEngine
 
     engine = DiarizationEngine()
-    pipeline = type("Pipeline", (), {"device": "cpu", "embedding_batch_size": 32})()
-    engine._pipeline, engine._batch_sizes = pipeline, {"embedding_batch_size": 32}
     seen: list[int] = []
 
-    def apply(*_: Any) -> Any:
-        seen.append(pipeline.embedding_batch_size)
-        raise RpcError("out_of_memory")
+    class Pipeline:
+        device = "cpu"
+        embedding_batch_size = 32
 
-    monkeypatch.setattr(engine, "_run_pipeline", apply)
+        def __call__(self, *_: Any, **__: Any) -> None:
+            seen.append(self.embedding_batch_size)
+            raise MemoryError
+
+    engine._pipeline, engine._batch_sizes = Pipeline(), {"embedding_batch_size": 32}
     with pytest.raises(RpcError, match="Memory ran out"):
         source = Source(path=str(RECORDINGS / "en-01.flac"))
         engine.diarize(job, EngineDiarizeParams(source=source, options=_diarization_options()))

@@ -1,17 +1,19 @@
 """The diarization engine: finds who speaks when, with one pyannote.audio pipeline.
 
-A pipeline keeps the scores and embeddings of all windows of its input, and the distances between
-all pairs, so its memory grows with the square of the input's length. Therefore it gets one piece of
-a recording at a time; `linking` then finds the same voice in several pieces by its embeddings.
+A recording of up to ten minutes goes through the pipeline as it is. Of longer ones a pipeline would
+keep the scores and embeddings of all windows in memory, and the distances between all pairs. So its
+models run on one stretch at a time (`windows`), its clustering on the embeddings of all windows
+together (`clustering`), and turns are put together by stretches again (`reconstruction`). That
+gives what the pipeline gives for the whole recording; only of more than about an hour of speech,
+windows that are alike are merged before the clustering (`linkage`).
 """
 
 from __future__ import annotations
 
-import math
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from protocol.diarization import DiarizeResult, Turn
 from protocol.errors import RpcError
@@ -24,22 +26,33 @@ from worker.engines.common.checkpoint import Checkpoint, fingerprint
 from worker.engines.common.notices import memory_saved
 from worker.engines.common.recording import open_recording
 from worker.engines.contract import EngineDiarizeParams, LoadDiarizationParams, LoadResult
-from worker.engines.diarization import linking as diarization_linking
 from worker.engines.diarization import model as diarization_model
-from worker.engines.diarization.piece import PieceSpeakers, complete_voices, read_output
+from worker.engines.diarization.clustering import cluster
+from worker.engines.diarization.identity import embedding_model
+from worker.engines.diarization.reconstruction import reconstruct
+from worker.engines.diarization.speakers import Speakers, read_output
+from worker.engines.diarization.windows import (
+    Store,
+    Windows,
+    analyse,
+    stretches,
+    waveform,
+)
 from worker.stage_clock import StageClock
 from worker.system.cpu import available_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from protocol.diarization import DiarizationOptions
     from worker.engines.common.recording import Piece, Recording
-    from worker.engines.diarization.piece import NumberedTurn
+    from worker.engines.diarization.speakers import NumberedTurn
     from worker.session.job import Job
 
 # For each step of pyannote's that reports progress: the share of the work done before and after it.
 _STEPS: Final = {"segmentation": (0.0, 0.5), "embeddings": (0.5, 0.98)}
+
+_Result = TypeVar("_Result", Speakers, Windows)
 
 _PACKAGES: Final = ("torch", "pyannote.audio", "onnxruntime")
 """Packages whose versions results depend on; pyannote imports the last only if it needs it."""
@@ -66,7 +79,6 @@ class DiarizationEngine:
         self._batch_sizes = {
             name: getattr(self._pipeline, name)
             for name in ("segmentation_batch_size", "embedding_batch_size")
-            if hasattr(self._pipeline, name)
         }
         self._threads = diarization_model.batch_threads(self._pipeline)
         return LoadResult(device=str(self._pipeline.device), compute_type="float32")
@@ -76,12 +88,14 @@ class DiarizationEngine:
         options = params.options
         clock = StageClock(params.queue_seconds, params.load_seconds)
         self._use_threads(options.threads or available_threads())
-        notices = self._set_batch_size(options)
+        for name, default in self._batch_sizes.items():
+            setattr(self._pipeline, name, options.batch_size or default)
+        notices: list[Notice] = []
         with ExitStack() as stack:
             with clock.stage("decode"):
                 recording = open_recording(stack, params.source, job.raise_if_cancelled)
-                pieces = recording.pieces()
-                pieces = chain([next(pieces)], pieces)
+                pieces = stretches(recording, self._pipeline)
+                first = next(pieces)
             with clock.stage("diarization"):
                 checkpoint = Checkpoint(
                     params.checkpoint, "diarization", self._fingerprint, notices.append
@@ -89,7 +103,11 @@ class DiarizationEngine:
                 stack.callback(checkpoint.close)
                 progress = _ProgressReporter(job, recording, clock)
                 work = _Diarization(options, params.source.start, progress, checkpoint, notices)
-                found = [self._diarize_piece(piece, work) for piece in pieces]
+                found = (
+                    self._diarize_whole(first, work)
+                    if first.is_whole
+                    else self._diarize_stretches(chain([first], pieces), work, Store(stack))
+                )
             notices += checkpoint.notices() + recording.notices
             duration = recording.duration
             clock.waited("diarization", "decode", recording.waited, busy=True)
@@ -99,39 +117,93 @@ class DiarizationEngine:
         result.exclusive_turns = _until(end, result.exclusive_turns)
         return result
 
-    def _diarize_piece(self, piece: Piece, work: _Diarization) -> PieceSpeakers:
-        """Diarize a piece, or reuse its result; retry in smaller batches if memory runs out."""
-        work.progress.begin(piece)
+    def _diarize_whole(self, piece: Piece, work: _Diarization) -> Speakers:
+        """Diarize a whole recording as pyannote.audio does."""
         options = work.options
+        numbers = [options.num_speakers, options.min_speakers, options.max_speakers]
+
+        def run() -> Speakers:
+            output = self._pipeline(
+                waveform(piece),
+                num_speakers=options.num_speakers,
+                min_speakers=options.min_speakers,
+                max_speakers=options.max_speakers,
+                hook=work.progress.hook,
+            )
+            return read_output(output, work.offset)
+
+        return self._kept(piece, numbers, work, run, Speakers)
+
+    def _diarize_stretches(
+        self, pieces: Iterator[Piece], work: _Diarization, store: Store
+    ) -> Speakers:
+        """Diarize a long recording: find its windows by stretches, cluster them together."""
+        hook, options = work.progress.hook, work.options
+        for piece in pieces:
+
+            def run(piece: Piece = piece) -> Windows:
+                return analyse(self._pipeline, piece, hook)
+
+            store.append(self._kept(piece, [], work, run, Windows))
+        number, least, most = self._pipeline.set_num_speakers(
+            options.num_speakers, options.min_speakers, options.max_speakers
+        )
+        with self._errors():
+            voices = cluster(self._pipeline, store, number, least, most)
+            check = work.progress.check
+            return reconstruct(self._pipeline, store, voices, most, work.offset, check)
+
+    def _kept(
+        self,
+        piece: Piece,
+        options: list[int | None],
+        work: _Diarization,
+        run: Callable[[], _Result],
+        type_: type[_Result],
+    ) -> _Result:
+        """Run the pipeline's models on a piece, or reuse the result of the checkpoint.
+
+        Runs again in smaller batches if memory runs out.
+        """
+        work.progress.begin(piece)
         key = work.checkpoint.key(
             piece.samples.view("u1").data,
             piece.first + round(work.offset * SAMPLE_RATE),
             piece.is_whole,
-            [options.num_speakers, options.min_speakers, options.max_speakers],
+            options,
         )
-        found: PieceSpeakers | None = work.checkpoint.get(key, PieceSpeakers)
+        found: _Result | None = work.checkpoint.get(key, type_)
         if found is None:
             try:
-                found = self._run_pipeline(piece, work)
+                with self._errors():
+                    found = run()
             except RpcError as error:
                 if error.kind != "out_of_memory" or not self._halve_batches(work.notices):
                     raise
-                found = self._run_pipeline(piece, work)
+                with self._errors():
+                    found = run()
             work.checkpoint.put(key, found)
         return found
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raise `RpcError` for what the pipeline raises."""
+        try:
+            yield
+        except Exception as error:
+            if torch_device.lacks_memory(error, self._pipeline.device):
+                raise RpcError("out_of_memory") from None
+            # More speakers than the clustering, or its array of counts, can hold.
+            clusters = isinstance(error, ValueError) and "clusters" in str(error)
+            if clusters or isinstance(error, OverflowError):
+                raise RpcError("speakers_unsatisfiable") from None
+            raise
 
     def _use_threads(self, threads: int) -> None:
         for each in self._threads:
             each.use(threads)
         # A model without `BatchThreads` needs torch's own threads.
         torch_device.use_threads(1 if len(self._threads) > 1 else threads)
-
-    def _set_batch_size(self, options: DiarizationOptions) -> list[Notice]:
-        for name, default in self._batch_sizes.items():
-            setattr(self._pipeline, name, options.batch_size or default)
-        if options.batch_size is None or self._batch_sizes:
-            return []
-        return [option_ignored("batchSize", "the pipeline does not work in batches")]
 
     def _halve_batches(self, notices: list[Notice]) -> bool:
         """Halve the batch sizes; return False if they are 1 already."""
@@ -145,95 +217,44 @@ class DiarizationEngine:
             notices.append(notice)
         return True
 
-    def _run_pipeline(self, piece: Piece, work: _Diarization) -> PieceSpeakers:
-        import torch
-
-        options = work.options
-        whole = piece.is_whole
-        number = options.num_speakers
-        try:
-            output = self._pipeline(
-                {
-                    "waveform": torch.from_numpy(piece.samples)[None],
-                    "sample_rate": SAMPLE_RATE,
-                    "uri": "audio",
-                },
-                # Not every speaker has to speak in every piece.
-                num_speakers=number if whole or self._needs_number else None,
-                min_speakers=options.min_speakers if whole else None,
-                max_speakers=options.max_speakers if whole else number or options.max_speakers,
-                hook=work.progress.hook,
-            )
-            found = read_output(output, piece, work.offset)
-            return found if whole else complete_voices(found, piece, self._embedding_model)
-        except Exception as error:
-            if torch_device.lacks_memory(error, self._pipeline.device):
-                raise RpcError("out_of_memory") from None
-            # More speakers than the clustering, or its array of counts, can hold.
-            clusters = isinstance(error, ValueError) and "clusters" in str(error)
-            if clusters or isinstance(error, OverflowError):
-                raise RpcError("speakers_unsatisfiable") from None
-            raise
-
-    @property
-    def _needs_number(self) -> bool:
-        """Whether the pipeline's clustering requires the number of speakers."""
-        return bool(getattr(self._pipeline, "_expects_num_speakers", False))
-
-    @property
-    def _embedding_model(self) -> Any:
-        """The pipeline's embedding model; None if it has none."""
-        return getattr(self._pipeline, "_embedding", None)
-
     def _result(
         self,
-        found: list[PieceSpeakers],
+        found: Speakers,
         options: DiarizationOptions,
         duration: float,
         notices: list[Notice],
         clock: StageClock,
     ) -> DiarizeResult:
-        """Link the speakers of the pieces and join their turns."""
-        numbers = diarization_linking.link(
-            found,
-            diarization_linking.threshold_of(getattr(self._pipeline, "clustering", None)),
-            least=options.num_speakers or options.min_speakers or 1,
-            most=options.num_speakers or options.max_speakers or math.inf,
-        )
-        turns = diarization_linking.joined(found, numbers, lambda each: each.turns)
-        exclusive = diarization_linking.joined(found, numbers, lambda each: each.exclusive_turns)
-        names = _names_by_appearance(turns)
+        names = _names_by_appearance(found.turns)
         result = DiarizeResult(
-            turns=_named(turns, names),
-            exclusive_turns=_named(exclusive, names),
+            turns=_named(found.turns, names),
+            exclusive_turns=_named(found.exclusive_turns, names),
             speakers=list(names.values()),
             model=self._name,
             device=str(self._pipeline.device),
             duration=duration,
-            warnings=[*notices, *_too_few(len(names), options), *_not_linked(found)],
+            warnings=[*notices, *_too_few(len(names), options)],
             timings=clock.timings({"decode": duration, "diarization": duration}),
         )
         if options.embeddings:
-            result.embeddings = self._embeddings(found, numbers, names, result.warnings)
+            result.embeddings = self._embeddings(found, names, result.warnings)
+            result.embedding_model = embedding_model(self._pipeline)
         return result
 
     def _embeddings(
-        self,
-        found: list[PieceSpeakers],
-        numbers: list[list[int]],
-        names: dict[int, str],
-        notices: list[Notice],
+        self, found: Speakers, names: dict[int, str], notices: list[Notice]
     ) -> dict[str, list[float]]:
-        vectors = diarization_linking.embeddings(found, numbers)
-        if not vectors and getattr(self._pipeline, "legacy", True):
+        vectors = dict(enumerate(found.embeddings))
+        if not any(vectors.values()) and self._pipeline.legacy:
             notices.append(option_ignored("embeddings", "the pipeline does not return any"))
             return {}
+        given = {name: vectors.get(number) for number, name in names.items()}
         notices += [
             Notice(kind="no_embedding", message=f"{name} speaks too little for an embedding.")
-            for number, name in names.items()
-            if number not in vectors
+            for name, vector in given.items()
+            if vector is None
         ]
-        return {name: vectors[number] for number, name in names.items() if number in vectors}
+        return {name: vector for name, vector in given.items() if vector is not None}
 
 
 class _Diarization(NamedTuple):
@@ -272,6 +293,11 @@ class _ProgressReporter:
         share = min(1.0, float(completed / total)) if total else 0.0
         self._share = max(self._share, begin + share * (end - begin))
         self._job.report(ProgressReport(stage="diarization", percentage=self._percentage()))
+
+    def check(self) -> None:
+        """Stop if the job is cancelled; let other requests use the pipeline first."""
+        self._job.raise_if_cancelled()
+        self._clock.waited("diarization", "queue", self._job.yield_to_others(), busy=True)
 
     def _percentage(self) -> float | None:
         end = self._first + self._length
@@ -313,18 +339,5 @@ def _too_few(found: int, options: DiarizationOptions) -> list[Notice]:
             kind="fewer_speakers",
             message=f"The request expects {wanted} speakers, but only {found} could be told "
             "apart: there is too little speech.",
-        )
-    ]
-
-
-def _not_linked(found: Sequence[PieceSpeakers]) -> list[Notice]:
-    voices = [each.voices for each in found if each.voices]
-    if len(voices) < 2 or any(voice.embedding for voice in chain.from_iterable(voices)):
-        return []
-    return [
-        Notice(
-            kind="speakers_not_linked",
-            message="The recording was diarized in pieces, and the pipeline gives no embeddings "
-            "to recognise voices by: a speaker has another name in each piece.",
         )
     ]

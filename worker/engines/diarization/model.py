@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +11,19 @@ from protocol.errors import RpcError
 from worker.engines.common import pickles, torch_device
 from worker.engines.common.batch_threads import BatchThreads
 from worker.engines.contract import LoadDiarizationParams
+from worker.engines.diarization.patching import patched
 from worker.engines.hub import cache as hub_cache
 from worker.models import catalogue
 from worker.models.pipeline_config import ONNX_SUFFIX, other_models
 
 _CONFIG: Final = "config.yaml"
 _MODEL: Final = "$model/"
+_CLASSES: Final = (
+    "pyannote.audio.pipelines.SpeakerDiarization",
+    "pyannote.audio.pipelines.speaker_diarization.SpeakerDiarization",
+)
+"""The names of the pipeline that this engine runs."""
+_NEEDS_TRUTH: Final = "OracleClustering"
 _NEEDS_PLDA: Final = "VBxClustering"
 """The only clustering that uses a PLDA, and pyannote's default."""
 _WEIGHTS: Final = {
@@ -38,9 +43,13 @@ def load(params: LoadDiarizationParams) -> Any:
     for repository, revision in other_models(Path(directory, _CONFIG).read_bytes()):
         hub_cache.snapshot(repository, revision)
     from pyannote.audio import Pipeline
+    from pyannote.audio.pipelines import speaker_diarization
 
     try:
-        with pickles.only_tensors(params.allow_pickle, directory), _patched(directory, parts):
+        with (
+            pickles.only_tensors(params.allow_pickle, directory),
+            patched(speaker_diarization, _replacements(directory, parts)),
+        ):
             pipeline: Any = Pipeline.from_pretrained(directory)
         return pipeline.to(device)
     except RpcError:
@@ -49,16 +58,13 @@ def load(params: LoadDiarizationParams) -> Any:
         raise torch_device.load_error(error, directory, "The pipeline", device) from None
 
 
-@contextmanager
-def _patched(directory: str, parts: dict[str, Any]) -> Iterator[None]:
-    """Patch pyannote.audio to load ONNX embeddings and to do without a PLDA.
+def _replacements(directory: str, parts: dict[str, Any]) -> dict[str, Any]:
+    """What to replace in pyannote.audio for ONNX embeddings and pipelines without a PLDA.
 
     pyannote treats an embedding as ONNX only if its name contains "wespeaker" but not "pyannote",
     and never in `$model/`. If the configuration names no PLDA, it fetches one from the hub, even
     for a clustering that needs none.
     """
-    from pyannote.audio.pipelines import speaker_diarization as module
-
     ours: dict[str, Any] = {}
     if file := _onnx_file(directory, parts.get("embedding")):
         from worker.engines.diarization.onnx_embedding import OnnxEmbedding
@@ -66,12 +72,7 @@ def _patched(directory: str, parts: dict[str, Any]) -> Iterator[None]:
         ours["PretrainedSpeakerEmbedding"] = lambda *_, **__: OnnxEmbedding(file)
     if not parts.get("plda") and parts.get("clustering", _NEEDS_PLDA) != _NEEDS_PLDA:
         ours["get_plda"] = lambda *_, **__: None
-    originals = {name: getattr(module, name) for name in ours}
-    vars(module).update(ours)
-    try:
-        yield
-    finally:
-        vars(module).update(originals)
+    return ours
 
 
 def batch_threads(pipeline: Any) -> list[BatchThreads]:
@@ -119,13 +120,23 @@ def _missing_anything(directory: str) -> list[str]:
 
 
 def _read_config(directory: str) -> dict[str, Any]:
-    """The pipeline's parts by its configuration. Raises model_invalid if a file is missing."""
+    """The pipeline's parts by its configuration.
+
+    Raises model_invalid if a file is missing, or for a class that is not pyannote.audio's own:
+    loading it would import whatever module the file names.
+    """
     import yaml
 
     path = Path(directory, _CONFIG)
     try:
         config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        name: str = config["pipeline"]["name"]
         parts: dict[str, Any] = config["pipeline"]["params"]
+        unknown = [
+            *([name] if name not in _CLASSES else []),
+            *(each for each in (parts.get("clustering"),) if each == _NEEDS_TRUTH),
+            *config.get("preprocessors", ()),
+        ]
         missing = [
             file for part, value in parts.items() for file in _missing_files(directory, part, value)
         ]
@@ -138,6 +149,14 @@ def _read_config(directory: str) -> dict[str, Any]:
             remedy="Name a pipeline of pyannote.audio: a hub id, or a directory with config.yaml.",
             path=str(path),
         ) from None
+    if unknown:
+        raise RpcError(
+            "model_invalid",
+            f"{path} names {', '.join(map(str, unknown))}, which this program does not run.",
+            remedy=f"Use the pipeline {_CLASSES[0]}, without preprocessors, and a clustering that "
+            "needs nothing but the audio.",
+            path=str(path),
+        )
     if missing:
         raise hub_cache.incomplete(directory, missing)
     return parts

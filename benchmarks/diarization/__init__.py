@@ -1,0 +1,1 @@
+"""Who speaks when: errors and costs against bare pyannote.audio."""
