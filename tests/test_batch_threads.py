@@ -7,16 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import onnxruntime
 import pytest
 import torch
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
-from protocol.diarization import DiarizationOptions
 from protocol.errors import RpcError
 from worker.engines.common.batch_threads import BatchThreads
-from worker.engines.common.recording import Piece
 from worker.engines.diarization.engine import DiarizationEngine
 from worker.session.lane import failure
 from worker.system.log import Log
@@ -83,18 +80,9 @@ def test_a_failed_allocation_of_onnxruntime_is_out_of_memory(
     model = OnnxEmbedding(Path(__file__))
     BatchThreads(model).use(2)
 
-    class Pipeline:
-        device = model.device
-
-        def __call__(self, audio: dict[str, Any], **_: Any) -> None:
-            use(model, audio["waveform"][None].expand(4, 1, -1))
-
     engine = DiarizationEngine()
-    engine._pipeline = Pipeline()
-    work: Any = SimpleNamespace(
-        options=DiarizationOptions(), progress=SimpleNamespace(hook=None), offset=0.0
-    )
-    with pytest.raises(RpcError) as caught:
-        engine._run_pipeline(Piece(0, np.zeros(16000, np.float32), last=True), work)
+    engine._pipeline = SimpleNamespace(device=model.device)
+    with pytest.raises(RpcError) as caught, engine._errors():
+        use(model, torch.zeros(4, 1, 16000))
     assert caught.value.kind == "out_of_memory"
     assert failure(error, "detectSpeech", Log("audio")).kind == "out_of_memory"  # Silero VAD

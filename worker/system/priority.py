@@ -23,10 +23,16 @@ def lower(pid: int) -> None:
                 process.nice(_NICENESS)
 
 
-def _threads(pid: int) -> list[int]:
-    """On Linux each thread has a priority of its own, which those that it starts inherit."""
-    if sys.platform != "linux":
+if sys.platform == "linux":
+
+    def _threads(pid: int) -> list[int]:
+        """Each thread has a priority of its own, which those that it starts inherit."""
+        with suppress(OSError):
+            return [int(each.name) for each in Path(f"/proc/{pid}/task").iterdir()]
+        return []
+
+else:
+
+    def _threads(pid: int) -> list[int]:
+        """The process has one priority."""
         return [pid]
-    with suppress(OSError):
-        return [int(each.name) for each in Path(f"/proc/{pid}/task").iterdir()]
-    return []
