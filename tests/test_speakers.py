@@ -59,6 +59,23 @@ def test_an_interjection_takes_no_words_from_the_speaker_who_goes_on() -> None:
     assert speakers_of(said) == ["A", "A", "A"]
 
 
+def test_a_sentence_keeps_its_edges_where_two_speak_at_once() -> None:
+    said = segment(0, 6, (0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6))
+    both = turns((0, 3, "A"), (2, 6, "B"))
+    exclusive = turns((0, 3, "A"), (3, 6, "B"))
+    assert said.words
+    said.words[1].word += "."  # the second sentence begins while A still speaks
+    assign([said], both, exclusive, "nearest")
+    assert speakers_of(said) == ["A", "A", "B", "B", "B", "B"]
+
+
+def test_a_sentence_takes_no_words_that_another_speaks_alone() -> None:
+    said = segment(0, 6, (0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6))
+    spoken = turns((0, 1, "A"), (1, 3, "B"), (3, 4, "A"), (4, 6, "B"))
+    assign([said], spoken, spoken, "nearest")
+    assert speakers_of(said) == ["A", "B", "B", "A", "B", "B"]
+
+
 @pytest.mark.parametrize(
     ("word", "speaker"), [((2.1, 2.3), "A"), ((4.6, 4.8), "B"), ((0.0, 0.1), "A"), ((9, 9.5), "B")]
 )

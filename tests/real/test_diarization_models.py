@@ -74,7 +74,7 @@ def test_the_words_of_the_call_have_their_speakers(
         for speaker in ("Diane", "Sheila")
     }
     assert len(set(names.values())) == 2
-    assert sum(pairs[who, heard] for who, heard in names.items()) / spoken >= 0.9
+    assert sum(pairs[who, heard] for who, heard in names.items()) / spoken >= 0.95
 
 
 @pytest.mark.parametrize("engine", ["faster-whisper", "whisperx"])

@@ -77,6 +77,11 @@ def locate(words: Sequence[str], text: str) -> list[tuple[int, int] | None]:
     return spans
 
 
+def ends_sentence(word: str) -> bool:
+    """Whether a sentence ends with this word."""
+    return word.strip().rstrip(_QUOTES).endswith(_SENTENCE_ENDS)
+
+
 def _runs(words: Sequence[Said]) -> list[Part]:
     """Neighbouring words of one speaker."""
     named = next((word.speaker for word in words if word.speaker), None)
@@ -112,7 +117,7 @@ def _cut(words: Sequence[Said], before: Part, after: Part, least: int) -> int:
         if not before.last <= place <= after.first:
             # A sentence is rarely finished by somebody else: its last word may change hands.
             beside = (words[place - 1], words[place])
-            if not all(word.speaker for word in beside) or not _ends_sentence(beside[0]):
+            if not all(word.speaker for word in beside) or not ends_sentence(beside[0].text):
                 continue
             counted -= 1
         worth = _worth(words, place, counted)
@@ -124,8 +129,4 @@ def _cut(words: Sequence[Said], before: Part, after: Part, least: int) -> int:
 def _worth(words: Sequence[Said], cut: int, strays: int) -> tuple[int, bool, float]:
     """How good a cut is that leaves so many words with another speaker."""
     before, after = words[cut - 1], words[cut]
-    return -strays, _ends_sentence(before), after.start - before.end
-
-
-def _ends_sentence(word: Said) -> bool:
-    return word.text.strip().rstrip(_QUOTES).endswith(_SENTENCE_ENDS)
+    return -strays, ends_sentence(before.text), after.start - before.end

@@ -4,7 +4,7 @@ There are two ways. `whisperx` is the whisperx package's `assign_word_speakers`:
 gets the speaker whose turns overlap it the longest, or none where no turn does. `nearest` uses the
 turns without overlap, so that an interjection does not take words from the speaker who goes on; a
 word in no turn goes to the nearest turn (somebody said it), and a segment to the speaker who says
-most of it.
+most of it. Where two speak at once at the edge of a sentence, words go to who says most of that.
 
 A segment in which the speaker changes is then cut into parts (`worker.formats.speaker_changes`).
 """
@@ -12,16 +12,18 @@ A segment in which the speaker changes is then cut into parts (`worker.formats.s
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET
 
 from protocol.values import Notice
 from worker.formats import speaker_changes
 
 if TYPE_CHECKING:
+    from protocol.alignment import Word
     from protocol.diarization import Assignment, Turn
     from protocol.transcription import Segment
 
@@ -38,7 +40,7 @@ def assign(
     if assignment == "whisperx":
         _assign_overlapping(segments, _Turns(turns))
     else:
-        _assign_nearest(segments, _Turns(exclusive_turns or turns))
+        _assign_nearest(segments, _Turns(exclusive_turns or turns), _Turns(turns))
 
 
 def without_words(segments: Sequence[Segment]) -> list[Notice]:
@@ -134,12 +136,48 @@ def _assign_overlapping(segments: Iterable[Segment], turns: _Turns) -> None:
                 timed.speaker = _longest(heard)
 
 
-def _assign_nearest(segments: Iterable[Segment], turns: _Turns) -> None:
+def _assign_nearest(segments: Iterable[Segment], exclusive: _Turns, spoken: _Turns) -> None:
     for segment in segments:
-        said: dict[str, float] = {}
-        for word in segment.words or ():
-            heard = turns.overlaps(word.start, word.end)
-            word.speaker = _longest(heard) if heard else turns.nearest(word.start, word.end)
+        words = segment.words or []
+        for word in words:
+            heard = exclusive.overlaps(word.start, word.end)
+            word.speaker = _longest(heard) if heard else exclusive.nearest(word.start, word.end)
+        for sentence in _sentences(words):
+            _complete(sentence, spoken)
+        said = _seconds(words) or exclusive.overlaps(segment.start, segment.end)
+        segment.speaker = _longest(said) if said else exclusive.nearest(segment.start, segment.end)
+
+
+def _complete(sentence: Sequence[Word], spoken: _Turns) -> None:
+    """Give words at the edges of a sentence to who says most of it, where that speaker speaks, too.
+
+    Where one speaker takes over from another they often speak at once, and turns without overlap
+    give all of that time to one of them.
+    """
+    said = _seconds(sentence)
+    main = _longest(said)
+    if said[main] <= 0.5 * sum(said.values()):
+        return
+    for words in (sentence, sentence[::-1]):
+        for word in words:
+            heard = spoken.overlaps(word.start, word.end).get(main, 0.0)
+            if word.speaker == main or heard < 0.5 * (word.end - word.start):
+                break
+            word.speaker = main
+
+
+def _sentences(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
+    first = 0
+    for i, word in enumerate(words, 1):
+        if i == len(words) or speaker_changes.ends_sentence(word.word):
+            yield words[first:i]
+            first = i
+
+
+def _seconds(words: Iterable[Word]) -> dict[str, float]:
+    """How long each speaker speaks in these words, which have speakers."""
+    said: dict[str, float] = {}
+    for word in words:
+        if word.speaker is not UNSET:
             said[word.speaker] = said.get(word.speaker, 0.0) + max(word.end - word.start, 1e-3)
-        said = said or turns.overlaps(segment.start, segment.end)
-        segment.speaker = _longest(said) if said else turns.nearest(segment.start, segment.end)
+    return said
