@@ -106,6 +106,7 @@ def test_a_segments_language_overrides_that_of_the_params(session: Session, talk
     assert (one["language"], one["model"], "models" in one) == ("pt", PORTUGUESE, False)
 
 
+@pytest.mark.slow
 def test_a_segment_without_times_lies_between_those_of_another_language(
     session: Session, talk: Talk
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_segment_without_times_lies_between_those_of_another_language(
         assert word["start"] == pytest.approx(known["start"], abs=0.1)
 
 
+@pytest.mark.slow
 def test_progress_and_partial_results_cover_all_languages(session: Session, talk: Talk) -> None:
     path, segments = talk
     session.notifications.clear()

@@ -386,6 +386,7 @@ def test_a_missing_or_damaged_onnx_embedding_is_an_error(
     assert ("missing" in error.data) == (content is None)
 
 
+@pytest.mark.slow
 def test_vbx_clustering_needs_a_plda(loader: Engine, voice: Path, tmp_path: Path) -> None:
     directory = pipeline_with(voice, tmp_path / "pipeline", "embedding/voice.onnx")
     config = directory / "config.yaml"

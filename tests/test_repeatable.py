@@ -60,6 +60,7 @@ def test_fallbacks_equal_those_of_the_checkpoint(
     assert told(resumed) == plain
 
 
+@pytest.mark.slow
 def test_overtaking_changes_no_words_of_a_batch(
     start: Callable[..., Session], tmp_path: Path
 ) -> None:

@@ -184,6 +184,7 @@ def parts(vectors: Floats, count: int) -> list[Windows]:
     stretches=st.integers(1, 7),
 )
 @settings(max_examples=40, deadline=None)
+@pytest.mark.slow
 def test_stretches_cluster_as_the_whole(
     seed: int, speakers: int, spread: float, stretches: int
 ) -> None:

@@ -197,6 +197,7 @@ def test_an_unknown_voice_keeps_its_number_across_recordings(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.slow
 def test_speakers_have_one_name_in_a_batch(turns: list[dict[str, Any]], tmp_path: Path) -> None:
     for name in ("a.flac", "b.flac"):
         shutil.copy(MIXTURES / MIXTURE, tmp_path / name)
@@ -215,6 +216,7 @@ def test_speakers_have_one_name_in_a_batch(turns: list[dict[str, Any]], tmp_path
     assert list((tmp_path / "out" / ".voices").iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_line_enrolls_and_recognises(
     turns: list[dict[str, Any]], tmp_path: Path
 ) -> None:
