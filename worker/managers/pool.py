@@ -201,7 +201,8 @@ class ModelPool:
             heap.use_few_arenas()
         self._watch()
         # All engines but the hub's take models from the cache alone.
-        environment = self.token_variables() if model.kind == HUB.kind else OFFLINE
+        access = self.token_variables() if model.kind == HUB.kind else OFFLINE
+        environment = {**access, **FAMILIES[model.kind].environment}
         grace = self.policy.cancel_grace
         engine = EngineProcess(
             model.kind,

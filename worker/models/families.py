@@ -31,6 +31,8 @@ class Family(NamedTuple):
     """What the engine imports; `initialize` reports the engine as available if all are present."""
     factors: Mapping[str, float] = MappingProxyType({})
     """Bytes of memory per byte of weights on disk, by compute type; see also `memory.estimate`."""
+    environment: Mapping[str, str] = MappingProxyType({})
+    """Environment variables of the process."""
     live: bool = False
     """It hears streams: `live/transcribe` uses it, and no request about a recording."""
 
@@ -84,6 +86,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
         base=1150 * _MB,
         task="diarization",
         packages=("pyannote.audio", *_TORCH, "av"),
+        # Its threads take turns with large arrays, some of which each of glibc's arenas would keep:
+        # a fifth less memory for long recordings, in the same time.
+        environment=MappingProxyType({"MALLOC_ARENA_MAX": "1"}),
     ),
     "audio": Family(engine="worker.engines.decoding:AudioEngine", base=90 * _MB),
     "hub": Family(engine="worker.engines.hub.engine:HubEngine", base=60 * _MB),
