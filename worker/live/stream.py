@@ -21,7 +21,6 @@ from protocol.live import (
     LiveSegment,
     LiveStreamResult,
     LiveTranscribeParams,
-    LiveWord,
     PartialLive,
 )
 from protocol.progress import ProgressReport
@@ -30,7 +29,7 @@ from worker.engines.contract import LiveInput, LivePart, SpeechChange
 from worker.live.backlog import Backlog, End
 from worker.live.intake import SAMPLE_BYTES, Chunk, Intake
 from worker.live.latency import Latency
-from worker.live.transcript import Transcript
+from worker.live.transcript import Transcript, final_word
 
 if TYPE_CHECKING:
     from protocol.alignment import AlignedSegment
@@ -306,7 +305,7 @@ class Stream:
                 language=each.language or self.language,
                 final=True,
                 speaker=each.speaker,
-                words=[LiveWord(**msgspec.structs.asdict(w), final=True) for w in each.words or ()],
+                words=[final_word(word) for word in each.words or ()],
             )
             for each in segments
         ]

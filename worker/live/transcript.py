@@ -8,12 +8,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from protocol.alignment import AlignedSegment, Word
+from protocol.control import Result
 from protocol.live import LiveSegment, LiveWord
 from protocol.transcription import Segment
 
 _decode = msgspec.json.Decoder(LiveSegment).decode
+
+
+class _Kept(Result):
+    """What a final segment has in common with one of a recording."""
+
+    id: int
+    start: float
+    end: float
+    text: str
+    language: str
+    words: list[Word]
+    speaker: str | UnsetType = UNSET
+
+
+_decode_kept = msgspec.json.Decoder(_Kept).decode
+
+
+def final_word(word: Word) -> LiveWord:
+    """A word of a recording, as one of a stream."""
+    return LiveWord(**msgspec.structs.asdict(word), final=True)
 
 
 class Transcript:
@@ -61,47 +83,19 @@ class Transcript:
             _decode(self._final[aligned.id]),
             start=aligned.start,
             end=aligned.end,
-            words=[
-                LiveWord(
-                    start=word.start,
-                    end=word.end,
-                    word=word.word,
-                    probability=word.probability,
-                    interpolated=word.interpolated,
-                    characters=word.characters,
-                    final=True,
-                )
-                for word in aligned.words
-            ],
+            words=[final_word(word) for word in aligned.words],
         )
         return self._keep(segment)
 
     def segments(self) -> Iterator[Segment]:
         """The final segments, as those of a recording."""
         for raw in self._final.values():
-            found = _decode(raw)
             yield Segment(
-                id=found.id,
-                start=found.start,
-                end=found.end,
-                text=found.text,
+                **msgspec.structs.asdict(_decode_kept(raw)),
                 avg_logprob=None,
                 compression_ratio=None,
                 no_speech_prob=None,
                 temperature=None,
-                language=found.language,
-                speaker=found.speaker,
-                words=[
-                    Word(
-                        start=word.start,
-                        end=word.end,
-                        word=word.word,
-                        probability=word.probability,
-                        interpolated=word.interpolated,
-                        characters=word.characters,
-                    )
-                    for word in found.words
-                ],
             )
 
     def _keep(self, segment: LiveSegment) -> LiveSegment:

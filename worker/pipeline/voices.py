@@ -110,8 +110,7 @@ def save(voice: Voice, path: Path, *, overwrite: bool) -> None:
     )
     pending = PendingFile(path)
     try:
-        pending.write(content)
-        pending.path.chmod(0o600)
+        pending.write(content, mode=0o600)
         pending.path.replace(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
