@@ -13,7 +13,6 @@ import shutil
 import sys
 import tempfile
 import threading
-from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -67,13 +66,14 @@ class PendingFile:
         # A short name: one derived from a long target name could exceed the file system's limit.
         self.path = target.with_name(f".{secrets.token_hex(8)}.tmp")
 
-    def write(self, content: bytes, mode: int = 0o666) -> None:
-        """Create the file, with the permissions that `mode` and the umask leave, and flush the
-        content to disk."""
+    def write(self, content: bytes, mode: int | None = None) -> None:
+        """Create the file and flush the content to disk; with `mode`, set its permissions first."""
         with _made_lock:
             _made.add(self)
         # Without the lock: the disk may be a slow network share.
-        with open(self.path, "xb", opener=partial(os.open, mode=mode)) as file:
+        with self.path.open("xb") as file:
+            if mode is not None:
+                self.path.chmod(mode)
             if _closed:
                 self.remove()
                 raise RpcError("shutting_down")
