@@ -3,15 +3,16 @@
     python -m examples.quickstart [FILE] [--model NAME] [--align] [--diarize]
 
 Without arguments, real models, downloaded once (see examples/models), transcribe a telephone call
-of two people. If they cannot be downloaded, this repository's small test models, which know some
-forty words, transcribe a recording of three voices. FILE replaces the recording; `--model small`
-downloads another model from the hub, once.
+of two people; with the flavour `full`, they tell who speaks. If they cannot be downloaded, this
+repository's small test models, which know some forty words, transcribe a recording of three voices.
+FILE replaces the recording; `--model small` downloads another model from the hub, once.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ TEST_MODELS = ROOT / "tests" / "models"
 TEST_RECORDING = ROOT / "tests" / "mixtures" / "mixture-15.flac"
 RECOGNITION = "base"
 DIARIZATION = "diarization"
+CALL = "call"
 MAX_WIDTH = 200
+FULL = find_spec("pyannote") is not None and find_spec("torch") is not None
 
 
 class Screen:
@@ -116,32 +119,31 @@ def _choose(options: argparse.Namespace, screen: Screen) -> tuple[dict[str, Any]
     if options.model is not None:
         hub = {"align": options.align, "diarize": options.diarize, "download": True}
         return {"audio": options.audio or str(TEST_RECORDING), "model": options.model, **hub}, True
-    try:
-        audio = options.audio or str(call() / "sample.wav")
-        reasons = [] if options.audio else install([RECOGNITION, DIARIZATION], screen.say)
-    except FileNotFoundError as error:
-        audio, reasons = str(TEST_RECORDING), [str(error)]
+    names = [RECOGNITION, CALL, *([DIARIZATION] if FULL else [])]
+    reasons = [] if options.audio else install(names, screen.say)
     if not reasons and is_installed(RECOGNITION):
         real: dict[str, Any] = {
-            "audio": audio,
+            "audio": options.audio or str(call() / "sample.wav"),
             "model": str(MODELS / RECOGNITION),
             "wordTimestamps": True,
         }
         if options.align:
             real |= {"align": True, "download": True}
-        if is_installed(DIARIZATION):
+        if FULL and is_installed(DIARIZATION):
             real["diarize"] = {"model": str(MODELS / DIARIZATION)}
         return real, True
     for reason in reasons:
         screen.say(reason)
     if reasons:
         screen.say("Using a recording of three voices and the small test models instead.\n")
-    return {
+    small: dict[str, Any] = {
         "audio": options.audio or str(TEST_RECORDING),
         "model": str(TEST_MODELS / "whisper"),
-        "align": {"model": str(TEST_MODELS / "alignment")},
-        "diarize": {"model": str(TEST_MODELS / "diarization")},
-    }, False
+    }
+    if FULL:
+        small["align"] = {"model": str(TEST_MODELS / "alignment")}
+        small["diarize"] = {"model": str(TEST_MODELS / "diarization")}
+    return small, False
 
 
 def _summarize(screen: Screen, result: dict[str, Any]) -> None:
@@ -177,8 +179,11 @@ def _hint(screen: Screen, *, real: bool) -> None:
         )
         screen.say("downloads when it first uses them (after that it needs no network):")
         screen.say("  .venv/bin/python -m examples.quickstart FILE")
-    screen.say("  .venv/bin/python -m examples.quickstart FILE --model small --align")
-    screen.say("  .venv/bin/transcription-worker transcribe FILE --model small --align")
+    align = " --align" if FULL else ""
+    screen.say(f"  .venv/bin/python -m examples.quickstart FILE --model small{align}")
+    screen.say(f"  .venv/bin/transcription-worker transcribe FILE --model small{align}")
+    if not FULL:
+        screen.say("For speakers and exact word times, which need several GB: make FLAVOR=full run")
 
 
 if __name__ == "__main__":

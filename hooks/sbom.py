@@ -7,6 +7,7 @@ among them; below each, its native libraries with the hashes of their files in t
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 from collections import defaultdict
@@ -79,6 +80,24 @@ def bill_of_materials(entries: Iterable[Entry], contents: Path, version: str) ->
     told = "".join(f"{each.name} {each.version}\n" for each in components.values())
     bom.serial_number = uuid5(NAMESPACE_URL, f"{_PROGRAM} {version}\n{told}")
     return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
+
+
+def strays(bill: str, program: str = _PROGRAM) -> list[str]:
+    """The packages of a bill that nothing requires: not `program`, and not what it requires.
+
+    An import that never runs, or whose failure is handled, brings them into the bundle.
+    """
+    dependencies = {
+        each["ref"]: each.get("dependsOn", ()) for each in json.loads(bill)["dependencies"]
+    }
+    known = dependencies.keys() - {_PROGRAM, _PYTHON, _SYSTEM, "pyinstaller"}
+    requirements = map(Requirement, metadata.requires(program) or ())
+    required: set[str] = {canonicalize_name(each.name) for each in requirements}
+    open_ = required & known
+    while open_:
+        required |= open_
+        open_ = {needed for name in open_ for needed in dependencies[name]} - required
+    return sorted(known - required)
 
 
 def _owners() -> dict[str, str]:

@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,55 @@ settings.load_profile("patient")
 
 _FOREIGN = ("HF_", "HUGGING", "TRANSFORMERS_", "TRANSCRIPTION_WORKER_")
 """Prefixes of the developer's variables that would change what the worker does."""
+
+MODULES_OF_FULL = (
+    *("align_languages", "alignment", "batch_threads", "diarization", "live_models"),
+    *("live_stages", "long_diarization", "pipeline", "privacy", "ray", "score"),
+    *("speaker_clustering", "whisperx"),
+)
+"""Modules whose tests need more than the flavour `lite`, which leaves them out."""
+
+TESTS_OF_FULL = (
+    "test_catalogue.py::test_alignment_models_by_language*",
+    "test_catalogue.py::test_torchaudios_bundles*",
+    "test_checkpoints.py::test_a_killed_whole_job*",
+    "test_cuda.py::test_preloaded_cuda_libraries*",
+    "test_cuda.py::test_whisperx*",
+    "test_freezing.py::test_excluded_packages_may_be_missing",
+    "test_memory_savings.py::test_alignment*",
+    "test_memory_savings.py::test_diarization*",
+    "test_openrpc.py::test_example_of_a_method_is_true[[]align]",
+    "test_openrpc.py::test_example_of_a_method_is_true[[]diarize]",
+    "test_openrpc.py::test_example_of_a_method_is_true[[]speakers/enroll]",
+    "test_overtaking.py::test_a_whole_job*",
+    "test_probe.py::test_a_shared_cause_comes_first",
+    "test_probe.py::test_a_working_machine_scores_100",
+    "test_probe.py::test_an_unusable_device*",
+    "test_probe.py::test_one_full_package*",
+    "test_probe.py::test_pyannote*",
+    "test_probe.py::test_required_packages*",
+    "test_probe.py::test_torch*",
+    "test_prompts.py::*whisperx*",
+    "test_readme.py::test_block_runs_as_it_stands[[]worker/README.md:*",
+    "test_shell.py::test_recipe_prints_what_is_written_below_it[[]examples/shell/README.md:2*",
+    "test_speakers.py::test_whisperx*",
+    "test_voices.py::test_a_voice_print_is_private",
+    "test_voices.py::test_enrolled_voices*",
+    "test_voices.py::test_speakers_of_a_stream*",
+    "test_voices.py::test_too_little_speech*",
+)
+"""Patterns of such tests in other modules."""
+
+FULL = all(find_spec(name) for name in ("torch", "pyannote", "whisperx"))
+collect_ignore = [] if FULL else [f"test_{name}.py" for name in MODULES_OF_FULL]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if FULL:
+        return
+    out = [each for each in items if any(fnmatch(each.nodeid, f"*{it}") for it in TESTS_OF_FULL)]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [each for each in items if each not in out]
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import stat
+import zipfile
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hooks import gate, sizes, windows
+from hooks import gate, sizes, windows, zipped
 
 WARNINGS = """
 This file lists modules PyInstaller was not able to find.
@@ -109,3 +111,21 @@ def test_the_windows_version_resource_has_the_version() -> None:
         for name in ("StringFileInfo", "StringTable", "StringStruct", "VarFileInfo", "VarStruct")
     }
     assert eval(text, structures)["ffi"]["prodvers"] == (1, 2, 3, 1)  # PyInstaller reads it so
+
+
+def test_a_zipped_bundle_keeps_permissions_and_links(tmp_path: Path) -> None:
+    bundle = tmp_path / "program"
+    (bundle / "_internal").mkdir(parents=True)
+    (bundle / "program").write_bytes(b"#!/bin/sh\necho it runs\n")
+    (bundle / "program").chmod(0o755)
+    (bundle / "_internal/libthing.so.1").write_bytes(bytes(5_000_000))
+    (bundle / "_internal/libthing.so").symlink_to("libthing.so.1")
+    archives = [tmp_path / "first.zip", tmp_path / "second.zip"]
+    size, _ = (zipped.compress(bundle, each) for each in archives)
+    assert size < 10_000 and archives[0].read_bytes() == archives[1].read_bytes()
+    with zipfile.ZipFile(archives[0]) as archive:
+        modes = {each.filename: each.external_attr >> 16 for each in archive.infolist()}
+        link = archive.read("program/_internal/libthing.so")
+        assert archive.read("program/_internal/libthing.so.1") == bytes(5_000_000)
+    assert stat.S_IMODE(modes["program/program"]) == 0o755
+    assert stat.S_ISLNK(modes["program/_internal/libthing.so"]) and link == b"libthing.so.1"

@@ -32,8 +32,8 @@ from tests.hub import serving
 from tests.support import PATIENCE, TOKEN, WORKER, wait_until, wait_until_gone
 from worker.probe import devices, packages, probe, signatures, surroundings
 from worker.probe.children import Children
-from worker.probe.findings import of_packages
-from worker.probe.outcomes import Outcome, ask_hub, examine
+from worker.probe.findings import lite, of_packages
+from worker.probe.outcomes import Failure, Outcome, ask_hub, examine
 from worker.probe.redaction import Redactor
 from worker.probe.signatures import Place
 
@@ -862,3 +862,14 @@ def test_every_package_of_an_environment_is_examined() -> None:
     for package in packages.PACKAGES:
         assert packages.find(package.modules[0]) is packages.find(package.name) is package
         assert all(packages.is_known(packages.find(name)) for name in package.needs)
+
+
+def test_intel_macs_are_not_told_to_install_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("sys.platform", "darwin")
+    failure = Failure("import", "absent", "", "", None)
+    missing = {"whisperx": Outcome(packages.find("whisperx"), failure=failure)}
+    (absent,) = of_packages(missing, lambda _: True, TIMEOUT)
+    for finding in (lite(), absent):
+        assert finding.remedy and "Intel Macs" in finding.remedy
+        assert "pip install" not in finding.remedy

@@ -14,7 +14,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from hooks.sbom import Entry, bill_of_materials
+from hooks.sbom import Entry, bill_of_materials, strays
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +105,11 @@ def test_the_same_build_gives_the_same_bill(
     first, second = (bill_of_materials(each, contents, "1") for each in (entries, entries[::-1]))
     assert first == second
     assert json.loads(first)["metadata"]["timestamp"].startswith("2023-11-14T22:13:20")
+
+
+def test_packages_that_nothing_requires_are_named() -> None:
+    """`requests` stands for the program: it requires urllib3 and others, but not numpy."""
+    needs = {"requests": ["urllib3"], "urllib3": ["deep"], "deep": ["urllib3"], "numpy": ["lone"]}
+    dependencies = [{"ref": name, "dependsOn": names} for name, names in needs.items()]
+    bill = json.dumps({"dependencies": [*dependencies, {"ref": "lone"}, {"ref": "CPython"}]})
+    assert strays(bill, "requests") == ["lone", "numpy", "requests"]

@@ -5,7 +5,6 @@ README.md describes each asset: its content, its authors, its use.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +13,11 @@ MODELS: Final = Path(__file__).parents[2] / "build" / "models"
 
 
 def call() -> Path:
-    """The folder of a telephone call that pyannote.audio ships: sample.wav, .rttm and .stm.
+    """The folder of a telephone call of 30 s: sample.wav, .rttm and .stm.
 
-    Does not import the package. Raises `FileNotFoundError` if it is not installed.
+    Raises `FileNotFoundError` if it is not installed.
     """
-    spec = find_spec("pyannote.audio")
-    for package in spec.submodule_search_locations or () if spec else ():
-        if Path(package, "sample", "sample.wav").is_file():
-            return Path(package, "sample")
-    raise FileNotFoundError("pyannote.audio, which ships the telephone call, is not installed.")
+    folder = MODELS / "call"
+    if (folder / "sample.wav").is_file():
+        return folder
+    raise FileNotFoundError("The telephone call is not installed: make models.")

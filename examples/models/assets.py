@@ -164,4 +164,29 @@ ASSETS: Final = (
             ),
         ),
     ),
+    Asset(
+        "call",
+        "a telephone call, with its words and speakers",
+        1,
+        (
+            File(
+                "sample.wav",
+                "c319b4abca767b124e41432d364fd7df006cb26bb79d09326c487d606a134e6e",
+                "pyannote-audio",
+                "pyannote/audio/sample/sample.wav",
+            ),
+            File(
+                "sample.rttm",
+                "d78fe62c69d8e6dcbb42c26adfce83faccb374c5a1e6d987fe37f85f1c173c87",
+                "pyannote-audio",
+                "pyannote/audio/sample/sample.rttm",
+            ),
+            File(
+                "sample.stm",
+                "f861f3004927e1c4429199f9695bfd252def75d7d5e4bdf735d3d85fd4a667f7",
+                "pyannote-audio",
+                "pyannote/audio/sample/sample.stm",
+            ),
+        ),
+    ),
 )

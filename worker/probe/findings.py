@@ -5,6 +5,8 @@ A package that fails because of another one is explained by that root cause.
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -62,6 +64,18 @@ def in_order(found: Iterable[Finding]) -> list[Finding]:
     )
 
 
+NOT_ON_INTEL_MACS: Final = (
+    "They need PyTorch 2.8, which is not built for Intel Macs: use a Mac with Apple's processor, "
+    "Linux or Windows."
+)
+_INSTALL_FULL: Final = "pip install 'transcription-worker[full]'"
+
+
+def is_intel_mac() -> bool:
+    """Whether this program runs as one for Intel Macs."""
+    return sys.platform == "darwin" and platform.machine() == "x86_64"
+
+
 NOT_IN_LITE: Final = "The packages for alignment, diarization and whisperx are not installed."
 
 
@@ -72,9 +86,11 @@ def lite() -> Finding:
         id="lite",
         severity="info",
         message=f"{NOT_IN_LITE} Recognition, speech detection and word times work without them.",
-        remedy="If you need them, use the full build of the application."
+        remedy=NOT_ON_INTEL_MACS
+        if is_intel_mac()
+        else "If you need them, use the full build of the application."
         if frozen
-        else "If you need them: pip install 'transcription-worker[full]', which takes several GB.",
+        else f"If you need them: {_INSTALL_FULL}, which takes several GB.",
     )
 
 
@@ -169,10 +185,12 @@ def _absent(outcome: Outcome, place: Place) -> tuple[str, str, str]:
             "Use a build that contains it; if this one should, report that to its developers.",
         )
     known = packages.is_known(outcome.package)
+    if known and packages.is_only_in_full(place.package) and is_intel_mac():
+        return "package_missing", f"{place.package} is not installed.", NOT_ON_INTEL_MACS
     if not known:
         remedy = f"pip install {place.package}"
     elif packages.is_only_in_full(place.package):
-        remedy = "pip install 'transcription-worker[full]'"
+        remedy = _INSTALL_FULL
     else:
         remedy = "pip install --force-reinstall transcription-worker"
     return (

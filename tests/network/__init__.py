@@ -1,0 +1,1 @@
+"""What only the package index can show: make test-locks."""
