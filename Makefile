@@ -29,7 +29,7 @@ SOURCES := $(shell find worker protocol -name '*.py')
 RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup models run audit jq test test-slow test-locks test-real test-cuda test-electron test-typescript faults soak lint types check lock bundle bundle-zip bundle-test bundle-test-real bundle-clean benchmark clean
+.PHONY: help setup models run audit jq test test-slow test-locks test-real test-cuda test-electron test-electron-app test-typescript faults soak lint types check lock bundle bundle-zip bundle-test bundle-test-real bundle-clean benchmark clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -84,6 +84,10 @@ test-electron: setup ## the Electron example's page, in headless Chromium with t
 	npm --prefix examples/electron ci --no-audit --no-fund
 	npm --prefix examples/electron test
 
+test-electron-app: setup models bundle ## the example in a real Electron, from source and packaged (Linux)
+	npm --prefix examples/electron ci --no-audit --no-fund
+	npm --prefix examples/electron run test-app
+
 faults: setup ## 204 faults at random moments; nothing may be lost
 	$(BIN)/python -m tests.faults --seed 1 --count 204
 
@@ -120,8 +124,9 @@ bundle: $(BUNDLE) ## freeze the worker into dist/lite (FLAVOR=full: with torch, 
 bundle-zip: $(BUNDLE) ## also compress it, to give it away
 	$(BIN)/python -m hooks.zipped $(dir $(BUNDLE))
 
-# A script that hides the sources from the program and starts it.
-$(SEALED): $(BUNDLE) tests/sealed.py
+# A script that hides the sources, and the environment that runs the tests, from the program.
+.PHONY: $(SEALED)
+$(SEALED): $(BUNDLE)
 	$(BIN)/python -m tests.sealed $(BUNDLE) $(SEALED)
 
 # Without a variable of ours, so that the program has only those that a test gives it.
@@ -162,6 +167,6 @@ lock: $(VENV)/.full ## resolve the locks anew (UPGRADE=--upgrade: to newer versi
 clean: bundle-clean ## remove the environment, the models and every cache
 	rm -rf build
 	rm -rf protocol/typescript/node_modules protocol/typescript/dist protocol/typescript/dist-test
-	rm -rf $(addprefix examples/electron/,node_modules dist dist-test release)
-	rm -rf $(VENV) .venv-benchmark .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(addprefix examples/electron/,node_modules dist dist-test dist-app-test release)
+	rm -rf $(VENV) .venv-lite .venv-benchmark .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

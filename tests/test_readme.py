@@ -43,7 +43,10 @@ CHECKED_BY = {
     (PROTOCOL, "jsonrpc"): HERE,
     (WORKER_README, "sh"): HERE,
     **{("examples/electron/README.md", language): GUIDE for language in ("ts", "html", "json")},
-    ("protocol/typescript/README.md", "ts"): "protocol/typescript/test/package.test.ts",
+    **{
+        ("protocol/typescript/README.md", language): "protocol/typescript/test/package.test.ts"
+        for language in ("sh", "ts")
+    },
     ("examples/ray/README.md", "sh"): "tests/test_ray.py",
     ("examples/shell/README.md", "sh"): "tests/test_shell.py",
 }

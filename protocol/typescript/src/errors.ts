@@ -45,6 +45,21 @@ export class AbortError extends Error {
   }
 }
 
+/** No `command` was given, and the worker's program is in no place where the client looks for it. */
+export class WorkerNotFoundError extends Error {
+  override readonly name = "WorkerNotFoundError";
+
+  constructor(
+    what: string,
+    /** Where the client has looked. */
+    readonly places: readonly string[],
+    /** How to get a worker. */
+    readonly remedy: string,
+  ) {
+    super(`${what} Looked at:\n${places.map((place) => `  ${place}\n`).join("")}${remedy}`);
+  }
+}
+
 /** How a worker process ended. */
 export interface Ending {
   /** Null if a signal ended it, or if it never started. */

@@ -1,5 +1,13 @@
 export { bundledWorker, unpackedPath, type BundledWorker } from "./electron.js";
-export { AbortError, ProtocolError, RpcError, WorkerEndedError, type Ending } from "./errors.js";
+export {
+  AbortError,
+  ProtocolError,
+  RpcError,
+  WorkerEndedError,
+  WorkerNotFoundError,
+  type Ending,
+} from "./errors.js";
+export { findWorker, type FindOptions } from "./find.js";
 export type { LiveOptions, LiveParams, LiveStream } from "./live.js";
 export type {
   Method,

@@ -3,8 +3,8 @@ import type { InitializeParams, Notifications } from "./types.js";
 
 /** How to start a worker. */
 export interface Command {
-  /** The program: a path, or a name in PATH. */
-  command: string;
+  /** The program: a path, or a name in PATH. Default: what `findWorker` finds. */
+  command?: string | undefined;
   args?: readonly string[] | undefined;
   /** Replaces this process's environment. */
   env?: Readonly<Record<string, string | undefined>> | undefined;

@@ -19,7 +19,7 @@ export class WorkerProcess {
   readonly #child: ChildProcessWithoutNullStreams;
   #tail = "";
 
-  constructor({ command, args = [], env, cwd, onStderr }: Command) {
+  constructor(command: string, { args = [], env, cwd, onStderr }: Command) {
     const child = spawn(command, args, {
       stdio: ["pipe", "pipe", "pipe"],
       windowsHide: true,

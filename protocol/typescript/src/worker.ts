@@ -1,6 +1,7 @@
 import { Call, hand, type CallOptions, type Notice } from "./call.js";
 import { unpackedPath } from "./electron.js";
 import { WorkerEndedError, type Ending } from "./errors.js";
+import { findWorker } from "./find.js";
 import { LiveStream, type LiveOptions, type LiveParams, type Wire } from "./live.js";
 import type {
   Method,
@@ -13,6 +14,7 @@ import type {
 } from "./methods.js";
 import type { CloseOptions, RestartOptions, SpawnOptions } from "./options.js";
 import { within, WorkerProcess } from "./process.js";
+import { whyNot } from "./program.js";
 import { Connection, type Listener } from "./rpc.js";
 import { PartsReader } from "./stream.js";
 import type { InitializeParams, InitializeResult } from "./types.js";
@@ -52,6 +54,7 @@ export class TranscriptionWorker {
   readonly rpc = { discover: this.#method("rpc.discover") };
 
   readonly #options: SpawnOptions;
+  readonly #command: string;
   readonly #restart: Required<RestartOptions> | undefined;
   readonly #listener: Listener;
   readonly #wire: Wire = {
@@ -75,6 +78,7 @@ export class TranscriptionWorker {
 
   private constructor(options: SpawnOptions) {
     this.#options = options;
+    this.#command = unpackedPath(options.command ?? findWorker({ env: options.env }));
     if (options.restart) {
       const wanted = options.restart === true ? {} : options.restart;
       this.#restart = { attempts: wanted.attempts ?? 3, delayMs: wanted.delayMs ?? 200 };
@@ -90,9 +94,10 @@ export class TranscriptionWorker {
 
   /**
    * Starts a worker, and resolves when it is ready. The worker ends with this process. In a packaged
-   * Electron application, a command in `app.asar` is started from `app.asar.unpacked`.
+   * Electron application, a command in `app.asar` is started from `app.asar.unpacked`. Rejects with
+   * `WorkerNotFoundError` or `WorkerEndedError`.
    */
-  static async spawn(options: SpawnOptions): Promise<TranscriptionWorker> {
+  static async spawn(options: SpawnOptions = {}): Promise<TranscriptionWorker> {
     const worker = new TranscriptionWorker(options);
     await worker.#start();
     return worker;
@@ -210,12 +215,15 @@ export class TranscriptionWorker {
   }
 
   async #start(): Promise<void> {
-    const { command, startTimeoutMs = START_TIMEOUT_MS } = this.#options;
-    const child = new WorkerProcess({ ...this.#options, command: unpackedPath(command) });
+    const { startTimeoutMs = START_TIMEOUT_MS } = this.#options;
+    const child = this.#launch();
     const connection = new Connection(child.stdout, child.stdin, this.#listener);
     this.#process = child;
     void child.exited.then(() => connection.drain());
-    void child.ended.then((ending) => this.#onEnded(connection, new WorkerEndedError(ending)));
+    void child.ended.then((ending) => {
+      const ready = connection === this.#connection;
+      this.#onEnded(connection, ready ? new WorkerEndedError(ending) : this.#notStarted(ending));
+    });
     const initialize = this.#initialize();
     connection.send(initialize);
     const ready = await within(initialize.answer, startTimeoutMs).catch(async (error: unknown) => {
@@ -232,6 +240,21 @@ export class TranscriptionWorker {
       if (next instanceof Call) connection.send(next);
       else connection.post(next);
     }
+  }
+
+  #launch(): WorkerProcess {
+    try {
+      return new WorkerProcess(this.#command, this.#options);
+    } catch (error) {
+      // Node throws some of what the system says, and emits the rest.
+      if (typeof (error as NodeJS.ErrnoException).errno !== "number") throw error;
+      throw this.#notStarted({ ...RUNNING, startError: error as Error });
+    }
+  }
+
+  #notStarted(ending: Ending): WorkerEndedError {
+    const why = whyNot(this.#command, ending, this.#options);
+    return new WorkerEndedError(ending, why && `The worker did not start: ${why}`);
   }
 
   #initialize(): Call {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { promisify } from "node:util";
-import { MODEL, PACKAGE, SHORT, temporary, WORKER } from "./support.js";
+import { MODEL, PACKAGE, SHORT, temporary, WORKER, workerAt } from "./support.js";
 
 const run = promisify(execFile);
 const consumer = temporary("consumer of the package");
@@ -14,14 +14,23 @@ const PING = `${SPAWN}.then(async (worker) => {
   console.log((await worker.close()).exitCode, new RpcError("m", { code: 1, message: "" }).name);
 });`;
 
+/** Without a network; the worker is one that has to be found. */
+const env = {
+  ...process.env,
+  TRANSCRIPTION_WORKER: workerAt(join(temporary(), "worker")),
+  npm_config_offline: "true",
+  npm_config_audit: "false",
+  npm_config_fund: "false",
+  npm_config_cache: temporary("cache"),
+};
+let installed = "";
+
 before(async () => {
   // `npm test` has built it.
-  const packed = await run("npm", ["pack", "--ignore-scripts", "--pack-destination", consumer], {
-    cwd: PACKAGE,
-  });
+  await run("npm", ["pack", "--ignore-scripts", "--pack-destination", consumer], { cwd: PACKAGE });
   writeFileSync(join(consumer, "package.json"), "{}");
-  const install = ["install", "--offline", "--no-audit", "--no-fund", `./${packed.stdout.trim()}`];
-  await run("npm", install, { cwd: consumer });
+  const [commands] = blocks("sh");
+  installed = (await run("sh", ["-ec", commands!], { cwd: consumer, env })).stdout;
 });
 
 async function runs(file: string, source: string): Promise<void> {
@@ -51,18 +60,33 @@ async function typeChecks(files: Record<string, string>, options: object): Promi
   );
 }
 
-function examples(): string[] {
+function blocks(language: string): string[] {
   const readme = readFileSync(join(PACKAGE, "README.md"), "utf8");
-  return [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, source]) => source!);
+  const fence = new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms");
+  return [...readme.matchAll(fence)].map(([, source]) => source!);
+}
+
+/** What the compiler makes of a source. */
+function outputs(source: string): string[] {
+  const [, name, kind] = /^(\w+)\.(m?)ts$/.exec(source)!;
+  return [`${name}.${kind}js`, `${name}.d.${kind}ts`];
 }
 
 test("the package has what it needs, and nothing else", () => {
   const root = join(consumer, "node_modules/transcription-worker-client");
   assert.deepEqual(readdirSync(root).sort(), ["LICENSE", "README.md", "dist", "package.json"]);
+  const sources = readdirSync(join(PACKAGE, "src")).filter((name) => /\.m?ts$/.test(name));
+  assert.deepEqual(readdirSync(join(root, "dist")).sort(), sources.flatMap(outputs).sort());
   const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     dependencies?: object;
   };
   assert.equal(dependencies, undefined);
+});
+
+test("the commands of the README install it and find the worker", () => {
+  const { version } = JSON.parse(readFileSync(join(PACKAGE, "package.json"), "utf8"));
+  assert.equal(blocks("sh").length, 1);
+  assert.match(installed, new RegExp(`^transcription-worker ${version}$`, "m"));
 });
 
 test("it can be imported", () =>
@@ -124,21 +148,21 @@ export async function use(worker: TranscriptionWorker, formats: ("srt" | "vtt")[
   return typeChecks({ "use.mts": source, "use.cts": source }, options);
 });
 
-test("the first example of the README runs", async () => {
-  const [example] = examples();
-  const source = example!
-    .replace('{ command: "transcription-worker" }', JSON.stringify(WORKER))
-    .replace('"speech.wav"', JSON.stringify(SHORT))
-    .replace('"small"', JSON.stringify(MODEL));
-  writeFileSync(join(consumer, "example.mjs"), source);
-  const { stdout } = await run(process.execPath, ["example.mjs"], { cwd: consumer });
+test("the first example of the README runs as it stands", async () => {
+  const [example] = blocks("ts");
+  const place = join(consumer, "example");
+  mkdirSync(place);
+  copyFileSync(SHORT, join(place, "speech.wav"));
+  symlinkSync(MODEL, join(place, "small"));
+  writeFileSync(join(place, "example.mjs"), example!);
+  const { stdout } = await run(process.execPath, ["example.mjs"], { cwd: place, env });
   assert.match(stdout, /^recognition 100$/m);
   assert.match(stdout, /^en \d/m);
 });
 
 test("each example of the README is valid, under the resolution of Node and of bundlers", async () => {
-  assert.equal(examples().length, 5);
-  const files = Object.fromEntries(examples().map((source, i) => [`example-${i}.mts`, source]));
+  assert.equal(blocks("ts").length, 5);
+  const files = Object.fromEntries(blocks("ts").map((source, i) => [`example-${i}.mts`, source]));
   symlinkSync(join(PACKAGE, "node_modules/@types"), join(consumer, "node_modules/@types"));
   await typeChecks(files, { module: "node16", types: ["node"] });
   await typeChecks(files, { module: "esnext", moduleResolution: "bundler", types: ["node"] });

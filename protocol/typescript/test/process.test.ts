@@ -159,7 +159,7 @@ test("a program that is not there is named", async () => {
   const spawning = TranscriptionWorker.spawn({ command: "no-such-worker" });
   await assert.rejects(spawning, (error) => {
     assert(error instanceof WorkerEndedError);
-    assert.match(error.message, /did not start: spawn no-such-worker ENOENT/);
+    assert.match(error.message, /^The worker did not start: no-such-worker is not on the PATH\.$/);
     return true;
   });
 });

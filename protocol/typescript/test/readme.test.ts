@@ -1,19 +1,12 @@
 /** The TypeScript of README.md, and the application in examples/electron/README.md. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { before, test } from "node:test";
 import { promisify } from "node:util";
 import { bundledWorker } from "transcription-worker-client";
-import { DEMO, MODEL, PACKAGE, ROOT, SHORT, temporary, WORKER } from "./support.js";
+import { DEMO, MODEL, PACKAGE, ROOT, SHORT, temporary, workerAt } from "./support.js";
 
 const run = promisify(execFile);
 const blocks = (document: string, language: string): string[] => {
@@ -80,7 +73,7 @@ test("the packaged worker lies where the client looks for it", () => {
   const found = bundledWorker({ resourcesPath: "/r", platform: "linux" });
   assert.equal(found, `/r/${resource.to}/transcription-worker`);
   const makefile = readFileSync(join(ROOT, "Makefile"), "utf8");
-  assert.match(makefile, /^BUNDLE := dist\/\$\(FLAVOR\)\/transcription-worker\//m);
+  assert.match(makefile, /^BUNDLE := dist\/\$\(\w+\)\/transcription-worker\//m);
   assert.match(resource.from, /\/dist\/lite\/transcription-worker$/);
   assert.equal(main, "main.js");
   const { name, version } = JSON.parse(readFileSync(join(PACKAGE, "package.json"), "utf8"));
@@ -97,14 +90,10 @@ test("the snippets and the application run on the real worker", async () => {
   provide(place, "transcription-worker-client", PACKAGE);
   mkdirSync(join(place, "node_modules/electron"));
   copyFileSync(join(__dirname, "electron.js"), join(place, "node_modules/electron/index.js"));
-  const worker = join(place, "transcription-worker");
-  const words = [WORKER.command, ...(WORKER.args ?? [])].map((word) => `'${word}'`).join(" ");
-  writeFileSync(worker, `#!/bin/sh\nexec ${words} "$@"\n`);
-  chmodSync(worker, 0o755);
+  workerAt(join(place, "transcription-worker"));
   const env = {
     ...process.env,
     PATH: [place, process.env["PATH"]].join(delimiter),
-    PYTHONPATH: ROOT,
     RECORDINGS: JSON.stringify([SHORT, "nowhere.wav", DEMO]),
   };
   const node = await run(process.execPath, ["snippet0.mjs"], { cwd: place, env });

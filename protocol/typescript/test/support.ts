@@ -1,7 +1,16 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TranscriptionWorker, type SpawnOptions } from "transcription-worker-client";
@@ -15,7 +24,7 @@ export const SHORT = join(ROOT, "tests/recordings/en-01.flac");
 
 const words = process.env["TEST_WORKER"]?.split(" ");
 /** The real worker; TEST_WORKER names another command for it. */
-export const WORKER: Pick<SpawnOptions, "command" | "args" | "cwd"> = {
+export const WORKER: { command: string } & Pick<SpawnOptions, "args" | "cwd"> = {
   command: words?.[0] ?? join(ROOT, ".venv/bin/python"),
   args: words?.slice(1) ?? ["-m", "worker"],
   cwd: ROOT,
@@ -77,6 +86,20 @@ export function temporary(name = "client"): string {
   const directory = mkdtempSync(join(tmpdir(), `${name}-`));
   directories.push(directory);
   return directory;
+}
+
+/** Writes an executable file, in folders that are made for it. */
+export function executable(path: string, content: string | Buffer): string {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+/** Writes a program that is the real worker, wherever it is called. */
+export function workerAt(path: string): string {
+  const words = [WORKER.command, ...(WORKER.args ?? [])].map((word) => `'${word}'`).join(" ");
+  return executable(path, `#!/bin/sh\nPYTHONPATH='${ROOT}' exec ${words} "$@"\n`);
 }
 
 /** A process and all of its descendants, from /proc. */
