@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import struct
 import subprocess
-import termios
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from protocol.errors import RpcError
 from tests.measures import word_errors
 from tests.support import MODEL, RECORDINGS, WORKER, load_truth
 from worker import __version__
+from worker.cli.telling import of_warning
+from worker.pipeline.stage import stage_failed
 
 SPEECH = RECORDINGS / "en-01.flac"
 
@@ -110,6 +113,9 @@ def on_a_terminal(
     command: Sequence[str | Path], keys: bytes = b"", env: dict[str, str] | None = None
 ) -> tuple[bytes, bytes]:
     """Run with stdin and stderr on a pseudo terminal; return (stdout, what the terminal shows)."""
+    import fcntl
+    import termios
+
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(
@@ -145,3 +151,10 @@ def test_a_terminal_shows_a_progress_bar() -> None:
     out, shown = on_a_terminal([*WORKER, "transcribe", SPEECH, "--model", MODEL])
     assert b"recognition" in shown
     assert out.startswith(b"[0:00:0")
+
+
+def test_a_failed_stage_is_told_with_its_remedy() -> None:
+    error = RpcError("engine_unavailable", "torch is missing.", remedy="Install it.")
+    notice = stage_failed("align", error)
+    assert of_warning(msgspec.to_builtins(notice)) == "torch is missing. Install it."
+    assert of_warning({"kind": "damaged", "message": "It is damaged."}) == "It is damaged."

@@ -7,6 +7,8 @@ People use `transcribe`, `live`, `batch`, `models`, `check` and `diagnose`; appl
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from worker.system.log import LEVELS
 _STDIN_HELP = """\
 transcription-worker: serving JSON-RPC 2.0 on stdin and stdout, one message per line. For example:
   {"jsonrpc":"2.0","id":1,"method":"transcribe","params":{"audio":"speech.wav","model":"small"}}
-Ctrl-D ends it. To transcribe from a terminal: transcription-worker transcribe FILE
+{end} ends it. To transcribe from a terminal: transcription-worker transcribe FILE
 """
 _NO_INTERPRETER = """\
 transcription-worker is not a Python interpreter: to see what works on this machine, use its \
@@ -27,19 +29,38 @@ commands check PACKAGE and diagnose.
 
 def explain_stdin() -> None:
     """Tell a user at a terminal what the program is waiting for."""
-    sys.stderr.write(_STDIN_HELP)
+    end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+    sys.stderr.write(_STDIN_HELP.replace("{end}", end))
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the command in `argv`; return the exit code."""
+    if sys.platform == "win32":
+        _write_utf8()
     try:
         code = _run(argv)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
-    except BrokenPipeError:  # the reader is gone, as in `… | head`
+    except OSError as error:
+        if not _reader_is_gone(error):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + 13  # as if SIGPIPE had ended us
+
+
+def _reader_is_gone(error: OSError) -> bool:
+    """Whether nobody reads our output any more, as in `… | head`."""
+    if sys.platform == "win32" and error.errno == errno.EINVAL:
+        return error.filename is None
+    return isinstance(error, BrokenPipeError)
+
+
+def _write_utf8() -> None:
+    """Windows would write a pipe or a file in a code page, which lacks most characters."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
 
 
 def _run(argv: Sequence[str]) -> int:

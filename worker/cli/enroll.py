@@ -9,7 +9,8 @@ from typing import Any
 
 from protocol.errors import RpcError
 from worker.cli.bar import Bar
-from worker.cli.transcribe import set_params, tell
+from worker.cli.telling import of_error, of_warning, tell
+from worker.cli.transcribe import set_params
 from worker.client import Client, WorkerEndedError
 from worker.system.paths import to_wire
 
@@ -53,7 +54,7 @@ def main(options: argparse.Namespace) -> int:
         try:
             result = client.result(client.send("speakers/enroll", params), show)
         except RpcError as error:
-            tell(f"{options.name}: {error.message} {error.data.get('remedy', '')}".rstrip())
+            tell(f"{options.name}: {of_error(error)}")
             return 1
         except WorkerEndedError as error:
             tell(f"{options.name}: {error}")
@@ -62,6 +63,6 @@ def main(options: argparse.Namespace) -> int:
             sys.stderr.write("\ninterrupted\n")
             return 130
     for warning in result["warnings"]:
-        tell(f"{options.name}: {warning['message']}")
+        tell(f"{options.name}: {of_warning(warning)}")
     print(f"{output}: {result['seconds']} s of speech")
     return 0

@@ -35,6 +35,7 @@ from worker.batch.run import Interrupt
 from worker.cli.bar import Bar
 from worker.cli.live_input import DECODED, Input, Raw
 from worker.cli.screen import Screen
+from worker.cli.telling import of_error, of_warning, tell
 from worker.cli.transcribe import (
     add_any_option,
     add_model_options,
@@ -46,7 +47,6 @@ from worker.cli.transcribe import (
     page_plays,
     set_params,
     stage_params,
-    tell,
     track,
 )
 from worker.client import Client, WorkerEndedError
@@ -157,7 +157,7 @@ def main(options: argparse.Namespace) -> int:
             with client:
                 return _run(client, options, raw, params, export, interrupt)
         except RpcError as error:
-            tell(f"{options.file}: {error.message} {error.data.get('remedy', '')}".rstrip())
+            tell(f"{options.file}: {of_error(error)}")
         except WorkerEndedError as error:
             tell(f"{options.file}: {error}{_kept(options)}")
         except KeyboardInterrupt:  # the second one
@@ -267,7 +267,7 @@ class _Display:
     def finish(self, result: dict[str, Any]) -> None:
         """Show the result, and what else the user should know."""
         self.close()
-        for message in [*self._source.notices, *(each["message"] for each in result["warnings"])]:
+        for message in [*self._source.notices, *map(of_warning, result["warnings"])]:
             tell(f"{self._file}: {message}")
         if self._json:
             self._print_json({"file": to_wire(self._file), **result})

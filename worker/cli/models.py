@@ -11,6 +11,7 @@ import orjson
 
 from protocol.errors import RpcError
 from worker.cli.bar import Bar, amount
+from worker.cli.telling import of_error, of_warning, tell
 from worker.client import Client, WorkerEndedError
 from worker.models.families import TASKS
 
@@ -113,7 +114,7 @@ def _download(client: Client, options: argparse.Namespace) -> int:
         if options.json:
             _print_json(result)
         for warning in result["warnings"]:
-            sys.stderr.write(f"{name}: {warning['message']}\n")
+            tell(f"{name}: {of_warning(warning)}")
         fetched = f"{amount(result['downloaded'])} downloaded of {amount(result['bytes'])}"
         mended = f", repaired: {', '.join(result['mended'])}" if result["mended"] else ""
         return f"{result['path']} ({fetched}{mended})"
@@ -153,8 +154,7 @@ def _for_each(options: argparse.Namespace, do: Callable[[str, dict[str, Any]], s
 
 
 def _complain(name: str, error: RpcError) -> int:
-    remedy = error.data.get("remedy", "")
-    sys.stderr.write(f"{name}: {error.message} {remedy}".rstrip() + "\n")
+    tell(f"{name}: {of_error(error)}")
     return 1
 
 

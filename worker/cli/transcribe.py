@@ -13,9 +13,10 @@ import orjson
 from protocol.errors import RpcError
 from protocol.transcript import Format
 from worker.cli.bar import Bar
+from worker.cli.telling import of_error, of_warning, tell
 from worker.client import Client, WorkerEndedError
 from worker.models.families import RECOGNISERS
-from worker.system.paths import is_utf8, printable, to_wire
+from worker.system.paths import is_utf8, to_wire
 from worker.system.stdin import NAME, STDIN, Spool, refuse_terminal
 
 
@@ -190,8 +191,7 @@ def main(options: argparse.Namespace) -> int:
                 _transcribe(client, spool, file, options, set_params(name=names.get(file)) | params)
             except RpcError as error:
                 failures += 1
-                remedy = error.data.get("remedy", "")
-                tell(spool.hidden(f"{file}: {error.message} {remedy}".rstrip()))
+                tell(spool.hidden(f"{file}: {of_error(error)}"))
             except WorkerEndedError as error:
                 tell(f"{file}: {error}")
                 return 1
@@ -262,7 +262,7 @@ def _transcribe(
 
         result = client.result(client.send("transcribe", params), show)
     for warning in result["warnings"]:
-        tell(f"{file}: {warning['message']}")
+        tell(f"{file}: {of_warning(warning)}")
     if options.json:
         sys.stdout.buffer.write(orjson.dumps({"file": to_wire(file), **result}) + b"\n")
         sys.stdout.buffer.flush()
@@ -271,11 +271,6 @@ def _transcribe(
     elif not live:
         for segment in result["segments"]:
             print(line(segment), flush=True)
-
-
-def tell(message: str) -> None:
-    """Print a message on stderr, as one line."""
-    sys.stderr.write(printable(message) + "\n")
 
 
 def set_params(**params: Any) -> dict[str, Any]:

@@ -122,7 +122,11 @@ def failure(error: BaseException, method: str, log: Log) -> RpcError:
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         message = f"The package {package} is not installed here."
-        return RpcError("engine_unavailable", message, missing=[package])
+        remedy = (
+            "Install all: pip install 'transcription-worker[full]'. "
+            "Of an application, use the build that contains it."
+        )
+        return RpcError("engine_unavailable", message, remedy=remedy, missing=[package])
     if isinstance(error, ImportError):  # one of its libraries is missing or damaged
         return RpcError(
             "engine_unavailable",
