@@ -2,13 +2,15 @@
 import type {
   ErrorKind,
   ExportParams,
+  ListModelsResult,
   LiveSegment,
   LiveTranscribeResult,
-  ModelRow,
+  Notice,
   ProbeResult,
   ProgressReport,
   Segment,
   TranscribeResult,
+  Turn,
 } from "transcription-worker-client";
 
 export type Format = ExportParams["formats"][number];
@@ -20,6 +22,17 @@ export interface Recording {
   /** Bytes. */
   size: number;
 }
+
+/** A recording that was opened before. */
+export interface RecentRecording {
+  id: string;
+  name: string;
+  /** When, in ISO 8601. */
+  opened: string;
+}
+
+/** The models of one task, and what there is for them. */
+export type Models = Pick<ListModelsResult, "models" | "memory" | "freeDisk">;
 
 export interface JobOptions {
   /** A known name, a hub id or a directory; so are the other models. */
@@ -54,6 +67,34 @@ export interface Recorded {
   failure: Failure | null;
 }
 
+/** What a correction of the last transcript, or its undoing, has changed. */
+export interface Change {
+  /** The segments that are not as they were. */
+  segments: Segment[];
+  /** The ids of those that are no longer there. */
+  removed: number[];
+  /** Who speaks when; null without speakers. */
+  turns: Turn[] | null;
+  undoable: boolean;
+  /** Whether there are corrections that no file has. */
+  unsaved: boolean;
+}
+
+/** A transcript that was shown before. */
+export interface Shown {
+  recording: Recording;
+  result: TranscribeResult;
+  undoable: boolean;
+  unsaved: boolean;
+}
+
+export interface Saved {
+  path: string;
+  /** What the file cannot show. */
+  warnings: Notice[];
+  unsaved: boolean;
+}
+
 /** Why a request failed, in words for the user. */
 export interface Failure {
   kind: ErrorKind | "worker_ended" | "refused" | "microphone" | "unexpected";
@@ -69,6 +110,8 @@ export type Outcome<T> = { ok: true; value: T } | { ok: false; failure: Failure 
 /** Events while the page waits. */
 export type News =
   | { kind: "progress"; report: ProgressReport }
+  /** Of a model that is downloaded for itself. */
+  | { kind: "download"; model: string; report: ProgressReport }
   | { kind: "segments"; language: string; segments: (Segment | LiveSegment)[] }
   /** From now on, it hears what is recorded. */
   | { kind: "listening" }
@@ -78,10 +121,18 @@ export type News =
 
 /** Each request, by the name of its channel. */
 export interface Requests {
+  /** What the page showed before it crashed, if it did. */
+  resume: () => Shown | null;
   /** Lets the user choose a recording; null if the user cancels. */
   open: () => Recording | null;
   /** Opens the recording at this path, which the user dropped on the page. */
   add: (path: string) => Recording;
+  /** What was opened last, newest first. */
+  recent: () => RecentRecording[];
+  /** Opens one of these. */
+  reopen: (id: string) => Recording;
+  /** Forgets all of these. */
+  forget: () => void;
   transcribe: (recording: string, options: JobOptions) => TranscribeResult;
   /** Transcribes what it hears, until the page stops it. */
   record: (options: RecordOptions) => Recorded;
@@ -89,22 +140,42 @@ export interface Requests {
   stop: () => void;
   /** Cancels either. */
   cancel: () => void;
-  /** Saves the last transcript where the user chooses; returns the path, or null. */
-  save: (format: Format) => string | null;
-  models: () => ModelRow[];
+  /** Names a speaker of the last transcript everywhere. Two of one name become one. */
+  rename: (speaker: string, name: string) => Change;
+  /** Corrects the text of a segment of the last transcript; without text it is removed. */
+  correct: (segment: number, text: string) => Change;
+  /** Takes the last of these back. */
+  undo: () => Change;
+  /** Saves the last transcript where the user chooses; null if the user cancels. */
+  save: (format: Format) => Saved | null;
+  /** Those that recognise speech. */
+  models: () => Models;
+  /** Downloads one of them, while other requests go on. */
+  download: (model: string) => void;
+  /** Cancels the download. What was downloaded is kept: the next one goes on from there. */
+  halt: (model: string) => void;
   probe: () => ProbeResult;
 }
 
 export type Channel = keyof Requests;
 export const CHANNELS: readonly Channel[] = [
+  "resume",
   "open",
   "add",
+  "recent",
+  "reopen",
+  "forget",
   "transcribe",
   "record",
   "stop",
   "cancel",
+  "rename",
+  "correct",
+  "undo",
   "save",
   "models",
+  "download",
+  "halt",
   "probe",
 ];
 
@@ -134,15 +205,24 @@ export interface Transport {
 /** The API over a transport: one function per request, and no way to send another. */
 export function api({ ask, send, listen, pathOf }: Transport): Api {
   return {
+    resume: () => ask("resume"),
     open: () => ask("open"),
     drop: (file) => ask("add", pathOf(file)),
+    recent: () => ask("recent"),
+    reopen: (id) => ask("reopen", id),
+    forget: () => ask("forget"),
     transcribe: (recording, options) => ask("transcribe", recording, options),
     record: (options) => ask("record", options),
     stop: () => ask("stop"),
     hear: (samples) => send(samples),
     cancel: () => ask("cancel"),
+    rename: (speaker, name) => ask("rename", speaker, name),
+    correct: (segment, text) => ask("correct", segment, text),
+    undo: () => ask("undo"),
     save: (format) => ask("save", format),
     models: () => ask("models"),
+    download: (model) => ask("download", model),
+    halt: (model) => ask("halt", model),
     probe: () => ask("probe"),
     listen: (listener) => listen((news) => listener(news)),
   };

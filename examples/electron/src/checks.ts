@@ -30,6 +30,34 @@ export function asText(value: unknown): string {
   throw new Refusal("The page sent something that is not a text.");
 }
 
+/** Characters; a segment lasts half a minute at most. */
+const [LONGEST_NAME, LONGEST_TEXT] = [100, 10_000];
+
+/** One line, without spaces around it. */
+function asLine(value: unknown, longest: number): string {
+  const text = typeof value === "string" ? value : asText(value);
+  const line = text.replace(/[\s\p{Cc}]+/gu, " ").trim();
+  if (line.length <= longest) return line;
+  throw new Refusal("The text is too long.", `Use at most ${longest} characters.`);
+}
+
+/** The name of a speaker. */
+export function asName(value: unknown): string {
+  const name = asLine(value, LONGEST_NAME);
+  if (name !== "") return name;
+  throw new Refusal("A speaker needs a name.", "Enter one, or press Escape to keep the old one.");
+}
+
+/** The text of a segment, which may be empty. */
+export function asCorrection(value: unknown): string {
+  return asLine(value, LONGEST_TEXT);
+}
+
+export function asNumber(value: unknown): number {
+  if (typeof value === "number") return value;
+  throw new Refusal("The page sent something that is not a number.");
+}
+
 export function asFormat(value: unknown): Format {
   const format = FORMATS.find((known) => known === value);
   if (format) return format;

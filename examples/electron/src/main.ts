@@ -51,6 +51,7 @@ const transcriber = new Session({
     return canceled ? null : filePath;
   },
   recordings: join(app.getPath("userData"), "recordings"),
+  recent: join(app.getPath("userData"), "recent.json"),
   tell: (news) => {
     if (window && !window.isDestroyed()) window.webContents.send("news", news);
   },
@@ -105,6 +106,23 @@ function allowMicrophone(): void {
   );
 }
 
+/** Corrections that no file has are lost only if the user says so. */
+let discarded = false;
+function mayClose(): boolean {
+  if (discarded || !transcriber.unsaved || !window || window.isDestroyed()) return true;
+  const answer = dialog.showMessageBoxSync(window, {
+    type: "warning",
+    title: app.name,
+    message: "Your corrections are not saved.",
+    detail: "They are lost if you close the application now.",
+    buttons: ["Close without saving", "Cancel"],
+    defaultId: 1,
+    cancelId: 1,
+  });
+  discarded = answer === 0;
+  return discarded;
+}
+
 async function open(): Promise<void> {
   window = new BrowserWindow({
     width: 1120,
@@ -120,6 +138,9 @@ async function open(): Promise<void> {
     },
   });
   window.removeMenu();
+  window.on("close", (event) => {
+    if (!mayClose()) event.preventDefault();
+  });
   const { webContents } = window;
   webContents.on("render-process-gone", (_, { reason }) => {
     transcriber.abandon();
@@ -140,7 +161,8 @@ app.on("window-all-closed", () => app.quit());
 let closing = false;
 app.on("before-quit", (event) => {
   if (closing) return;
-  closing = true;
   event.preventDefault();
+  if (!mayClose()) return;
+  closing = true;
   void transcriber.close().finally(() => app.quit());
 });

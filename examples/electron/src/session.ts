@@ -1,10 +1,8 @@
 /** Connects the application with the worker. It does not depend on Electron. */
-import { randomUUID } from "node:crypto";
 import { mkdir, stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import {
   AbortError,
-  RpcError,
   TranscriptionWorker,
   WorkerEndedError,
   type LiveStream,
@@ -19,21 +17,35 @@ import type {
   Failure,
   Format,
   JobOptions,
+  Models,
   News,
   Outcome,
   Recorded,
   Recording,
   RecordOptions,
+  Saved,
+  Shown,
 } from "./api.js";
-import { asFormat, asJobOptions, asRecordOptions, asSamples, asText, Refusal } from "./checks.js";
+import {
+  asCorrection,
+  asFormat,
+  asJobOptions,
+  asName,
+  asNumber,
+  asRecordOptions,
+  asSamples,
+  asText,
+  Refusal,
+} from "./checks.js";
+import { Draft } from "./draft.js";
+import { describe } from "./failure.js";
+import { Recordings } from "./recordings.js";
 
 /** The largest recording that an html page embeds. */
 const EMBEDDED_BYTES = 32 * 2 ** 20;
 
 /** Of the worker's WAV files: what is no longer has no sound. */
 const HEADER_BYTES = 80;
-
-const RESTART = "Try again: the worker restarts. The health report shows what it lacks.";
 
 /** What the session needs from the application. */
 export interface Surroundings {
@@ -44,6 +56,8 @@ export interface Surroundings {
   chooseTarget(name: string): Promise<string | null>;
   /** The folder of what is recorded. */
   recordings: string;
+  /** The file that lists what was opened last. */
+  recent: string;
   tell(news: News): void;
   /** Which recogniser to use; the worker's own by default. */
   engine?: TranscribeParams["engine"];
@@ -53,32 +67,46 @@ type Handler = (...args: unknown[]) => Promise<unknown>;
 
 export class Session {
   readonly #surroundings: Surroundings;
-  /** Paths by id, only of recordings that the user has opened. */
-  readonly #recordings = new Map<string, string>();
+  readonly #recordings: Recordings;
   #worker: Promise<TranscriptionWorker> | undefined;
   #job: AbortController | undefined;
   /** The recording that goes on. */
   #live: LiveStream | undefined;
-  #last: { path: string; result: TranscribeResult } | undefined;
+  /** The last transcript. */
+  #draft: Draft | undefined;
+  /** The page is gone, and no other has taken over. */
+  #abandoned = false;
+  /** By the names of the models. */
+  readonly #downloads = new Map<string, AbortController>();
   /** Set from the end of the worker to the next news of a job: whether that starts over. */
   #ended: { restarts: boolean } | undefined;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
+    this.#recordings = new Recordings(surroundings.recent);
   }
 
   readonly #handlers: Record<Channel, Handler> = {
+    resume: async () => this.#resume(),
     open: async () => {
       const path = await this.#surroundings.chooseRecording();
-      return path === null ? null : this.#add(path);
+      return path === null ? null : this.#replace(this.#recordings.add(path));
     },
-    add: (path) => this.#add(asText(path)),
+    add: (path) => this.#replace(this.#recordings.add(asText(path))),
+    recent: () => this.#recordings.recent(),
+    reopen: (id) => this.#replace(this.#recordings.again(asText(id))),
+    forget: () => this.#recordings.forget(),
     transcribe: (recording, options) => this.#transcribe(asText(recording), asJobOptions(options)),
     record: (options) => this.#record(asRecordOptions(options)),
     stop: async () => void this.#live?.finish(),
     cancel: async () => this.#job?.abort(),
+    rename: async (speaker, name) => this.#last().rename(asText(speaker), asName(name)),
+    correct: async (segment, text) => this.#last().correct(asNumber(segment), asCorrection(text)),
+    undo: async () => this.#last().undo(),
     save: (format) => this.#save(asFormat(format)),
-    models: async () => (await (await this.#running()).models.list({ task: "recognition" })).models,
+    models: () => this.#models(),
+    download: (model) => this.#download(asText(model)),
+    halt: async (model) => this.#downloads.get(asText(model))?.abort(),
     probe: async () => (await this.#running()).environment.probe(),
   };
 
@@ -97,14 +125,20 @@ export class Session {
     if (heard) this.#live?.push(heard);
   }
 
-  /** Ends the job of a page that is gone. */
+  /** Ends the job of a page that is gone. Its transcript is there for the next one. */
   abandon(): void {
+    this.#abandoned = true;
     this.#job?.abort();
   }
 
   /** The path of a recording, if the user has opened it. */
   pathOf(recording: string): string | undefined {
-    return this.#recordings.get(recording);
+    return this.#recordings.pathOf(recording);
+  }
+
+  /** Whether there are corrections that no file has. */
+  get unsaved(): boolean {
+    return Boolean(this.#draft?.unsaved);
   }
 
   get workerProcessId(): Promise<number | undefined> {
@@ -116,13 +150,47 @@ export class Session {
     await worker?.close({ graceMs: 0 });
   }
 
-  async #add(path: string): Promise<Recording> {
-    const { size } = await stat(path).catch(() => {
-      throw new Refusal(`${basename(path)} cannot be read.`, "Open an existing file.");
-    });
-    const id = randomUUID();
-    this.#recordings.set(id, path);
-    return { id, name: basename(path), size };
+  async #resume(): Promise<Shown | null> {
+    const draft = this.#abandoned ? this.#draft : undefined;
+    this.#abandoned = false;
+    if (!draft) return null;
+    const { path, transcript, undoable, unsaved } = draft;
+    return { recording: await this.#recordings.add(path), result: transcript, undoable, unsaved };
+  }
+
+  /** A recording takes the place of the one before, and of its transcript. */
+  async #replace(opening: Promise<Recording>): Promise<Recording> {
+    const recording = await opening;
+    this.#draft = undefined;
+    return recording;
+  }
+
+  async #models(): Promise<Models> {
+    const worker = await this.#running();
+    const { models, memory, freeDisk } = await worker.models.list({ task: "recognition" });
+    return { models, memory, freeDisk };
+  }
+
+  async #download(model: string): Promise<void> {
+    if (this.#downloads.has(model)) throw new Refusal("The model is being downloaded.", "Wait.");
+    const download = new AbortController();
+    this.#downloads.set(model, download);
+    try {
+      const worker = await this.#running();
+      await worker.models.download(
+        { model },
+        {
+          signal: download.signal,
+          onProgress: (report) => {
+            if (report.kind === "report") this.#tell({ kind: "download", model, report });
+          },
+        },
+      );
+    } catch (error) {
+      if (!(error instanceof AbortError)) throw error;
+    } finally {
+      this.#downloads.delete(model);
+    }
   }
 
   /** The worker; started when first needed, and again when the client has given up restarting it. */
@@ -154,7 +222,7 @@ export class Session {
   }
 
   async #transcribe(recording: string, options: JobOptions): Promise<TranscribeResult> {
-    const path = this.#recordings.get(recording);
+    const path = this.#recordings.pathOf(recording);
     if (path === undefined) throw new Refusal("No such recording is open.", "Open it first.");
     const { engine } = this.#surroundings;
     const job = this.#begin();
@@ -169,7 +237,7 @@ export class Session {
       );
       for await (const part of stream) this.#tell({ kind: "segments", ...part });
       const result = await stream.result();
-      this.#last = { path, result };
+      this.#draft = new Draft(path, result);
       return result;
     } finally {
       this.#job = undefined;
@@ -192,19 +260,20 @@ export class Session {
       this.#tell({ kind: "listening" });
       for await (const part of live) this.#tell({ kind: "segments", ...part });
       recorded.result = await live.result();
-      this.#last = { path, result: recorded.result };
+      this.#draft = new Draft(path, recorded.result);
     } catch (error) {
       this.#job = undefined;
       recorded.failure = this.#failure(error);
     }
     this.#job = this.#live = undefined;
     const { size } = await stat(path).catch(() => ({ size: 0 }));
-    return size > HEADER_BYTES ? { ...recorded, recording: await this.#add(path), path } : recorded;
+    if (size <= HEADER_BYTES) return recorded;
+    return { ...recorded, recording: await this.#recordings.add(path), path };
   }
 
   #begin(): AbortController {
     if (this.#job) throw new Refusal("A recording is being transcribed.", "Wait, or cancel it.");
-    this.#last = undefined;
+    this.#draft = undefined;
     return (this.#job = new AbortController());
   }
 
@@ -217,16 +286,22 @@ export class Session {
     return describe(error);
   }
 
-  async #save(format: Format): Promise<string | null> {
-    if (!this.#last) throw new Refusal("There is no transcript.", "Transcribe a recording first.");
-    const { path: recording, result: transcript } = this.#last;
+  #last(): Draft {
+    if (this.#draft) return this.#draft;
+    throw new Refusal("There is no transcript.", "Transcribe a recording first.");
+  }
+
+  async #save(format: Format): Promise<Saved | null> {
+    const draft = this.#last();
+    const { path: recording, transcript } = draft;
     const stem = basename(recording, extname(recording));
     const suffix = format === "textgrid" ? ".TextGrid" : `.${format}`;
     const target = await this.#surroundings.chooseTarget(stem + suffix);
     if (target === null) return null;
-    const embed = format === "html" && (await stat(recording)).size <= EMBEDDED_BYTES;
+    const { size } = await stat(recording).catch(() => ({ size: Infinity }));
+    const embed = format === "html" && size <= EMBEDDED_BYTES;
     const worker = await this.#running();
-    const { files = [] } = await worker.export({
+    const { files = [], warnings } = await worker.export({
       transcript,
       formats: [format],
       outputDir: dirname(target),
@@ -234,7 +309,8 @@ export class Session {
       overwrite: target.endsWith(suffix), // the dialog has asked the user about exactly this name
       ...(embed && { options: { embedAudio: recording } }),
     });
-    return files[0]?.path ?? null;
+    draft.saved(transcript, format);
+    return { path: files[0]?.path ?? target, warnings, unsaved: draft.unsaved };
   }
 }
 
@@ -261,33 +337,4 @@ function common(options: JobOptions): Common {
 /** A name for a file: `2026-11-30 22.15.03`. */
 function now(): string {
   return new Date().toLocaleString("sv-SE").replaceAll(":", ".");
-}
-
-function describe(error: unknown): Failure {
-  const told = { remedy: null, detail: null };
-  if (error instanceof Refusal) {
-    return { ...told, kind: "refused", message: error.message, remedy: error.remedy };
-  }
-  if (error instanceof AbortError) {
-    return { ...told, kind: "cancelled", message: "The transcription was cancelled." };
-  }
-  if (error instanceof RpcError && error.kind === "cancelled") {
-    // Not the user, who aborts instead: the worker is being ended, as when the application quits.
-    return {
-      ...told,
-      kind: "worker_ended",
-      message: "The worker was ended from outside.",
-      remedy: RESTART,
-    };
-  }
-  if (error instanceof RpcError) {
-    const { kind = "unexpected", message, remedy = null, data } = error;
-    const tail = data["stderrTail"];
-    return { kind, message, remedy, detail: typeof tail === "string" ? tail : null };
-  }
-  if (error instanceof WorkerEndedError) {
-    const [message = error.message] = error.message.split(" Its stderr ends with:", 1);
-    return { kind: "worker_ended", message, remedy: RESTART, detail: error.stderrTail || null };
-  }
-  return { ...told, kind: "unexpected", message: String(error) };
 }

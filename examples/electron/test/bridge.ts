@@ -1,7 +1,8 @@
 /** Stands in for Electron: the page, and its requests to the session, over HTTP on the loopback. */
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
@@ -32,6 +33,7 @@ type Find = (name: string) => string;
 export async function bridge(
   surroundings: Partial<Surroundings> & { find?: Find } = {},
 ): Promise<Bridge> {
+  const folder = mkdtempSync(join(tmpdir(), "transcriber-bridge-"));
   const listeners = new Set<ServerResponse>();
   const tell = (news: News): void => {
     for (const listener of listeners) listener.write(`data: ${JSON.stringify(news)}\n\n`);
@@ -42,6 +44,7 @@ export async function bridge(
     chooseRecording: async () => null,
     chooseTarget: async () => null,
     recordings: "/nowhere",
+    recent: join(folder, "recent.json"),
     ...surroundings,
     tell,
   });
@@ -83,6 +86,7 @@ export async function bridge(
       server.closeAllConnections();
       server.close();
       await session.close();
+      rmSync(folder, { recursive: true });
     },
   };
 }

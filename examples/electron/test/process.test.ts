@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
 import { CHANNELS, SAMPLES, type Recorded } from "../src/api.js";
+import { asCorrection, asName, asNumber, Refusal } from "../src/checks.js";
 import { ORIGIN, permitted, type Wish } from "../src/permissions.js";
 import { Session, type Surroundings } from "../src/session.js";
 import { DEMO, MIXTURE, PLAIN, temporary, worker } from "./support.js";
@@ -16,6 +17,7 @@ function session(surroundings: Partial<Surroundings> = {}): Session {
     chooseRecording: async () => MIXTURE,
     chooseTarget: async () => null,
     recordings: temporary,
+    recent: join(temporary, "recent.json"),
     tell: () => {},
     ...surroundings,
   });
@@ -66,6 +68,13 @@ test("what is no request is refused", async () => {
     ["record", [{ ...PLAIN, sampleRate: 96_000 }]],
     ["record", [{ ...PLAIN, sampleRate: "48000" }]],
     ["record", [null]],
+    ["reopen", ["nothing"]],
+    ["reopen", [null]],
+    ["rename", ["SPEAKER_00", "Ana"]],
+    ["correct", [0, "text"]],
+    ["undo", []],
+    ["download", [""]],
+    ["halt", [["x"]]],
     ["save", ["exe"]],
     ["save", ["../srt"]],
   ] as const;
@@ -73,6 +82,18 @@ test("what is no request is refused", async () => {
     const outcome = await mine.handle(channel, args);
     assert.ok(!outcome.ok && outcome.failure.kind === "refused", JSON.stringify(args));
   }
+});
+
+test("a name and a text are one line, and neither too long nor something else", () => {
+  assert.equal(asName("  Ana\n\u0000\tMaria "), "Ana Maria");
+  assert.equal(asCorrection(" \n "), "");
+  for (const wrong of ["", " \n ", "a".repeat(101), null, { name: "Ana" }, 1]) {
+    assert.throws(() => asName(wrong), Refusal, JSON.stringify(wrong));
+  }
+  for (const wrong of ["a".repeat(10_001), undefined, ["text"], 1]) {
+    assert.throws(() => asCorrection(wrong), Refusal);
+  }
+  for (const wrong of ["0", null, undefined, {}]) assert.throws(() => asNumber(wrong), Refusal);
 });
 
 test("a worker that cannot be started is told, with a remedy", async () => {

@@ -74,6 +74,7 @@ export function withApplication(): void {
       chooseRecording: async () => answers.recording,
       chooseTarget: async (name) => join(answers.target, name),
       recordings: RECORDINGS,
+      recent: join(temporary, "recent.json"),
       find: (name) => join(temporary, name),
       engine: "faster-whisper", // the small test model is a poor clock, which our own needs
     });

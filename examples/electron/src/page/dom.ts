@@ -18,6 +18,12 @@ export function byId<E extends HTMLElement>(id: string): E {
   return element as E;
 }
 
+/** Whether keys are a text there. */
+export function isTyping(target: EventTarget | null): boolean {
+  const field = target instanceof Element && target.closest("input, textarea, select");
+  return Boolean(field) && !(field as HTMLElement).matches("[type=checkbox]");
+}
+
 /** `1:02:03`, or `2:03` below an hour. */
 export function clock(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));
@@ -26,9 +32,10 @@ export function clock(seconds: number): string {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
 }
 
-/** `1.5 GB`. */
+/** `1.5 GB`, `484 MB`. */
 export function bytes(count: number): string {
   const exponent = Math.min(3, Math.max(1, Math.floor(Math.log10(Math.max(count, 1)) / 3)));
   const unit = ["kB", "MB", "GB"][exponent - 1]!;
-  return `${(count / 1000 ** exponent).toPrecision(2)} ${unit}`;
+  const value = count / 1000 ** exponent;
+  return `${value < 9.95 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
 }

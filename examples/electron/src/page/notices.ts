@@ -79,6 +79,19 @@ export function showKept(path: string): void {
   once({ tone: "info", kind: "recorded", title: "The recording is kept", message: path });
 }
 
+/** Two speakers were given the same name. */
+export function showMerged(one: string, other: string, undo: () => void): void {
+  const action = { label: "Keep them apart", remedy: "Or was that not what you meant?", run: undo };
+  const message = `${one} has the name of another speaker, so all that both say is ${other}’s now.`;
+  const title = "Two speakers are one";
+  once({ tone: "info", kind: "merged", title, message, remedy: action.remedy, action });
+}
+
+/** Something else was corrected since: to undo would not be to part the speakers. */
+export function clearMerged(): void {
+  place.querySelector("[data-kind=merged]")?.remove();
+}
+
 /** The microphone went away while it was recorded. */
 export function showLost(): void {
   const message = "The microphone was disconnected. What you said before is transcribed.";
@@ -117,5 +130,6 @@ function show({ tone, kind, title, message, remedy, detail, action }: Banner): v
     banner.remove();
     action?.run();
   });
+  for (const other of place.children) if (other.textContent === banner.textContent) other.remove();
   place.append(banner);
 }

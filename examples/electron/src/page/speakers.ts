@@ -2,22 +2,35 @@
 export const SPEAKER_COLOURS = 8;
 
 export class Speakers {
-  readonly #known: string[] = [];
+  /** Those of the transcript. */
+  #present: readonly string[] = [];
+  /** Also of those who have another name now: a correction may be undone. */
+  readonly #colours = new Map<string, number>();
 
-  constructor(private readonly onNew: () => void) {}
+  constructor(private readonly onChange: () => void) {}
 
   clear(): void {
-    this.#known.length = 0;
-    this.onNew();
+    this.#colours.clear();
+    this.keep([]);
   }
 
   /** The number of the colour, as in the style sheet's `--speaker-0`. */
   colour(speaker: string): number {
-    if (!this.#known.includes(speaker)) {
-      this.#known.push(speaker);
-      this.onNew();
-    }
-    return this.#known.indexOf(speaker) % SPEAKER_COLOURS;
+    const colour = this.#colours.get(speaker) ?? this.#free();
+    this.#colours.set(speaker, colour);
+    if (!this.#present.includes(speaker)) this.keep([...this.#present, speaker]);
+    return colour % SPEAKER_COLOURS;
+  }
+
+  /** A new name keeps the colour, unless another speaker has that name: they become one. */
+  rename(speaker: string, name: string): void {
+    if (!this.#present.includes(name)) this.#colours.set(name, this.colour(speaker));
+  }
+
+  /** These are in the transcript, in this order. */
+  keep(present: readonly string[]): void {
+    this.#present = present;
+    this.onChange();
   }
 
   /** `SPEAKER_00` is for programs. */
@@ -26,7 +39,19 @@ export class Speakers {
     return number === undefined ? speaker : `Speaker ${Number(number) + 1}`;
   }
 
+  /** The speaker whom the user sees under this name. */
+  named(name: string): string | undefined {
+    return this.#present.find((speaker) => this.name(speaker) === name);
+  }
+
   get all(): readonly string[] {
-    return this.#known;
+    return this.#present;
+  }
+
+  #free(): number {
+    const used = new Set(this.#present.map((speaker) => this.#colours.get(speaker)));
+    let colour = 0;
+    while (used.has(colour)) colour += 1;
+    return colour;
   }
 }

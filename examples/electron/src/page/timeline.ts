@@ -62,8 +62,6 @@ export class Timeline {
     });
     canvas.addEventListener("keydown", (event) => {
       const steps: Record<string, number> = {
-        ArrowLeft: this.position - 5,
-        ArrowRight: this.position + 5,
         PageDown: this.position - 30,
         PageUp: this.position + 30,
         Home: 0,

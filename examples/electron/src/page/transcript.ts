@@ -1,6 +1,6 @@
 /** Shows the segments as they arrive; a segment with a known id replaces the earlier one. */
 import type { LiveSegment, LiveWord, Segment, Word } from "transcription-worker-client";
-import { byId, clock, el } from "./dom.js";
+import { byId, clock, el, isTyping } from "./dom.js";
 import type { Speakers } from "./speakers.js";
 
 /** A live segment comes again while it is said, and without text if it was nothing. */
@@ -9,11 +9,15 @@ export type Shown = Segment | LiveSegment;
 /** A word below this probability is marked as unsure. */
 const UNSURE = 0.4;
 
+export const RENAME = "Rename everywhere";
+
 export class Transcript {
   readonly #list = byId<HTMLOListElement>("segments");
   readonly #items = new Map<number, HTMLLIElement>();
-  /** In the order of their ids. */
+  /** In the order of their starts. */
   segments: readonly Shown[] = [];
+  /** Whether names and texts can be corrected: once there are no more to come. */
+  editable = false;
   #now: Element | undefined;
 
   constructor(
@@ -25,10 +29,19 @@ export class Transcript {
       const from = (target as Element).closest<HTMLElement>("[data-start]");
       if (from) play(Number(from.dataset["start"]));
     });
+    this.#list.addEventListener("keydown", (event) => {
+      const item = (event.target as Element).closest("li");
+      const { key } = event;
+      if (!item || isTyping(event.target) || (key !== "ArrowDown" && key !== "ArrowUp")) return;
+      const other = key === "ArrowDown" ? item.nextElementSibling : item.previousElementSibling;
+      other?.querySelector<HTMLElement>(".time")?.focus();
+      event.preventDefault();
+    });
   }
 
   clear(): void {
     this.segments = [];
+    this.editable = false;
     this.#items.clear();
     this.#list.replaceChildren();
     this.#now = undefined;
@@ -47,15 +60,23 @@ export class Transcript {
       this.#items.set(segment.id, item);
       if (there) there.replaceWith(item);
       else this.#list.insertBefore(item, this.#after(segment));
-      for (const changed of [item, item.nextElementSibling]) {
-        const speaker = changed?.getAttribute("data-name");
-        const before = changed?.previousElementSibling?.getAttribute("data-name");
-        changed?.classList.toggle("goes-on", Boolean(speaker) && speaker === before);
-      }
+      goOn(item);
+      goOn(item.nextElementSibling);
     }
     if (follow && document.body.dataset["state"] !== "done") {
       this.#list.scrollTop = this.#list.scrollHeight;
     }
+  }
+
+  /** Removes the segments with these ids. */
+  remove(ids: readonly number[]): void {
+    const gone = new Set(ids);
+    this.segments = this.segments.filter(({ id }) => !gone.has(id));
+    for (const id of ids) this.#drop(id);
+  }
+
+  item(id: number): HTMLLIElement | undefined {
+    return this.#items.get(id);
   }
 
   /** Marks the segment and the word at this time. */
@@ -77,7 +98,10 @@ export class Transcript {
   }
 
   #drop(id: number): void {
-    this.#items.get(id)?.remove();
+    const item = this.#items.get(id);
+    const next = item?.nextElementSibling;
+    item?.remove();
+    if (next) goOn(next);
     this.#items.delete(id);
   }
 
@@ -101,11 +125,27 @@ export class Transcript {
     const item = el("li", { "data-id": String(id), "data-name": name }, time);
     if (speaker !== undefined) {
       item.dataset["speaker"] = String(this.speakers.colour(speaker));
-      item.append(el("span", { class: "name" }, name));
+      const named = this.editable
+        ? el("button", { type: "button", class: "name", title: RENAME }, name)
+        : el("span", { class: "name" }, name);
+      named.dataset["name"] = speaker;
+      item.append(named);
     }
     item.append(said);
+    if (this.editable) {
+      const edit = el("button", { type: "button", class: "edit" }, "Edit");
+      edit.setAttribute("aria-label", `Edit the text from ${clock(start)}`);
+      item.append(edit);
+    }
     return item;
   }
+}
+
+/** Marks an item whose speaker is the one of the item before. */
+function goOn(item: Element | null): void {
+  const speaker = item?.getAttribute("data-name");
+  const before = item?.previousElementSibling?.getAttribute("data-name");
+  item?.classList.toggle("goes-on", Boolean(speaker) && speaker === before);
 }
 
 /** A word, after the space before it. */
