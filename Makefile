@@ -29,7 +29,7 @@ SOURCES := $(shell find worker protocol -name '*.py')
 RESOLVE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup models run audit jq test test-slow test-locks test-real test-cuda test-electron test-electron-app test-typescript faults soak lint types check lock bundle bundle-zip bundle-test bundle-test-real bundle-clean benchmark clean
+.PHONY: help setup models run audit jq test test-slow test-locks test-wine test-real test-cuda test-electron test-electron-app test-typescript faults soak lint types check lock bundle bundle-zip bundle-test bundle-test-real bundle-clean benchmark clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -75,6 +75,9 @@ test-real: models ## real models on real speech: errors, parity with the package
 
 test-locks: $(VENV)/.full ## ask the index whether each platform can install its locks (needs a network)
 	$(BIN)/python -m pytest tests/network
+
+test-wine: models ## the code for Windows, under Wine (Linux x86-64, root; 3 GB in build/wine; 45 minutes)
+	$(BIN)/python -m tests.wine
 
 test-cuda: setup ## what only a machine with a CUDA device can show
 	$(BIN)/python -m pytest tests/cuda_device

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from worker.client import CLOSE_SECONDS, Client
 from worker.session.frames import ERROR, RESULT, FrameReader
@@ -30,6 +31,9 @@ WORKER = [sys.executable, "-m", "worker"]
 """The worker under test; TEST_WORKER names another program, such as the frozen one."""
 if os.environ.get("TEST_WORKER"):
     WORKER = [os.environ["TEST_WORKER"]]
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+"""A program that does nothing."""
 
 SAMPLE_RATE = 16_000
 
@@ -184,12 +188,18 @@ def load_truth(directory: Path = RECORDINGS) -> dict[str, Any]:
 
 
 def children(pid: int) -> list[int]:
-    """Direct child processes, from /proc."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
-            found += map(int, (task / "children").read_text().split())
-    return found
+    """Direct child processes; not what Windows starts for each that has a console."""
+    found = psutil.Process(pid).children()
+    if sys.platform == "win32":
+        found = [child for child in found if not _is_console(child)]
+    return [child.pid for child in found]
+
+
+def _is_console(process: psutil.Process) -> bool:
+    try:
+        return bool(process.name() == "conhost.exe")
+    except (psutil.NoSuchProcess, OSError):  # it has just ended
+        return False
 
 
 def tree(pid: int) -> list[int]:
@@ -200,8 +210,8 @@ def tree(pid: int) -> list[int]:
 def alive(pid: int) -> bool:
     """Whether a process runs: neither gone nor a zombie."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
 
 
@@ -223,8 +233,8 @@ def wait_until_gone(pids: Iterable[int]) -> None:
 
 
 def kill_hard(pid: int) -> None:
-    """SIGKILL."""
-    os.kill(pid, signal.SIGKILL)
+    """End a process so that it cannot do anything about it."""
+    os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # on Windows, SIGTERM does that
 
 
 def write_wav(

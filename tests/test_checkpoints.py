@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -211,6 +210,8 @@ def test_a_device_is_not_read_as_a_checkpoint(worker: Session, tmp_path: Path) -
 def test_a_disk_that_fills_during_a_checkpoint_is_only_a_warning(
     start: Start, tmp_path: Path
 ) -> None:
+    import resource
+
     session = start()
     unbroken = session.transcribe(DEMO, temperature=0)
     # As a full disk does, it lets a part of a line be written.

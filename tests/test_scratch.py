@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import resource
 import stat
 import subprocess
 import sys
@@ -53,6 +51,8 @@ def test_sweeping_removes_directories_of_killed_processes(tmp_path: Path) -> Non
 
 
 def test_sweeping_spares_new_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
     flock = fcntl.flock
 
     def sweep_before(file: int, how: int) -> None:
@@ -70,6 +70,8 @@ def test_sweeping_spares_new_directories(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_file_system_without_locks_is_a_typed_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import fcntl
+
     def no_locks(file: int, how: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
@@ -96,6 +98,8 @@ def test_sweeping_ignores_vanished_directories(
 
 
 def test_a_failed_creation_leaves_nothing(tmp_path: Path) -> None:
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # a directory takes no descriptor
     try:

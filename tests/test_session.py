@@ -20,6 +20,7 @@ from tests.support import (
     MODEL,
     PATIENCE,
     RECORDINGS,
+    SLEEP,
     WORKER,
     Session,
     tree,
@@ -237,7 +238,7 @@ def test_a_closed_output_socket_is_noticed_without_writing() -> None:
 
 
 def test_the_worker_ends_when_the_process_it_was_told_to_watch_ends(start: Start) -> None:
-    watched = subprocess.Popen(["sleep", "600"])
+    watched = subprocess.Popen(SLEEP)
     session = start()
     session.call("initialize", {"processId": watched.pid})
     watched.kill()
@@ -296,7 +297,8 @@ def test_whatever_prints_lands_on_stderr() -> None:
         print("python")
         sys.stdout.write("sys.stdout\\n"); sys.stdout.flush()
         os.write(1, b"os.write\\n")
-        libc = ctypes.CDLL(None); libc.printf(b"printf\\n"); libc.fflush(None)
+        libc = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
+        libc.puts(b"puts"); libc.fflush(None)
         os.system("echo child")
         warnings.warn("warning")
         os.write(output_fd, b"protocol " + os.read(input_fd, 100))
@@ -305,5 +307,5 @@ def test_whatever_prints_lands_on_stderr() -> None:
     )
     done = subprocess.run([sys.executable, "-c", noise], input=b"line", capture_output=True)
     assert done.stdout == b"protocol line"
-    for word in (b"python", b"sys.stdout", b"os.write", b"printf", b"child", b"warning"):
+    for word in (b"python", b"sys.stdout", b"os.write", b"puts", b"child", b"warning"):
         assert word in done.stderr

@@ -38,26 +38,9 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def pipe(data: bytes, *args: str | Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    """Run a command with data that another process writes into a pipe."""
-    reader, writer = os.pipe()
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=writer) as source:
-        os.close(writer)
-        process = subprocess.Popen(
-            [*WORKER, *map(str, args)],
-            stdin=reader,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **variables},
-        )
-        os.close(reader)
-        assert source.stdin
-        try:
-            source.stdin.write(data)
-            source.stdin.close()
-        except BrokenPipeError:  # it has stopped reading
-            pass
-        out, err = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    """Run a command with data in a pipe."""
+    command = [*WORKER, *map(str, args)]
+    return subprocess.run(command, input=data, capture_output=True, env={**os.environ, **variables})
 
 
 @pytest.fixture(params=["flac", "mp4", "mkv"])

@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from protocol.errors import RpcError
 
@@ -23,13 +23,19 @@ class NotAFileError(OSError):
 
 
 def from_wire(text: str) -> str:
-    """Convert a path or `file:` URI from JSON. Raises `RpcError` for a URI of another computer."""
+    """Convert a path or `file:` URI from JSON.
+
+    Raises `RpcError` for a URI of another computer, or whose bytes cannot be a path on Windows.
+    """
     if not text.startswith(_SCHEME):
         return text
     host, slash, rest = text[len(_SCHEME) :].partition("/")
     if host not in ("", "localhost"):
         raise RpcError("invalid_params", f"{text} names a file on another computer.")
-    path = os.fsdecode(unquote_to_bytes(slash + rest))
+    try:
+        path = os.fsdecode(unquote_to_bytes(slash + rest))
+    except UnicodeDecodeError:  # Windows
+        raise RpcError("invalid_params", f"{text} is not UTF-8, as names are here.") from None
     return path[1:] if os.name == "nt" and path[2:3] == ":" else path
 
 
@@ -40,12 +46,8 @@ def to_wire(path: str | os.PathLike[str]) -> str:
 
 
 def name_to_wire(name: str) -> str:
-    """Convert a bare file name for JSON: bytes that are not UTF-8 become `%XX`."""
-    if is_utf8(name):
-        return name
-    return "".join(
-        f"%{ord(char) - 0xDC00:02X}" if "\udc80" <= char <= "\udcff" else char for char in name
-    )
+    """Convert a bare file name for JSON: what is not UTF-8 becomes `%XX`."""
+    return "".join(char if is_utf8(char) else quote(os.fsencode(char)) for char in name)
 
 
 def printable(text: str) -> str:
