@@ -127,6 +127,13 @@ def test_what_can_be_said_is_no_loop() -> None:
     assert text_of(without_loops(words, failed=True)[0]) == " no"
 
 
+def test_the_end_of_what_is_said_may_loop() -> None:
+    """As tiny.en does with a call that begins so."""
+    said = [TimedWord(" Hello?", 6.7, 7.0, 1), TimedWord(" Hello.", 7.6, 8.3, 1)]
+    loop = say("Hello. " * 4, start=8.3, pace=0.2)
+    assert without_loops([*said, *loop], failed=False) == ([*said, loop[0]], loop[1:])
+
+
 @given(spoken(), st.booleans())
 def test_cutting_loops_loses_no_other_word(words: list[TimedWord], failed: bool) -> None:
     kept, dropped = without_loops(words, failed)

@@ -308,11 +308,12 @@ class _PieceRecogniser:
         """A window with those of its words that are said."""
         if decoded.attempt.is_silence(self._request):
             return decoded._replace(words=[])
-        words, loops = without_loops(decoded.words, decoded.attempt.repeats(self._request))
-        unspoken: list[TimedWord] = []
+        words, unspoken = decoded.words, list[TimedWord]()
         # The words of a translation are not in the audio.
         if self._request.vad_filter is not False and self._request.task == "transcribe":
             words, unspoken = keep_spoken(words, self._speech)
+        # After that, because a loop in too little speech shows by its pace.
+        words, loops = without_loops(words, decoded.attempt.repeats(self._request))
         return decoded._replace(words=words, loops=loops, unspoken=unspoken)
 
     def _note(self, window: Window, decoded: Sequence[Decoded], covered: Sequence[Stretch]) -> None:

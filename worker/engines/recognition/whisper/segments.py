@@ -34,7 +34,8 @@ _LONGEST: Final = 12.0  # seconds of a segment that has a place to cut
 
 _SHORTEST_LOOP: Final = 4  # times that a phrase is said at least in a loop
 _LONGEST_PHRASE: Final = 12  # words of it
-_SPEAKABLE: Final = 0.12  # seconds that a word of it takes if it is really said
+_WORD: Final = 0.12  # seconds that a word of it takes at least if it is really said
+_LETTER: Final = 0.05  # and each of its letters
 
 
 def keep_spoken(
@@ -65,7 +66,7 @@ def without_loops(
     A phrase is a loop if it is said four times in a row faster than anybody speaks, or if the
     thresholds call the text repetitive (`failed`); its first time is kept.
     """
-    folded = [word.word.strip().casefold() for word in words]
+    folded = [word.word.strip(f" {_SENTENCE_ENDS}{_CLAUSE_ENDS}").casefold() for word in words]
     kept: list[TimedWord] = []
     dropped: list[TimedWord] = []
     place = 0
@@ -75,7 +76,8 @@ def without_loops(
             while folded[stop : stop + size] == folded[place : place + size]:
                 stop += size
             count = (stop - place) // size
-            fast = words[stop - 1].end - words[place].start < _SPEAKABLE * (stop - place)
+            said = sum(max(_WORD, _LETTER * len(word)) for word in folded[place:stop])
+            fast = words[stop - 1].end - words[place].start < said
             if count >= _SHORTEST_LOOP and (failed or fast):
                 kept += words[place : place + size]
                 dropped += words[place + size : stop]
