@@ -143,7 +143,7 @@ bundle-test-real: $(SEALED) models ## the frozen program on real models and spee
 	  $(BIN)/python -m pytest $(REAL_BUNDLE_TESTS:%=tests/real/test_%.py)
 
 bundle-clean: ## remove what freezing made
-	rm -rf build/lite build/full build/quickstart dist
+	rm -rf build/lite build/full build/quickstart build/electron-app dist
 
 benchmark: setup ## the front, recognition, alignment, speakers, the whole job, real speech and live against peers
 	$(BIN)/python -m benchmarks.protocol

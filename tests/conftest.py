@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fnmatch import fnmatch
@@ -63,6 +64,8 @@ TESTS_OF_FULL = (
 
 FULL = all(find_spec(name) for name in ("torch", "pyannote", "whisperx"))
 collect_ignore = [] if FULL else [f"test_{name}.py" for name in MODULES_OF_FULL]
+if sys.platform != "win32":
+    collect_ignore.append("test_on_windows.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 """What only Windows has: its ways to end processes, its devices, its long paths.
 
-Elsewhere than on Windows, `make test-wine` runs them.
+Elsewhere than on Windows, `make test` leaves them out, and `make test-wine` runs them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,6 @@ from worker.system import child
 
 Start = Callable[..., Session]
 SPEECH = RECORDINGS / "en-01.flac"
-
-if sys.platform != "win32":
-    pytest.skip("needs Windows or Wine", allow_module_level=True)
 
 
 def test_a_frozen_engine_ends_with_a_killed_front(start: Start, long_file: Path) -> None:
