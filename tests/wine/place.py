@@ -22,7 +22,6 @@ from packaging.requirements import Requirement
 
 ROOT: Final = Path(__file__).parents[2]
 SUITE: Final = "trixie"
-PUBLIC_MIRROR: Final = "http://deb.debian.org/debian"
 PREFIX: Final = "opt/wine"
 PYTHON: Final = f"{PREFIX}/drive_c/Python"
 REPO: Final = "repo"
@@ -97,7 +96,7 @@ def _debian(root: Path) -> None:
     if not shutil.which("debootstrap"):
         _run("apt-get", "update", "-qq")
         _run("apt-get", "install", "-qq", "--no-install-recommends", "debootstrap")
-    _run("debootstrap", "--variant=minbase", SUITE, str(root), _mirror())
+    _run("debootstrap", "--variant=minbase", SUITE, str(root), *_mirror())
     install = "apt-get install -qq --no-install-recommends wine wine64 && apt-get clean"
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     _run("chroot", str(root), "sh", "-c", install, environment=quiet)
@@ -105,15 +104,14 @@ def _debian(root: Path) -> None:
         (root / folder).mkdir(parents=True)
 
 
-def _mirror() -> str:
-    """The one that this machine uses, if it is a Debian."""
+def _mirror() -> list[str]:
+    """The one that this machine uses, if it is a Debian; else debootstrap takes its own."""
     layout = ["--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Created-By: Packages"]
     try:
         asked = subprocess.run(["apt-get", "indextargets", *layout], capture_output=True, text=True)
     except FileNotFoundError:
-        return PUBLIC_MIRROR
-    found = re.search(r"^Debian Debian (\S+)", asked.stdout, re.MULTILINE)
-    return found[1] if found else PUBLIC_MIRROR
+        return []
+    return re.findall(r"^Debian Debian (\S+)", asked.stdout, re.MULTILINE)[:1]
 
 
 def _windows(root: Path, folder: Path) -> None:
