@@ -76,6 +76,7 @@ def align(session: Session, path: Path, **params: Any) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.slow
 def test_each_segment_has_the_words_of_its_own_language(session: Session, talk: Talk) -> None:
     path, segments = talk
     result = align(session, path, segments=segments)

@@ -39,6 +39,7 @@ def test_words_are_aligned_under_the_same_id(session: Session, speech: Any) -> N
         ]
 
 
+@pytest.mark.slow
 def test_speakers_are_assigned_at_the_end(session: Session) -> None:
     stream = Stream(session, diarize={"model": str(DIARIZATION_MODEL)}, language="en")
     stream.speak(joined(samples_of("en-02.flac"), silence(1), samples_of("en-03.flac")))

@@ -131,6 +131,7 @@ def test_too_little_speech_is_refused(session: Session, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_speakers_of_a_stream_are_named_while_they_speak(
     session: Session, turns: list[dict[str, Any]], tmp_path: Path
 ) -> None:
