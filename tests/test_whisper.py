@@ -196,9 +196,14 @@ class Counting:
     def __init__(self) -> None:
         self.encoded = 0
 
-    def encode(self, features: Any) -> Any:
+    def encode(self, features: Any, to_cpu: bool = False) -> Any:
         self.encoded += len(np.asarray(features))
-        return ctranslate2.StorageView.from_array(np.asarray(features)[:, :, ::2].copy())
+        return ctranslate2.StorageView.from_array(encoded_from(np.asarray(features)).copy())
+
+
+def encoded_from(features: Any) -> Any:
+    """What `Counting` makes of features (windows, mels, frames)."""
+    return features[:, :, ::2].swapaxes(1, 2)
 
 
 @pytest.fixture
@@ -214,9 +219,9 @@ def test_each_window_is_encoded_once(encode: tuple[Counting, Callable[..., Any]]
     counting, run = encode
     rows = np.random.default_rng(1).random((4, 80, 100), np.float32)
     both = run(rows[0], rows[1])
-    assert np.array_equal(both, rows[:2, :, ::2])
+    assert np.array_equal(both, encoded_from(rows[:2]))
     assert np.array_equal(run(rows[1]), both[1:])
-    assert np.array_equal(run(rows[2], rows[0]), rows[[2, 0], :, ::2])
+    assert np.array_equal(run(rows[2], rows[0]), encoded_from(rows[[2, 0]]))
     assert counting.encoded == 3
 
 
@@ -228,11 +233,33 @@ def test_encodings_are_kept_for_a_few_windows(encode: tuple[Counting, Callable[.
     assert counting.encoded == 41
 
 
-class Looping:
-    """A model that repeats a token for as long as it may."""
+def test_a_part_is_cut_out_of_its_window(encode: tuple[Counting, Callable[..., Any]]) -> None:
+    counting, run = encode
+    rows = np.random.default_rng(1).random((1, 80, 100), np.float32)
+    run(*rows)
+    model = SinglyEncodingModel(counting)  # type: ignore[arg-type]
+    for _ in range(2):
+        part = np.asarray(model.encode_span(rows, 10, 30))
+        assert np.array_equal(part, encoded_from(rows)[:, 10:30])
+    assert counting.encoded == 2
 
-    def __init__(self, actual: Any) -> None:
+
+def test_a_part_is_encoded_by_itself_on_a_gpu() -> None:
+    counting = Counting()
+    counting.device = "cuda"
+    rows = np.random.default_rng(1).random((1, 80, 100), np.float32)
+    model = SinglyEncodingModel(counting)  # type: ignore[arg-type]
+    part = np.asarray(model.encode_span(rows, 10, 30))
+    assert np.array_equal(part, encoded_from(rows[:, :, 20:60]))
+
+
+class Looping:
+    """A model, one of whose hypotheses repeats a token for as long as it may."""
+
+    def __init__(self, actual: Any, most: int | None = None) -> None:
         self.actual = actual
+        self.most = most
+        """Tokens of the most probable hypothesis."""
         self.allowed: list[int] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -242,19 +269,25 @@ class Looping:
         """As CTranslate2's."""
         allowed = options["max_length"] - len(prompts[0])
         self.allowed.append(allowed)
+        shown = [264] * min(allowed, self.most or allowed)
         return [
-            SimpleNamespace(sequences_ids=[[264] * allowed], scores=[-0.1], no_speech_prob=0.0)
+            SimpleNamespace(
+                sequences_ids=[shown, [264] * allowed], scores=[-9.0], no_speech_prob=0.0
+            )
             for _ in prompts
         ]
 
 
-def test_a_loop_costs_no_more_than_a_few_decodings() -> None:
+@pytest.mark.parametrize("shown", [None, 3])
+def test_a_loop_costs_no_more_than_a_few_decodings(shown: int | None) -> None:
     model = WhisperModel(str(MODEL), device="cpu", compute_type="int8")
-    looping = model.model = Looping(model.model)
+    looping = model.model = Looping(model.model, shown)
     samples = np.zeros(6 * SAMPLE_RATE, np.float32)
     decoder = Decoder(model, TranscribeParams(audio="x"), samples)
-    [found] = decoder.decode([Window((Stretch(0.5, 2.5),), "en")], [[]])
+    window = Window((Stretch(0.5, 2.5),), "en")
+    [short] = decoder.decode([window], [[]])
+    assert decoder.is_doubtful(short)
+    [found] = decoder.decode([window], [[]], wide=True)
     assert found.fails(TranscribeParams(audio="x"))
-    assert len(looping.allowed) <= 4
-    assert max(looping.allowed) <= 2 * 24 + 24
+    assert sum(looping.allowed) <= 4 * (2 * 24 + 24)
     assert len(without_loops(found.words, failed=True)[0]) < 5

@@ -18,6 +18,8 @@ class Attempt(NamedTuple):
     no_speech_prob: float
     compression_ratio: float
     temperature: float
+    steps: int
+    """Tokens of the longest hypothesis, for which the decoder ran."""
 
     def repeats(self, options: Any) -> bool:
         """Whether the text loops: it compresses too well."""
@@ -129,6 +131,7 @@ def _attempt(result: Any, temperature: float, tokenizer: Any, length_penalty: fl
         no_speech_prob=result.no_speech_prob,
         compression_ratio=get_compression_ratio(tokenizer.decode(tokens).strip()),
         temperature=temperature,
+        steps=max(map(len, result.sequences_ids)),
     )
 
 

@@ -1,10 +1,11 @@
 """Decodes windows in batches: audio to tokens, and tokens to words with times.
 
 Each window is decoded by beam search, with Whisper's thresholds applied to it alone; one that
-misses them is decoded again, at the next temperature. What a window may cost is bounded: by the
-tokens that its seconds of speech can hold, and by a few times as many for all attempts, since a
-decoder that loops goes on until it is stopped. The attempts depend on the window, the request and
-the windows of its batch, which are always the same (see `worker.engines.recognition.repeatable`).
+misses them is decoded again: with a wider context, then at the next temperatures. What a window may
+cost is bounded: by the tokens that its seconds of speech can hold, and by a few times as many for
+all attempts, since a decoder that loops goes on until it is stopped. The attempts depend on the
+window, the request and the windows of its batch, which are always the same (see
+`worker.engines.recognition.repeatable`).
 
 Whisper hears 30 s at once; its encoder needs a fifth of the time for half of that, and mostly hears
 as well. So short windows get a short context first, of no less than 15 s. Where Whisper is unsure
@@ -26,7 +27,6 @@ from worker.engines.recognition.attempts import (
     room_for_tokens,
     try_temperatures,
 )
-from worker.engines.recognition.whisper.languages import EXCERPT
 from worker.engines.recognition.whisper.windows import Stretch, Window
 from worker.engines.recognition.whisper.word_times import TimedWord, time_words
 
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 
 _CONTEXTS: Final = (1500, 2000, 2500, 3000)
 """Frames that the encoder may see."""
-_EXCERPT_CONTEXT: Final = 1000
-"""Frames that are enough to tell the language."""
+_STEPS_PER_SECOND: Final = 50  # of the encoder's output
 _LEAD: Final = 100  # frames of silence after the speech; without any, the decoder stops early
 
 _DOUBTFUL: Final = -0.35
@@ -51,7 +50,7 @@ _TOKENS_PER_SECOND: Final = 24
 """CTranslate2 writes half as many: more than anybody says, in a language whose characters take
 several tokens each, too."""
 _MORE_TOKENS: Final = 24
-_ATTEMPTS: Final = 4
+_ATTEMPTS: Final = 3
 """All attempts at a window together may take as many times the tokens that it can hold."""
 
 
@@ -81,17 +80,18 @@ class Decoder:
         self._duration = len(samples) / SAMPLE_RATE
         self._tokenizers: dict[str, Any] = {}
 
-    def languages(self, speech: tuple[Stretch, ...], whole: bool) -> dict[str, float]:
-        """How probable each language is, by what is heard in the speech, or amid it.
-
-        `whole` says that it is a window, so that it is encoded for decoding, too.
-        """
-        window, context = Window(speech), None
-        seconds = speech[-1].end - speech[0].start
-        if not whole and seconds > EXCERPT:
-            start = speech[0].start + (seconds - EXCERPT) / 2
-            window, context = Window((Stretch(start, start + EXCERPT),)), _EXCERPT_CONTEXT
-        encoded = self._model.encode(self._features([window], context))
+    def languages(self, speech: tuple[Stretch, ...], window: Window) -> dict[str, float]:
+        """How probable each language is, by what is heard in a part of a window's speech."""
+        features = self._features([window])
+        if speech == window.speech:
+            encoded = self._model.encode(features)
+        else:
+            part = Window(speech)
+            first, stop = (
+                int((time - window.start) * _STEPS_PER_SECOND)
+                for time in (part.start, self._end(part))
+            )
+            encoded = self._model.model.encode_span(features, first, stop)
         [heard] = self._model.model.detect_language(encoded)
         return {token[2:-2]: probability for token, probability in heard}
 
@@ -105,10 +105,8 @@ class Decoder:
 
     def is_doubtful(self, decoded: Decoded) -> bool:
         """Whether a wider context may lead to more, or other words."""
-        return (
-            decoded.attempt.avg_logprob < _DOUBTFUL
-            and self._context(decoded.window) < _CONTEXTS[-1]
-        )
+        unsure = decoded.attempt.avg_logprob < _DOUBTFUL or decoded.fails(self._request)
+        return unsure and self._context(decoded.window) < _CONTEXTS[-1]
 
     def decode(
         self,
@@ -168,7 +166,6 @@ class Decoder:
     ) -> list[Attempt]:
         """The best attempt at each window."""
         request = self._request
-        temperatures = request.temperature
         wanted = request.max_new_tokens
         if wanted is not None:  # CTranslate2 writes no more than half of the maximum length
             wanted = max(wanted, 2 * wanted - len(prompt))
@@ -189,11 +186,15 @@ class Decoder:
             )
 
         def affordable(row: int, attempts: list[Attempt]) -> bool:
-            spent = sum(len(attempt.tokens) for attempt in attempts)
+            spent = sum(attempt.steps for attempt in attempts)
             return spent < (_ATTEMPTS - 1) * limits[row]
 
+        given = request.temperature
+        temperatures = given if isinstance(given, list) else [given]
+        if features.shape[-1] < _CONTEXTS[-1]:  # a wider context is better than another temperature
+            temperatures = temperatures[:1]
         return try_temperatures(
-            temperatures if isinstance(temperatures, list) else [temperatures],
+            temperatures,
             encoded,
             len(windows),
             lambda rows: self._model.encode(features[rows]),

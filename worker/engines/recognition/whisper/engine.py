@@ -237,9 +237,9 @@ class _PieceRecogniser:
             known = evidence.main if evidence else None
         return known
 
-    def _ask(self, speech: tuple[Stretch, ...], whole: bool) -> dict[str, float]:
+    def _ask(self, speech: tuple[Stretch, ...], window: Window) -> dict[str, float]:
         self._work.yield_to_others()
-        return self._decoder.languages(speech, whole)
+        return self._decoder.languages(speech, window)
 
     def _recognise(self, batch: Sequence[Window]) -> list[Decoded]:
         """Decode a batch, and again what got no text."""
@@ -275,7 +275,7 @@ class _PieceRecogniser:
         """The language of a part of a window: its own, if that is free and clear."""
         if self._language is not None:
             return self._language
-        heard = self._ask(speech, True)
+        heard = self._ask(speech, Window(speech))
         likeliest = max(heard, key=lambda language: heard[language])
         return likeliest if heard[likeliest] > _OWN_LANGUAGE else window.language
 

@@ -1,6 +1,7 @@
 """Which language each window is in, told from its speech alone.
 
 Whisper is asked about parts of at most 12 s: in 30 s it hears only the language that it knows best.
+A part is cut out of its window after that was encoded, which has to be done for decoding anyway.
 What it says is weighed against all that was heard so far, so that neither a greeting nor a cough
 makes a recording Welsh; only a part that is sure of another language, and not too short, has its
 own. A window whose parts differ is cut between them.
@@ -18,11 +19,9 @@ from worker.engines.recognition.whisper.windows import PAUSE, Stretch, Window, p
 
 PART: Final = 12.0
 """Seconds of a window that are asked about at once."""
-EXCERPT: Final = 8.0
-"""Seconds of a part that are listened to, unless it is a window, which has to be encoded anyway."""
 
-Ask = Callable[[tuple[Stretch, ...], bool], Probabilities]
-"""Ask the model about a part, and whether that is a whole window."""
+Ask = Callable[[tuple[Stretch, ...], Window], Probabilities]
+"""Ask the model about a part of a window."""
 
 
 class Languages:
@@ -38,7 +37,7 @@ class Languages:
         for window in windows:
             for part in parts(window.speech, PART):
                 if part not in self._heard:
-                    self._heard[part] = self._ask(part, part == window.speech)
+                    self._heard[part] = self._ask(part, window)
                     self._evidence.add(self._heard[part], seconds_of(part))
 
     def are_clear(self, windows: Iterable[Window]) -> bool:

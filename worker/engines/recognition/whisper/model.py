@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _KEPT: Final = 12
 """How many windows' encodings to keep, some 3 MB each for base: a batch and what overlaps it."""
 
+_FRAMES_PER_STEP: Final = 2
+
 _NOT_FLOAT32: Final = ("bfloat16", "int8_bfloat16", "float16", "int8_float16")
 """Compute types whose encodings NumPy cannot hold, or not without a change."""
 
@@ -51,23 +53,42 @@ class SinglyEncodingModel:
 
     def encode(self, features: Any, to_cpu: bool = False) -> Any:
         """Encode features (windows, mels, frames) to (windows, frames / 2, width)."""
-        if self._model.device != "cpu" or self._model.compute_type in _NOT_FLOAT32:
+        if not self._keeps:
             return self._model.encode(features, to_cpu=to_cpu)
         rows = [self._encode(row) for row in np.asarray(features)]
-        return ctranslate2.StorageView.from_array(np.concatenate(rows))
+        return _storage(np.concatenate(rows))
+
+    def encode_span(self, features: npt.NDArray[np.float32], first: int, stop: int) -> Any:
+        """Steps `first` to `stop` of the encoder's output for one window (1, mels, frames).
+
+        Where outputs are not kept, only these steps are encoded, by themselves.
+        """
+        if not self._keeps:
+            frames = slice(first * _FRAMES_PER_STEP, stop * _FRAMES_PER_STEP)
+            return self.encode(_storage(features[:, :, frames]))
+        return _storage(self._encode(features[0])[:, first:stop])
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether encodings are cut up and kept."""
+        return self._model.device == "cpu" and self._model.compute_type not in _NOT_FLOAT32
 
     def _encode(self, row: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         row = np.ascontiguousarray(row)
         key = hashlib.blake2b(row.view(np.uint8).data, digest_size=16).digest()
         kept = self._kept.get(key)
         if kept is None:
-            storage = ctranslate2.StorageView.from_array(row[None])
-            kept = np.array(self._model.encode(storage), np.float32)
+            kept = np.array(self._model.encode(_storage(row[None])), np.float32)
             if len(self._kept) >= _KEPT:
                 self._kept.popitem(last=False)
         self._kept[key] = kept
         self._kept.move_to_end(key)
         return kept
+
+
+def _storage(array: npt.NDArray[np.float32]) -> Any:
+    """The array as CTranslate2 takes it."""
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(array))
 
 
 def _with_precise_heads(path: str) -> str:
