@@ -52,6 +52,7 @@ def transcribe(worker: Session, name: str, **options: Any) -> dict[str, Any]:
     )
 
 
+@pytest.mark.slow
 def test_results_equal_the_package(worker: Session) -> None:
     ask = {
         "model": str(MODEL),
