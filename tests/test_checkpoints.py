@@ -70,6 +70,15 @@ def test_a_killed_job_resumes_with_the_same_result(
     assert "resumed" in kinds(resumed)
 
 
+def test_a_job_resumes_that_hears_its_language_in_parts(worker: Session, tmp_path: Path) -> None:
+    recording = MIXTURES / "mixture-20.flac"
+    unbroken = worker.transcribe(recording)
+    checkpoint = str(tmp_path / "checkpoint")
+    first, second = (worker.transcribe(recording, checkpoint=checkpoint) for _ in range(2))
+    assert same(first) == same(second) == same(unbroken)
+    assert "resumed" in kinds(second)
+
+
 @pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_killed_whole_job_resumes_with_the_same_result(
     start: Start, worker: Session, tmp_path: Path, kills: int

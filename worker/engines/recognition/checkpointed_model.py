@@ -6,7 +6,8 @@ what it has done already.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import msgspec
@@ -33,22 +34,19 @@ _Languages = list[tuple[str, float]]
 
 
 class _Encoded:
-    """Features that are encoded when `output` is first read."""
+    """The output of the encoder, encoded when it is first read."""
 
-    def __init__(self, model: Any, features: Any, to_cpu: bool) -> None:
+    def __init__(self, features: Any, encode: Callable[[], Any], span: tuple[int, ...] = ()) -> None:
         import numpy as np
 
-        self._model = model
-        self._features = features
-        self._to_cpu = to_cpu
-        self._output: Any = None
         self.content = np.ascontiguousarray(features).view(np.uint8).data
+        self.span = span
+        """The first step and the one after the last; none means all steps."""
+        self._encode = encode
 
-    @property
+    @cached_property
     def output(self) -> Any:
-        if self._output is None:
-            self._output = self._model.encode(self._features, to_cpu=self._to_cpu)
-        return self._output
+        return self._encode()
 
 
 class CheckpointedModel:
@@ -63,7 +61,12 @@ class CheckpointedModel:
 
     def encode(self, features: Any, to_cpu: bool = False) -> _Encoded:
         """Defer encoding."""
-        return _Encoded(self.actual, features, to_cpu)
+        return _Encoded(features, partial(self.actual.encode, features, to_cpu=to_cpu))
+
+    def encode_span(self, features: Any, first: int, stop: int) -> _Encoded:
+        """Defer encoding a part, as `SinglyEncodingModel` does it."""
+        encode = partial(self.actual.encode_span, features, first, stop)
+        return _Encoded(features, encode, (first, stop))
 
     def generate(self, encoded: _Encoded, prompts: Sequence[Sequence[int]], **options: Any) -> Any:
         """Generate, or reuse the result."""
@@ -87,7 +90,7 @@ class CheckpointedModel:
         )
 
     def _result(self, type_: Any, method: str, encoded: _Encoded, *args: Any, **kwargs: Any) -> Any:
-        key = self._checkpoint.key(encoded.content, method, args, kwargs)
+        key = self._checkpoint.key(encoded.content, method, (*encoded.span, *args), kwargs)
         result = self._checkpoint.get(key, type_)
         if result is None:
             result = getattr(self.actual, method)(encoded.output, *args, **kwargs)
