@@ -36,7 +36,9 @@ _Languages = list[tuple[str, float]]
 class _Encoded:
     """The output of the encoder, encoded when it is first read."""
 
-    def __init__(self, features: Any, encode: Callable[[], Any], span: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, features: Any, encode: Callable[[], Any], span: tuple[int, ...] = ()
+    ) -> None:
         import numpy as np
 
         self.content = np.ascontiguousarray(features).view(np.uint8).data
