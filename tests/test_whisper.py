@@ -124,7 +124,7 @@ def test_silences_and_speech_make_up_the_recording(
     for silence in demo["silences"]:
         assert silence["end"] - silence["start"] >= 1
         assert not any(
-            segment["start"] < silence["end"] - 0.2 and silence["start"] + 0.2 < segment["end"]
+            segment["start"] < silence["end"] - 0.4 and silence["start"] + 0.4 < segment["end"]
             for segment in demo["segments"]
         )
     speech = samples_of("en-01.flac")

@@ -265,6 +265,9 @@ class Letters(Tokenizer):  # type: ignore[misc]  # it has no types
     def __init__(self) -> None:
         pass
 
+    def decode(self, tokens: list[int]) -> str:
+        return self.decode_with_timestamps(tokens)
+
     def decode_with_timestamps(self, tokens: list[int]) -> str:
         return "".join("" if token == self.eot else chr(token) for token in tokens)
 
@@ -302,6 +305,32 @@ def test_a_batch_takes_no_more_than_two_alignments() -> None:
         0,
     ]
     assert len(model.calls) <= 2
+
+
+def test_a_model_that_knows_no_pieces_times_its_own_tokens() -> None:
+    class Trained(Aligner):
+        """Was trained on its own tokens, which are two characters long; pieces are noise to it."""
+
+        def align(self, *args: Any, **options: Any) -> list[Aligned]:
+            found = super().align(*args, **options)
+            return found if len(self.calls) == 1 else [Aligned([(0, 0)], [1e-12] * 9)] * len(found)
+
+    class Pairs(Letters):
+        def decode_with_timestamps(self, tokens: list[int]) -> str:
+            return "".join("" if token == self.eot else 2 * chr(token) for token in tokens)
+
+    text = [ord("a"), ord("b")]
+    (own,) = time_words(Trained(), None, Pairs(), [text], [3000], in_pieces=False)
+    (timed,) = time_words(Trained(), None, Pairs(), [text], [3000])
+    assert timed == own
+    assert timed[-1].end > 0.1
+
+
+def test_a_first_piece_may_last_as_long_as_its_characters() -> None:
+    whole = Rows(first=0, second=1, last=0, stop=1, characters=5, leading=5)
+    assert place_words([0.0, 0.8], [whole], [], 2.0)[0][0] == 0.0
+    ((start, _),) = place_words([0.0, 1.5], [whole], [], 2.0)
+    assert start == pytest.approx(1.0)  # the pause before it is no part of it
 
 
 def test_pieces_fit_the_decoder_s_context() -> None:

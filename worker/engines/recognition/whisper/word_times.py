@@ -10,7 +10,8 @@ so the path changes over before the word. Three steps correct it:
 1. The text is aligned in pieces: the first character of each word, then pairs of characters. The
    attention of so small a piece has only one place to be. ("Whisper Has an Internal Word Aligner",
    2025, feeds single characters. Pairs are more precise, and 30 s of fast speech fit the decoder's
-   context.) The attention is not smoothed by a median filter, which blurs small pieces.
+   context.) The attention is not smoothed by a median filter, which blurs small pieces. To a model
+   that was trained on its own tokens alone, pieces mean nothing: it keeps the times of its tokens.
 2. The path knows no silence: a pause belongs to the word after it, or to punctuation. Where Silero
    VAD found nobody speaking around a word boundary, the word before ends where the silence begins,
    and the word after begins where it ends. Elsewhere words touch, and a first piece that lasts too
@@ -22,6 +23,7 @@ Probabilities are those of the decoder's own tokens, which takes an alignment of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -42,6 +44,12 @@ _MEDIAN_WIDTH: Final = 1  # no filter
 _PIECES: Final = (2, 4, 8)
 """Characters of a piece but the first of a word: the smallest number whose tokens fit."""
 
+_MEANINGLESS: Final = -12.0
+"""Mean log probability of pieces below which the model has never learned them. OpenAI's models give
+theirs -8 to 0; one that was trained on words gives -20 and less."""
+
+_LEAST_PROBABILITY: Final = 1e-12
+
 _HEADS: Final[dict[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]] = {
     # tiny.en: the published heads attend 100 ms after a small piece; this one does not.
     ((1, 0), (2, 0), (2, 5), (3, 0), (3, 1), (3, 2), (3, 3), (3, 4)): ((2, 1),),
@@ -53,8 +61,8 @@ _VAD_LAG: Final = 0.032  # seconds by which the probabilities rise and fall late
 _SPEECH: Final = 0.2  # probability above which somebody speaks
 _SHORTEST_SILENCE: Final = 0.16  # seconds; less may be the closure of a consonant
 
-_LONGEST_FIRST: Final = 0.3  # seconds of the first piece of a word; more includes a pause
-_USUAL_FIRST: Final = 0.1  # seconds that remain of one that is too long
+_LONGEST_FIRST: Final = 0.3  # seconds of a first piece of one character; more includes a pause
+_USUAL_FIRST: Final = 0.1  # seconds that remain, for each of its characters, of one that does
 _EARLY: Final = 0.1  # seconds before the end of a word at which silence may begin
 _LATE: Final = 0.5  # seconds after it: final sounds get little attention
 _TOUCHING: Final = 0.35  # seconds between words without silence that belong to the first
@@ -83,12 +91,14 @@ class Rows(NamedTuple):
 
     first: int
     second: int
-    """The row after the word's first character."""
+    """The row after the word's first piece."""
     last: int
     """The row of its last character."""
     stop: int
     """The row after its last character, of which punctuation is no part."""
     characters: int = 1
+    leading: int = 1
+    """The characters of the first piece."""
 
 
 def time_words(
@@ -131,9 +141,12 @@ def time_words(
         )
     timed = []
     for i, window in enumerate(windows):
+        path = aligned[i]
+        if _is_meaningless(path.text_token_probs):
+            path, pieces[i] = probable[i], window.whole()
         words = window.words(probable[i].text_token_probs, prepended, appended)
         spans = place_words(
-            row_starts(aligned[i].alignments, len(pieces[i]) + 1),
+            row_starts(path.alignments, len(pieces[i]) + 1),
             [rows for _, _, rows in words],
             silences[i] if silences is not None else (),
             frames[i] * _MEL_FRAME,
@@ -145,6 +158,14 @@ def time_words(
             ]
         )
     return timed
+
+
+def _is_meaningless(probabilities: Sequence[float]) -> bool:
+    """Whether a model that gives these to the pieces of its own text does not know them."""
+    if not probabilities:
+        return False
+    logs = (math.log(max(each, _LEAST_PROBABILITY)) for each in probabilities)
+    return sum(logs) / len(probabilities) < _MEANINGLESS
 
 
 def alignment_heads(configured: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -256,8 +277,9 @@ def _part(
     second = starts[words[i].second]
     if between:
         placed[i][0] = min(max(placed[i][0], between[-1][1]), second - _SHORTEST)
-    if second - placed[i][0] > _LONGEST_FIRST:
-        placed[i][0] = second - _USUAL_FIRST
+    leading = words[i].leading
+    if second - placed[i][0] > _LONGEST_FIRST + (leading - 1) * _LONGEST_CHARACTER:
+        placed[i][0] = second - _USUAL_FIRST * leading
     if i and not between and placed[i][0] - placed[i - 1][1] <= _TOUCHING:
         placed[i - 1][1] = placed[i][0]
 
@@ -300,6 +322,10 @@ class _Text:
             tokens, self._rows = self._split(size)
             if len(tokens) <= limit:
                 return tokens
+        return self.whole()
+
+    def whole(self) -> list[int]:
+        """The text's own tokens, to align instead of pieces."""
         self._rows = list(self._own_rows())
         return self._tokens
 
@@ -343,7 +369,9 @@ class _Text:
         place = 0
         for word, tokens in zip(self._words, self._word_tokens, strict=True):
             stop = place + len(tokens)
-            yield Rows(place, place + 1, stop - 1, stop, max(1, len(word.strip())))
+            leading = word if len(tokens) == 1 else self._tokenizer.decode(tokens[:1])
+            characters, first = (max(1, len(text.strip())) for text in (word, leading))
+            yield Rows(place, place + 1, stop - 1, stop, characters, first)
             place = stop
 
 
