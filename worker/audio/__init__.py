@@ -7,7 +7,9 @@
 - packets: decodes one packet at a time, so that a damaged one costs only itself;
 - clock: where each frame belongs in the recording, by its time stamp;
 - blocks: resamples and mixes;
-- extent: how long the file says that it is, and whether it was cut.
+- extent: how long the file says that it is, and whether it was cut;
+- ogg, transport_stream: what these containers tell of missing parts;
+- mending: structure that is rotten, corrected as FFmpeg reads it.
 """
 
 from worker.audio.blocks import SAMPLE_RATE, Channels, Samples, to_float

@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from worker.audio import ogg, transport_stream
+
 # Containers whose header, or last page, states the exact length of each track.
 _EXACT: Final = frozenset({"aiff", "flac", "mov", "caf", "au", "ape", "tta", "wv", "ogg", "avi"})
 _EVEN: Final = frozenset({1, 3, 6, 7, 0xFFFE})
@@ -20,15 +22,25 @@ _SLOPPY: Final = 4096
 _MAX_CHUNKS: Final = 1000
 """The most chunks or boxes to skip in search of one."""
 _HEAD: Final = 4096
-_LARGEST_OGG_PAGE: Final = 65_307
-_OGG_LAST_PAGE: Final = 4
-_OGG_PAGE_HEADER: Final = 27
-_TS_PACKET: Final = 188
-_TS_SYNC: Final = b"G"
+_PS_PACK: Final = b"\x00\x00\x01\xba"
+_PS_START: Final = b"\x00\x00\x01"
+_PS_TAIL: Final = 1 << 18
+"""Bytes at the end of an MPEG-PS in which a pack begins: a player's buffer has fewer."""
+_ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_DATA: Final = 50
+"""Bytes of the header of the object that has the packets; a live recorder states no others."""
+_LARGEST_ASF_HEADER: Final = 1 << 20
 _FLV_HEADER: Final = 13
 _MATROSKA: Final = b"\x1a\x45\xdf\xa3"
 _SEGMENT: Final = b"\x18\x53\x80\x67"
 _CLUSTER: Final = b"\x1f\x43\xb6\x75"
+_INFO: Final = b"\x15\x49\xa9\x66"
+_LARGEST_INFO: Final = 1 << 16
+"""Bytes before which a file has its `Info`; mkvmerge leaves 4,000 before it."""
+_DURATIONS: Final = (b"\x44\x89\x84", b"\x44\x89\x88")
+"""The element for the duration, with the sizes that it can have."""
+_FEWEST_BYTES: Final = 100
+"""In a second; silence takes so many."""
 _MAX_ELEMENTS: Final = 200_000
 """Half a second's work; an hour of a browser's recording has 60,000."""
 
@@ -41,6 +53,8 @@ class Extent(NamedTuple):
     exactly."""
     is_cut: bool
     """Whether the file certainly lacks its end, wherever that is."""
+    longest: float | None = None
+    """Seconds to the end of the longest track, where the file says only that."""
 
 
 def extent(container: Any, stream: Any, file: io.FileIO, origin: float) -> Extent:
@@ -57,14 +71,18 @@ def extent(container: Any, stream: Any, file: io.FileIO, origin: float) -> Exten
             return _of_chunks(file, _w64_chunks(file))
         if "matroska" in name:
             is_cut = _lacks_matroska_end(file)
-            stated = container.duration / 1e6 if is_cut and container.duration else None
-            return Extent(stated, is_cut)
+            stated = _matroska_duration(container, file)
+            if stated is not None:
+                stated -= max(origin, 0.0)
+            has_others = len(container.streams) > 1 and not is_cut
+            return Extent(None, is_cut, stated) if has_others else Extent(stated, is_cut)
         is_cut = _is_cut(name, file)
         if name == "ogg" and is_cut:  # its length is that of the last page that is left
             return Extent(None, is_cut)
         if name == "avi" and stream.codec_context.name.startswith("adpcm"):  # in other units
             return Extent(None, is_cut)
         counted = name == "mp3" and _has_frame_count(file)
+        counted = counted or (name == "asf" and (is_cut or len(container.streams) == 1))
         if not counted and not _EXACT.intersection(name.split(",")):
             return Extent(None, is_cut)
         if stream.duration is None or stream.time_base is None:
@@ -188,11 +206,15 @@ def _is_cut(name: str, file: io.FileIO) -> bool:
     if "mov" in name.split(","):
         return _lacks_chunk_end(file, 0, is_caf=False)
     if name == "ogg":
-        return not _has_last_ogg_page(file)
+        return not ogg.has_last_page(file)
     if name == "caf":
         return _lacks_chunk_end(file, 8, is_caf=True)
     if name == "mpegts":
-        return head[:1] == _TS_SYNC and size % _TS_PACKET != 0
+        return transport_stream.ends_amid_packet(file)
+    if name == "mpeg":
+        return _lacks_ps_packet_end(file, size)
+    if name == "asf":
+        return _lacks_asf_end(file, size)
     if name == "avi":
         return head[:4] == b"RIFF" and 8 + int.from_bytes(head[4:], "little") > size
     if name == "flv" and size > _FLV_HEADER:
@@ -203,18 +225,37 @@ def _is_cut(name: str, file: io.FileIO) -> bool:
     return False
 
 
-def _has_last_ogg_page(file: io.FileIO) -> bool:
-    """Whether the last page is there, and marked as such."""
-    size = os.fstat(file.fileno()).st_size
-    file.seek(max(0, size - 2 * _LARGEST_OGG_PAGE))
-    tail = file.read(2 * _LARGEST_OGG_PAGE)
-    at = tail.rfind(b"OggS")
+def _lacks_ps_packet_end(file: io.FileIO, size: int) -> bool:
+    """Whether an MPEG-PS ends amid a packet of its last pack."""
+    file.seek(max(0, size - _PS_TAIL))
+    tail = file.read()
+    at = tail.rfind(_PS_PACK)
     if at < 0:
-        return True
-    segments = at + _OGG_PAGE_HEADER
-    content = segments + tail[segments - 1] if len(tail) >= segments else len(tail) + 1
-    length = sum(tail[segments:content])
-    return content + length <= len(tail) and bool(tail[at + 5] & _OGG_LAST_PAGE)
+        return False
+    is_mpeg2 = tail[at + 4 : at + 5] >= b"\x40"
+    at += 14 + (tail[at + 13 : at + 14] or b"\0")[0] % 8 if is_mpeg2 else 12
+    while tail.startswith(_PS_START, at):
+        if tail.startswith(b"\xb9", at + 3):  # the program's end
+            return False
+        at += 6 + int.from_bytes(tail[at + 4 : at + 6], "big")
+    return at > len(tail) or _PS_START.startswith(tail[at : at + 3] or b"-")
+
+
+def _lacks_asf_end(file: io.FileIO, size: int) -> bool:
+    """Whether an ASF (WMA, WMV) has fewer packets than it states, or ends amid one."""
+    file.seek(16)
+    data = int.from_bytes(file.read(8), "little")
+    file.seek(0)
+    header = file.read(min(data, _LARGEST_ASF_HEADER))
+    properties = header.find(_ASF_PROPERTIES)
+    if properties < 0:
+        return False
+    file.seek(data + 16)
+    stated = int.from_bytes(file.read(8), "little")
+    if stated > _ASF_DATA:
+        return data + stated > size
+    packet = int.from_bytes(header[properties + 92 : properties + 96], "little")
+    return packet > 0 and (size - data - _ASF_DATA) % packet != 0
 
 
 def _lacks_matroska_end(file: io.FileIO) -> bool:
@@ -248,6 +289,19 @@ def _lacks_matroska_end(file: io.FileIO) -> bool:
         if name not in (_SEGMENT, _CLUSTER) or not (is_open or name == _SEGMENT):
             at += 0 if is_open else size
     return False
+
+
+def _matroska_duration(container: Any, file: io.FileIO) -> float | None:
+    """The seconds that a Matroska file states; FFmpeg guesses them where it does not.
+
+    None, too, if so little cannot last as long: a broken time stamp makes a day.
+    """
+    file.seek(0)
+    head = file.read(_LARGEST_INFO)
+    states = any(mark in head[head.find(_INFO) :] for mark in _DURATIONS)
+    seconds = (container.duration or 0) / 1e6
+    is_plausible = 0 < seconds * _FEWEST_BYTES < os.fstat(file.fileno()).st_size
+    return seconds if states and is_plausible else None
 
 
 def _has_frame_count(file: io.FileIO) -> bool:

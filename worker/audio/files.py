@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import RpcError
+from worker.audio.mending import MendedFile
 from worker.system import limits, paths
 
 _WITHOUT_HEADER: Final = ("mpegts", "mpeg")
@@ -38,7 +39,7 @@ def opened(path: str) -> io.FileIO:
     return file
 
 
-def demuxed(file: io.FileIO) -> Any:
+def demuxed(file: io.FileIO | MendedFile) -> Any:
     """Let FFmpeg demux the file's bytes: a container of PyAV, to close.
 
     No protocol is allowed that could open other files. Raises `av.error.FFmpegError`.

@@ -23,12 +23,13 @@ _MP3_KILOBITS: Final = (
 """A second of MPEG 2, and of MPEG 1, by the four bits of a frame's header."""
 _MP3_HERTZ: Final = (44_100, 48_000, 32_000)
 _TAGS: Final = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
-_PASSES_OVER: Final = frozenset({"matroska", "flv", "mpegts"})
-"""Formats whose demuxer looks for the next packet that it can read, and does not tell."""
+_PASSES_OVER: Final = frozenset({"matroska", "flv", "asf"})
+"""Formats whose demuxer looks for the next packet that it can read, and does not tell. In these,
+packets lie one after the other."""
 _MOST_CHANNELS: Final = 8
 """A track may change between mono, stereo and surround, but not to more than these."""
 _HEADERS: Final = 1000
-"""Bytes that such a file may have between two packets of its only track."""
+"""Bytes that such a file may have between two packets."""
 
 
 class Decoder:
@@ -41,9 +42,17 @@ class Decoder:
         """Seconds of audio that was lost there, and that later time stamps do not count."""
         self.skipped = False
         """Whether the demuxer may have passed over packets there: if so, they leave a hole."""
+        self.merged = False
+        """Whether frames came together, because the demuxer found no end of one (FLAC)."""
+        self.place = 0
+        """Bytes before its packet, in the formats that tell."""
         self.format: str = container.format.name.partition(",")[0]
+        # Sees the packets of all tracks, where the demuxer may pass over some.
+        self.row = _Row(self.format, container) if self.format in _PASSES_OVER else None
         self._container = container
         self._stream = stream
+        if stream.codec_context.name == "flac":  # otherwise it makes noise of a rotten frame
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
 
     def __iter__(self) -> Iterator[Any]:
         import av.error
@@ -51,11 +60,10 @@ class Decoder:
         longest = _LONGEST_FRAME.get(self.format, math.inf)
         if self.format == "aac":
             longest *= self._stream.codec_context.channels or 1
-        passes_over = self.format in _PASSES_OVER and len(self._container.streams) == 1
+        tracks = () if self.row else (self._stream,)  # all of them
         known = self._stream.layout.nb_channels
-        end = math.inf
         total = count = 0  # bytes of packets that are no longer than that, and their number
-        packets = self._container.demux(self._stream)
+        packets = self._container.demux(*tracks)
         last: Any = None
         failures = 0
         while failures < _GIVE_UP:
@@ -63,7 +71,7 @@ class Decoder:
                 packet = next(packets, None)
             # OSError: a seek before the start; IndexError: rubbish that seems to begin a new track
             except (av.error.FFmpegError, OSError, IndexError):
-                packets = self._container.demux(self._stream)
+                packets = self._container.demux(*tracks)
                 failures += 1
                 self.damaged = True
                 continue
@@ -73,6 +81,10 @@ class Decoder:
                 return
             failures = 0
             size = packet.size
+            if self.row and size:
+                self.skipped |= self.row.breaks_at(packet)
+            if packet.stream.index != self._stream.index:
+                continue
             if size and self.format == "mp3":
                 last = packet
             is_tag = False
@@ -86,23 +98,63 @@ class Decoder:
             else:
                 total += size
                 count += 1
-            if passes_over and size and packet.pos is not None:
-                self.skipped = packet.pos > end + _HEADERS
-                end = packet.pos + size
             try:
                 decoded = packet.decode()
             except (av.error.FFmpegError, OSError):
                 self.damaged = self.damaged or (size > 0 and not is_tag)
                 continue
+            is_merged = self.format == "flac" and len(decoded) > 1
+            if is_merged:
+                self.merged = True
+                for frame in decoded:  # theirs is that of the last
+                    frame.pts = None
             for frame in decoded:
+                if packet.pos is not None:
+                    self.place = packet.pos
                 if frame.layout.nb_channels > max(_MOST_CHANNELS, known):  # rubbish
                     self.damaged = True
                     continue
                 yield frame
-                self.damaged, self.lost = False, 0.0
+                self.damaged, self.lost, self.skipped = False, 0.0, False
+            self.damaged |= is_merged
             # The rest of the file is missing; that of a WAV may be of any length.
             if packet.is_corrupt and self.format != "wav":
                 self.damaged = True
+
+
+class _Row:
+    """Follows packets of all tracks, which lie one after the other in a file."""
+
+    def __init__(self, format_: str, container: Any) -> None:
+        self.reached = 0.0
+        """When the last packet of any track ends, in seconds of the container's time stamps."""
+        self._has_blocks = format_ == "asf"
+        """Whether packets lie in blocks of the same size, and their place is that of a block."""
+        self._block = math.inf
+        self._place = -1
+        self._end = math.inf
+        self._units = {each.index: float(each.time_base or 0) for each in container.streams}
+
+    def breaks_at(self, packet: Any) -> bool:
+        """Whether something that is no packet lies between the packet before and this one."""
+        if packet.pts is not None:
+            end = (packet.pts + (packet.duration or 0)) * self._units.get(packet.stream.index, 0.0)
+            self.reached = max(self.reached, end)
+        if packet.pos is None:
+            return False
+        step = packet.pos - self._place
+        if self._has_blocks:
+            if step > 0 and self._place >= 0:
+                self._block = min(self._block, step)
+            spans = 2 + packet.size // self._block
+            breaks = self._place >= 0 and (step >= spans * self._block or step % self._block > 0)
+        else:
+            breaks = packet.pos > self._end + _HEADERS
+        if step:
+            self._end = packet.pos
+        self._place = packet.pos
+        self._end += packet.size  # several frames may share a place
+        return breaks
 
 
 def _is_adts(content: bytes) -> bool:

@@ -7,16 +7,19 @@ says where; nothing is refused of which a part can be decoded, unless the caller
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from protocol.errors import RpcError
 from protocol.values import Notice, OnDamage, TimeSpan, notice_about
+from worker.audio import ogg, transport_stream
 from worker.audio.blocks import SAMPLE_RATE, Blocks, Channels, to_float
 from worker.audio.clock import Clock
 from worker.audio.extent import Extent, extent, lacks_index
 from worker.audio.files import demuxed, opened, refuse_playlist
+from worker.audio.mending import CHUNK_HEADER, MendedFile, mended
 from worker.audio.packets import Decoder
 from worker.audio.tracks import choose
 from worker.system import limits
@@ -124,7 +127,9 @@ class Reading:
         with opened(self._path) as file:
             refuse_playlist(file, self._path)
             try:
-                with demuxed(file) as container:
+                source = mended(file)
+                rotten = source.mended if isinstance(source, MendedFile) else None
+                with demuxed(source) as container:
                     stream, notices = choose(container, self._track, self._path)
                     self.notices += notices
                     self._check_channel(stream)
@@ -133,15 +138,23 @@ class Reading:
                     stated = self._extent.end
                     if stated is not None and stated > limit:
                         raise _too_long(self._path, limit, duration=stated)
-                    yield from self._decoded(container, stream, origin)
+                    yield from self._decoded(container, stream, origin, file, rotten)
             except (av.error.FFmpegError, OSError) as error:  # OSError: a seek before the start
                 raise self._undecodable(file, error) from None
 
-    def _decoded(self, container: Any, stream: Any, origin: float) -> Iterator[Block]:
+    def _decoded(
+        self,
+        container: Any,
+        stream: Any,
+        origin: float,
+        file: io.FileIO,
+        rotten: Collection[int] | None,
+    ) -> Iterator[Block]:
         """Decode the track, and put each frame where its time stamp says.
 
         The loop is written for speed: an hour has 170,000 frames, and nearly all of them follow the
-        frame before at once.
+        frame before at once. `rotten` has the places of the file that were mended so far; None
+        means that it needed no mending.
         """
         from av.format import Flags
 
@@ -149,23 +162,40 @@ class Reading:
             self._channel, stream.layout.name, stream.codec_context.sample_rate
         )
         self._restarts = bool(container.format.flags & Flags.ts_discont.value)
-        self._clock = clock = Clock(origin, restarts=self._restarts)
         decoder = Decoder(container, stream)
-        counted = decoder.format in _SAMPLES_ARE_COUNTED
+        frames = iter(decoder)
+        first = next(frames, None)
+        if origin and _lacks_start(container, file, decoder):
+            origin, decoder.damaged = 0.0, True
+        self._clock = clock = Clock(origin, restarts=self._restarts)
+        no_holes = decoder.format in _SAMPLES_ARE_COUNTED
+        no_holes = no_holes or (decoder.format == "mov" and rotten is not None)  # lost fragments
         frame, damaged, lost, skipped = None, False, 0.0, False
-        for following in chain(decoder, [None]):
+        before = place = 0
+        for following in chain([first], frames, [None]):
             if frame is not None:  # it is placed when the one after it is known
+                if rotten and place - CHUNK_HEADER in rotten:
+                    self._damage(clock.position, clock.position + frame.samples / frame.sample_rate)
                 if not damaged and clock.runs_on(frame.time, frame.samples / frame.sample_rate):
                     yield from blocks.add(frame)
                 else:
                     clock.lose(lost)
-                    yield from self._placed(frame, following, damaged, skipped or counted)
+                    is_loss = skipped or no_holes or _lacks_packets(file, decoder, before, place)
+                    yield from self._placed(frame, following, damaged, is_loss)
             frame, damaged = following, decoder.damaged
             lost, skipped = decoder.lost, decoder.skipped
+            before, place = place, decoder.place
         yield from blocks.flush()
         stated = self._extent.end
         if damaged and (stated is None or clock.position < stated - _TOUCH):
             self._damage(clock.position, clock.position + lost)
+        longest = self._extent.longest
+        if (
+            longest is not None
+            and decoder.row
+            and decoder.row.reached - origin < (longest - _LENGTH_TOLERANCE)
+        ):
+            self._damage(clock.position, clock.position)
         if blocks.cancelled:
             message = (
                 "The channels of the recording cancel each other where they are mixed: the worker "
@@ -308,6 +338,32 @@ def estimated_duration(path: str) -> float | None:
             return container.duration / av.time_base if container.duration else None
     except (av.error.FFmpegError, OSError):
         return None
+
+
+def _lacks_start(container: Any, file: io.FileIO, decoder: Decoder) -> bool:
+    """Whether the clock would start too late, because FFmpeg could not read the first audio."""
+    if decoder.format == "flac":
+        return decoder.merged
+    if decoder.format != "ogg" or len(container.streams) > 1:
+        return False
+    with _staying(file):
+        return ogg.lacks_first_audio(file, decoder.place)
+
+
+def _lacks_packets(file: io.FileIO, decoder: Decoder, before: int, place: int) -> bool:
+    """Whether packets are missing between the two that lie at these bytes of the file."""
+    if decoder.format != "mpegts":
+        return False
+    with _staying(file):
+        return not transport_stream.is_whole(file, before, place)
+
+
+@contextmanager
+def _staying(file: io.FileIO) -> Iterator[None]:
+    """Keep the file's position, at which FFmpeg goes on."""
+    where = file.tell()
+    yield
+    file.seek(where)
 
 
 class _Spans:
