@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.containers import Track, beeps, write
+from worker.audio import flv, matroska, transport_stream
+from worker.audio.extent import extent
 from worker.audio.mending import MendedFile, Patches, mended
+from worker.audio.ogg import lacks_first_audio
 
 CONTENT = bytes(range(256)) * 4
 TALK = Track(beeps([0.5], 2.0))
@@ -68,6 +72,39 @@ def test_no_rubbish_is_too_much(
         read = mended(file)
         assert read.tell() == 3
         assert len(read.read()) == path.stat().st_size - 3
+
+
+@settings(max_examples=200)
+@given(
+    parts=st.lists(
+        st.sampled_from(
+            [
+                *(b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75", b"\xa3\x82"),
+                *(b"\0\0\1\xba", b"\0\0\1\xe0", b"G\0\1\x10" + bytes(184), b"\x08\0\0\4"),
+                b"OggS",
+            ]
+        )
+        | st.binary(max_size=40)
+    ),
+    place=st.integers(0, 400),
+    name=st.sampled_from(
+        ["matroska,webm", "ogg", "mpegts", "mpeg", "asf", "flv", "avi", "mov,mp4"]
+    ),
+)
+def test_no_structure_is_too_broken(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], place: int, name: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "broken"
+    path.write_bytes(b"".join(parts))
+    stream = SimpleNamespace(duration=None, codec_context=SimpleNamespace(name="mp3"))
+    container = SimpleNamespace(
+        format=SimpleNamespace(name=name), duration=1_000_000, streams=[stream]
+    )
+    with io.FileIO(path) as file:
+        assert extent(container, stream, file, 0.0).is_cut in (False, True)
+        for structure in (matroska, flv, transport_stream):
+            assert structure.is_whole(file, place, path.stat().st_size) in (False, True)
+        assert lacks_first_audio(file, place) in (False, True)
 
 
 @pytest.mark.parametrize("suffix", ["avi", "mp4", "wav", "mkv"])

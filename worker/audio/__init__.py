@@ -8,7 +8,7 @@
 - clock: where each frame belongs in the recording, by its time stamp;
 - blocks: resamples and mixes;
 - extent: how long the file says that it is, and whether it was cut;
-- ogg, transport_stream: what these containers tell of missing parts;
+- matroska, flv, ogg, transport_stream: what these containers tell of missing parts;
 - mending: structure that is rotten, corrected as FFmpeg reads it.
 """
 

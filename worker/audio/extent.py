@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from worker.audio import ogg, transport_stream
+from worker.audio import flv, matroska, ogg, transport_stream
 
 # Containers whose header, or last page, states the exact length of each track.
 _EXACT: Final = frozenset({"aiff", "flac", "mov", "caf", "au", "ape", "tta", "wv", "ogg", "avi"})
@@ -30,19 +30,6 @@ _ASF_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA: Final = 50
 """Bytes of the header of the object that has the packets; a live recorder states no others."""
 _LARGEST_ASF_HEADER: Final = 1 << 20
-_FLV_HEADER: Final = 13
-_MATROSKA: Final = b"\x1a\x45\xdf\xa3"
-_SEGMENT: Final = b"\x18\x53\x80\x67"
-_CLUSTER: Final = b"\x1f\x43\xb6\x75"
-_INFO: Final = b"\x15\x49\xa9\x66"
-_LARGEST_INFO: Final = 1 << 16
-"""Bytes before which a file has its `Info`; mkvmerge leaves 4,000 before it."""
-_DURATIONS: Final = (b"\x44\x89\x84", b"\x44\x89\x88")
-"""The element for the duration, with the sizes that it can have."""
-_FEWEST_BYTES: Final = 100
-"""In a second; silence takes so many."""
-_MAX_ELEMENTS: Final = 200_000
-"""Half a second's work; an hour of a browser's recording has 60,000."""
 
 
 class Extent(NamedTuple):
@@ -53,8 +40,6 @@ class Extent(NamedTuple):
     exactly."""
     is_cut: bool
     """Whether the file certainly lacks its end, wherever that is."""
-    longest: float | None = None
-    """Seconds to the end of the longest track, where the file says only that."""
 
 
 def extent(container: Any, stream: Any, file: io.FileIO, origin: float) -> Extent:
@@ -70,12 +55,10 @@ def extent(container: Any, stream: Any, file: io.FileIO, origin: float) -> Exten
         if name == "w64":
             return _of_chunks(file, _w64_chunks(file))
         if "matroska" in name:
-            is_cut = _lacks_matroska_end(file)
-            stated = _matroska_duration(container, file)
-            if stated is not None:
-                stated -= max(origin, 0.0)
-            has_others = len(container.streams) > 1 and not is_cut
-            return Extent(None, is_cut, stated) if has_others else Extent(stated, is_cut)
+            is_cut = matroska.lacks_end(file)
+            is_exact = is_cut or len(container.streams) == 1  # otherwise that of the longest track
+            stated = matroska.duration(container, file) if is_exact else None
+            return Extent(None if stated is None else stated - max(origin, 0.0), is_cut)
         is_cut = _is_cut(name, file)
         if name == "ogg" and is_cut:  # its length is that of the last page that is left
             return Extent(None, is_cut)
@@ -217,11 +200,8 @@ def _is_cut(name: str, file: io.FileIO) -> bool:
         return _lacks_asf_end(file, size)
     if name == "avi":
         return head[:4] == b"RIFF" and 8 + int.from_bytes(head[4:], "little") > size
-    if name == "flv" and size > _FLV_HEADER:
-        file.seek(size - 4)  # the length of the last tag, after which the file ends
-        length = int.from_bytes(file.read(4), "big")
-        file.seek(max(0, size - 4 - length + 1))
-        return int.from_bytes(file.read(3), "big") + 11 != length
+    if name == "flv":
+        return flv.ends_amid_tag(file)
     return False
 
 
@@ -256,52 +236,6 @@ def _lacks_asf_end(file: io.FileIO, size: int) -> bool:
         return data + stated > size
     packet = int.from_bytes(header[properties + 92 : properties + 96], "little")
     return packet > 0 and (size - data - _ASF_DATA) % packet != 0
-
-
-def _lacks_matroska_end(file: io.FileIO) -> bool:
-    """Whether an element goes beyond the file, or is none.
-
-    Live recorders leave the sizes of the segment and of its clusters open; so their elements, the
-    blocks of audio and video, are looked at one by one.
-    """
-    file.seek(0)
-    head = file.read(_HEAD)
-    at = head.find(_SEGMENT)
-    if not head.startswith(_MATROSKA) or at < 0:
-        return False
-    end = os.fstat(file.fileno()).st_size
-    for _ in range(_MAX_ELEMENTS):
-        file.seek(at)
-        start = file.read(12)
-        if not start:
-            return at > end
-        # Two EBML numbers: the leading zeros of the first byte tell the length of each.
-        length = 9 - start[0].bit_length()
-        name, rest = start[:length], start[length:]
-        if length > 4 or not rest or not rest[0]:
-            return length > 4 or not rest
-        wide = 9 - rest[0].bit_length()
-        size = int.from_bytes(rest[:wide], "big") & ((1 << 7 * wide) - 1)
-        is_open = size == (1 << 7 * wide) - 1
-        at += length + wide
-        if not is_open and at + size > end:
-            return True
-        if name not in (_SEGMENT, _CLUSTER) or not (is_open or name == _SEGMENT):
-            at += 0 if is_open else size
-    return False
-
-
-def _matroska_duration(container: Any, file: io.FileIO) -> float | None:
-    """The seconds that a Matroska file states; FFmpeg guesses them where it does not.
-
-    None, too, if so little cannot last as long: a broken time stamp makes a day.
-    """
-    file.seek(0)
-    head = file.read(_LARGEST_INFO)
-    states = any(mark in head[head.find(_INFO) :] for mark in _DURATIONS)
-    seconds = (container.duration or 0) / 1e6
-    is_plausible = 0 < seconds * _FEWEST_BYTES < os.fstat(file.fileno()).st_size
-    return seconds if states and is_plausible else None
 
 
 def _has_frame_count(file: io.FileIO) -> bool:

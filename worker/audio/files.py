@@ -20,6 +20,8 @@ _WITHOUT_HEADER: Final = ("mpegts", "mpeg")
 audio that begins later for undecodable."""
 _PATIENT: Final = {"probesize": "250000000", "analyzeduration": "600000000"}
 """Bytes, and microseconds, at which FFmpeg then looks at most. It keeps them in memory."""
+_MENDED_AT_ONCE: Final = 1 << 18
+"""Bytes; each read costs some time."""
 _PLAYLISTS: Final = (b"#EXTM3U", b"ffconcat version", b"[playlist]")
 
 
@@ -49,6 +51,8 @@ def demuxed(file: io.FileIO | MendedFile) -> Any:
     lenient: dict[str, Any] = {}
     if int(av.__version__.split(".")[0]) < 19:  # newer ones accept tags that are not UTF-8
         lenient["metadata_errors"] = "ignore"
+    if isinstance(file, MendedFile):
+        lenient["buffer_size"] = _MENDED_AT_ONCE
     options = {"protocol_whitelist": "none"}
     container: Any = av.open(file, mode="r", options=options, **lenient)
     if container.format.name in _WITHOUT_HEADER and _lacks_audio(container):

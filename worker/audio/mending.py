@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ CHUNK_HEADER: Final = 8
 class Patches(NamedTuple):
     """What a file should have, and where; in the order of the places."""
 
-    places: Sequence[int] | npt.NDArray[np.int64]
-    contents: Sequence[bytes] | npt.NDArray[np.uint8]
-    """For each place; an array has the same number of bytes (8) for each."""
+    places: list[int] | npt.NDArray[np.int64]
+    contents: list[bytes] | npt.NDArray[np.uint8]
+    """For each place; the rows of an array."""
 
 
 _NONE: Final = Patches([], [])
@@ -65,9 +65,9 @@ class MendedFile:
         start = self._file.tell()
         data = self._file.read(size)
         first = bisect_right(self._places, start - self._longest)
-        stop = bisect_left(self._places, start + len(data))
-        changed = bytearray()
-        for i in range(first, stop):
+        stop = bisect_left(self._places, start + len(data), first)
+        changed: bytearray | None = None
+        for i in self._differing(data, start, first, stop):
             at, content = int(self._places[i]), bytes(self._contents[i])
             before = max(0, start - at)
             place = at + before - start
@@ -77,6 +77,20 @@ class MendedFile:
                 changed[place : place + len(wanted)] = wanted
                 self.mended.add(at)
         return bytes(changed) if changed else data
+
+    def _differing(self, data: bytes, start: int, first: int, stop: int) -> Iterable[int]:
+        """Which of these patches may differ from data that was read at `start`."""
+        if isinstance(self._contents, list):
+            return range(first, stop)
+        import numpy as np
+
+        places = np.asarray(self._places[first:stop]) - start
+        inside = (places >= 0) & (places + self._longest <= len(data))
+        rows = places[inside][:, None] + np.arange(self._longest)
+        differs = ~inside
+        found = np.frombuffer(data, np.uint8)[rows]
+        differs[inside] = (found != self._contents[first:stop][inside]).any(axis=1)
+        return (first + np.flatnonzero(differs)).tolist()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Seek as a file does."""

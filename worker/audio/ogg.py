@@ -40,7 +40,8 @@ def lacks_first_audio(file: io.FileIO, found: int) -> bool:
         file.seek(at)
         page = file.read(_HEADER + 255)
         position = int.from_bytes(page[6:14], "little")
-        if not page.startswith(_CAPTURE) or position not in (0, _NO_END):
+        is_page = len(page) > _HEADER and page.startswith(_CAPTURE)
+        if not is_page or position not in (0, _NO_END):
             return at < found
         segments = page[_HEADER : _HEADER + page[_HEADER - 1]]
         at += _HEADER + len(segments) + sum(segments)

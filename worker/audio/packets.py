@@ -7,6 +7,7 @@ packet if they are asked again.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -23,13 +24,10 @@ _MP3_KILOBITS: Final = (
 """A second of MPEG 2, and of MPEG 1, by the four bits of a frame's header."""
 _MP3_HERTZ: Final = (44_100, 48_000, 32_000)
 _TAGS: Final = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
-_PASSES_OVER: Final = frozenset({"matroska", "flv", "asf"})
-"""Formats whose demuxer looks for the next packet that it can read, and does not tell. In these,
-packets lie one after the other."""
+_PLACES: Final = frozenset({"avi", "flv", "matroska", "mpegts", "ogg"})
+"""Formats of which `Decoder.place` tells."""
 _MOST_CHANNELS: Final = 8
 """A track may change between mono, stereo and surround, but not to more than these."""
-_HEADERS: Final = 1000
-"""Bytes that such a file may have between two packets."""
 
 
 class Decoder:
@@ -45,10 +43,8 @@ class Decoder:
         self.merged = False
         """Whether frames came together, because the demuxer found no end of one (FLAC)."""
         self.place = 0
-        """Bytes before its packet, in the formats that tell."""
+        """Bytes before its packet, in some formats."""
         self.format: str = container.format.name.partition(",")[0]
-        # Sees the packets of all tracks, where the demuxer may pass over some.
-        self.row = _Row(self.format, container) if self.format in _PASSES_OVER else None
         self._container = container
         self._stream = stream
         if stream.codec_context.name == "flac":  # otherwise it makes noise of a rotten frame
@@ -60,7 +56,9 @@ class Decoder:
         longest = _LONGEST_FRAME.get(self.format, math.inf)
         if self.format == "aac":
             longest *= self._stream.codec_context.channels or 1
-        tracks = () if self.row else (self._stream,)  # all of them
+        blocks = _Blocks() if self.format == "asf" else None
+        tracks = () if blocks else (self._stream,)
+        wanted, tells_place = self._stream.index, self.format in _PLACES
         known = self._stream.layout.nb_channels
         total = count = 0  # bytes of packets that are no longer than that, and their number
         packets = self._container.demux(*tracks)
@@ -81,9 +79,9 @@ class Decoder:
                 return
             failures = 0
             size = packet.size
-            if self.row and size:
-                self.skipped |= self.row.breaks_at(packet)
-            if packet.stream.index != self._stream.index:
+            if blocks and size and blocks.break_at(packet):
+                self.skipped = True
+            if blocks and packet.stream.index != wanted:
                 continue
             if size and self.format == "mp3":
                 last = packet
@@ -109,8 +107,8 @@ class Decoder:
                 for frame in decoded:  # theirs is that of the last
                     frame.pts = None
             for frame in decoded:
-                if packet.pos is not None:
-                    self.place = packet.pos
+                if tells_place:
+                    self.place = packet.pos or 0
                 if frame.layout.nb_channels > max(_MOST_CHANNELS, known):  # rubbish
                     self.damaged = True
                     continue
@@ -122,39 +120,26 @@ class Decoder:
                 self.damaged = True
 
 
-class _Row:
-    """Follows packets of all tracks, which lie one after the other in a file."""
+class _Blocks:
+    """Follows the packets of all tracks of an ASF, whose places are those of blocks of one size.
 
-    def __init__(self, format_: str, container: Any) -> None:
-        self.reached = 0.0
-        """When the last packet of any track ends, in seconds of the container's time stamps."""
-        self._has_blocks = format_ == "asf"
-        """Whether packets lie in blocks of the same size, and their place is that of a block."""
-        self._block = math.inf
+    FFmpeg passes over blocks that it cannot read, and does not tell.
+    """
+
+    def __init__(self) -> None:
+        self._size = sys.maxsize
         self._place = -1
-        self._end = math.inf
-        self._units = {each.index: float(each.time_base or 0) for each in container.streams}
 
-    def breaks_at(self, packet: Any) -> bool:
-        """Whether something that is no packet lies between the packet before and this one."""
-        if packet.pts is not None:
-            end = (packet.pts + (packet.duration or 0)) * self._units.get(packet.stream.index, 0.0)
-            self.reached = max(self.reached, end)
-        if packet.pos is None:
+    def break_at(self, packet: Any) -> bool:
+        """Whether blocks are missing between the packet before and this one."""
+        place = -1 if packet.pos is None else int(packet.pos)
+        step = place - self._place
+        if self._place < 0 or place < 0 or not step:
+            self._place = max(place, self._place)
             return False
-        step = packet.pos - self._place
-        if self._has_blocks:
-            if step > 0 and self._place >= 0:
-                self._block = min(self._block, step)
-            spans = 2 + packet.size // self._block
-            breaks = self._place >= 0 and (step >= spans * self._block or step % self._block > 0)
-        else:
-            breaks = packet.pos > self._end + _HEADERS
-        if step:
-            self._end = packet.pos
-        self._place = packet.pos
-        self._end += packet.size  # several frames may share a place
-        return breaks
+        self._place = place
+        self._size = min(self._size, abs(step))
+        return step >= (2 + packet.size // self._size) * self._size or step % self._size > 0
 
 
 def _is_adts(content: bytes) -> bool:

@@ -7,6 +7,7 @@ says where; nothing is refused of which a part can be decoded, unless the caller
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from protocol.errors import RpcError
 from protocol.values import Notice, OnDamage, TimeSpan, notice_about
-from worker.audio import ogg, transport_stream
+from worker.audio import flv, matroska, ogg, transport_stream
 from worker.audio.blocks import SAMPLE_RATE, Blocks, Channels, to_float
 from worker.audio.clock import Clock
 from worker.audio.extent import Extent, extent, lacks_index
@@ -39,6 +40,13 @@ _TOUCH: Final = 0.1
 _SAMPLES_ARE_COUNTED: Final = frozenset({"ogg", "flac", "mp3", "aac", "wav"})
 """Containers whose time stamps count samples. In the others they tell the time, and a recorder that
 paused leaves a hole."""
+
+
+_WHOLE: Final = {
+    "matroska": matroska.is_whole,
+    "flv": flv.is_whole,
+    "mpegts": transport_stream.is_whole,
+}
 
 
 class Reading:
@@ -189,11 +197,8 @@ class Reading:
         stated = self._extent.end
         if damaged and (stated is None or clock.position < stated - _TOUCH):
             self._damage(clock.position, clock.position + lost)
-        longest = self._extent.longest
-        if (
-            longest is not None
-            and decoder.row
-            and decoder.row.reached - origin < (longest - _LENGTH_TOLERANCE)
+        if decoder.place and _lacks_packets(
+            file, decoder, decoder.place, os.fstat(file.fileno()).st_size
         ):
             self._damage(clock.position, clock.position)
         if blocks.cancelled:
@@ -350,12 +355,16 @@ def _lacks_start(container: Any, file: io.FileIO, decoder: Decoder) -> bool:
         return ogg.lacks_first_audio(file, decoder.place)
 
 
-def _lacks_packets(file: io.FileIO, decoder: Decoder, before: int, place: int) -> bool:
-    """Whether packets are missing between the two that lie at these bytes of the file."""
-    if decoder.format != "mpegts":
+def _lacks_packets(file: io.FileIO, decoder: Decoder, place: int, stop: int) -> bool:
+    """Whether something between the packet at `place` and `stop`, in bytes, is rotten.
+
+    FFmpeg's demuxers of these formats look for the next packet that they can read, and do not tell.
+    """
+    is_whole = _WHOLE.get(decoder.format)
+    if is_whole is None:
         return False
     with _staying(file):
-        return not transport_stream.is_whole(file, before, place)
+        return not is_whole(file, place, stop)
 
 
 @contextmanager
