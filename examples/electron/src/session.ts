@@ -59,8 +59,8 @@ export interface Surroundings {
   /** The file that lists what was opened last. */
   recent: string;
   tell(news: News): void;
-  /** Which recogniser to use; the worker's own by default. */
-  engine?: TranscribeParams["engine"];
+  /** How to transcribe; as the worker does by default. */
+  settings?: Pick<TranscribeParams, "engine" | "computeType">;
 }
 
 type Handler = (...args: unknown[]) => Promise<unknown>;
@@ -224,12 +224,12 @@ export class Session {
   async #transcribe(recording: string, options: JobOptions): Promise<TranscribeResult> {
     const path = this.#recordings.pathOf(recording);
     if (path === undefined) throw new Refusal("No such recording is open.", "Open it first.");
-    const { engine } = this.#surroundings;
+    const { settings } = this.#surroundings;
     const job = this.#begin();
     try {
       const worker = await this.#running();
       const stream = worker.transcribeStream(
-        { audio: path, ...common(options), ...(engine && { engine }) },
+        { audio: path, ...common(options), ...settings },
         {
           signal: job.signal,
           onProgress: (report) => this.#report(report),

@@ -4,7 +4,16 @@ import { after, before, describe, test } from "node:test";
 import type { Page } from "puppeteer-core";
 import { bridge, WORKER, type Bridge } from "./bridge.js";
 import { hub, type Hub } from "./hub.js";
-import { done, MIXTURE, openPage, temporary, text, texts, withApplication } from "./support.js";
+import {
+  done,
+  MIXTURE,
+  openPage,
+  SETTINGS,
+  temporary,
+  text,
+  texts,
+  withApplication,
+} from "./support.js";
 
 const TINY = '#choices [data-model="tiny"]';
 
@@ -23,7 +32,7 @@ describe("the models", () => {
     application = await bridge({
       worker: { ...WORKER, env: { ...process.env, ...env } },
       chooseRecording: async () => MIXTURE,
-      engine: "faster-whisper",
+      settings: SETTINGS,
     });
   });
   after(async () => {
