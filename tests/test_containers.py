@@ -174,7 +174,10 @@ def test_cut_files_of_cameras_are_told(
     path = tmp_path / f"a.{suffix}"
     write(path, Track(TALK), options=options, container=container, video=video)
     assert read(path)[2] == []
-    times, _, notices = read(cut(path, 0.601))
+    content = path.read_bytes()
+    amid = round(0.6 * len(content)) // 2048 * 2048 + 300  # no packet of theirs ends there
+    path.write_bytes(content[:amid])
+    times, _, notices = read(path)
     assert times == close(TIMES[: len(times)])
     assert kinds_of(notices) == ["damaged"]
 
