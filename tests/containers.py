@@ -117,7 +117,8 @@ def write(
         packets: list[Any] = []
         if picture:
             for number in range(round(video * 25)):
-                image = av.VideoFrame(64, 64, "yuv420p")
+                noise = np.random.default_rng(number).integers(0, 256, (96, 64), np.uint8)
+                image = av.VideoFrame.from_ndarray(noise, "yuv420p")
                 image.pts = number
                 packets += picture.encode(image)
             packets += picture.encode(None)
