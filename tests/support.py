@@ -189,7 +189,10 @@ def load_truth(directory: Path = RECORDINGS) -> dict[str, Any]:
 
 def children(pid: int) -> list[int]:
     """Direct child processes; not what Windows starts for each that has a console."""
-    found = psutil.Process(pid).children()
+    try:
+        found = psutil.Process(pid).children()
+    except psutil.NoSuchProcess:  # it has just ended
+        return []
     if sys.platform == "win32":
         found = [child for child in found if not _is_console(child)]
     return [child.pid for child in found]
