@@ -205,7 +205,6 @@ def _has_fragments(file: io.FileIO, at: int) -> bool:
 
 def _next_fragment(file: io.FileIO, at: int) -> int | None:
     """Where the next sound fragment, or the boxes that may come before it, begin."""
-    file.seek(at)
     while True:
         block = _read(file, at, _BLOCK)
         found = block.find(b"moof")
@@ -226,12 +225,11 @@ def _is_fragment(content: bytes) -> bool:
     names = []
     for name, part in _parts(content):
         names.append(name)
-        if name == b"traf" and not all(
-            _is_run(run) for inner, run in _parts(part) if inner == b"trun"
-        ):
-            return False
-        if name == b"traf" and {inner for inner, _ in _parts(part)}.isdisjoint({b"tfhd"}):
-            return False
+        if name == b"traf":
+            inner = list(_parts(part))
+            is_headed = any(each == b"tfhd" for each, _ in inner)
+            if not is_headed or not all(_is_run(run) for each, run in inner if each == b"trun"):
+                return False
     return names[:1] == [b"mfhd"] and b"traf" in names and b"" not in names
 
 
